@@ -1,0 +1,119 @@
+"""From composed values to a checked Config, or to every problem at once, each with its key, its place and a hint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nnkit.config.cross import cross_problems, unread_problems
+from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, takes_list
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
+from nnkit.config.suggest import key_hint, nearest, spell
+from nnkit.errors import ConfigError, Problem
+
+
+@cache
+def _adapter() -> TypeAdapter[Config]:
+    return TypeAdapter(Config)
+
+
+def check(composed: Composed) -> Config:
+    """Return the checked config.
+
+    Args:
+        composed: values with their origin; values read from a run folder have none.
+
+    Raises:
+        ConfigError: with every problem of this stage.
+    """
+    try:
+        config = _adapter().validate_json(json.dumps(composed.values))
+    except ValidationError as error:
+        raise ConfigError(*_problems(error, composed)) from None
+    problems = [*cross_problems(config), *unread_problems(config, composed)]
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def _problems(error: ValidationError, composed: Composed) -> list[Problem]:
+    known = leaves(composed.values)
+    found: dict[str, Problem] = {}
+    for item in error.errors(include_url=False):
+        key = _key(item["loc"], composed.values)
+        if key not in found:
+            found[key] = _problem(key, item["type"], item["input"], known, composed)
+    return list(found.values())
+
+
+def _key(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
+    """Return the dotted key of a location; the union tags that pydantic puts in between are left out."""
+    name, *rest = [str(part) for part in loc]
+    if name not in sections():
+        return name
+    if rest and "" not in sections()[name] and section_of(values, name) is not None:
+        rest = rest[1:]
+    return f"{name}.{rest[0]}" if rest else name
+
+
+def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], composed: Composed) -> Problem:
+    place = composed.place(key)
+    section = key.partition(".")[0]
+    if kind == "unexpected_keyword_argument":
+        owner = _owner(section, composed) if "." in key else "nnkit"
+        return Problem(f"{key} is not a setting of {owner}{place}", key_hint(key, composed.values, value, sections()))
+    if kind == "missing":
+        return Problem(f"{key} is missing: {_expected(key, known)}{place}", f"{key}=…")
+    if kind.startswith("union_tag"):
+        return _wrong_kind(section, value, place)
+    if key in sections():
+        return Problem(
+            f"{key} must be a section, got {value!r}{place}", f"in a file: defaults: [override /{key}: {value}]"
+        )
+    at = composed.values.get(section)
+    value = at.get(key.rpartition(".")[2], value) if isinstance(at, Mapping) else composed.values.get(key, value)
+    text = f"{key} must be {_expected(key, known)}, got {_shown(value)}{place}"
+    return Problem(text, _value_hint(key, value, known.get(key)))
+
+
+def _owner(section: str, composed: Composed) -> str:
+    at = composed.values.get(section)
+    kind = at.get("kind") if isinstance(at, Mapping) else None
+    return f"{section}={composed.choices.get(section, kind)}" if kind else section
+
+
+def _wrong_kind(section: str, value: Any, place: str) -> Problem:
+    kinds = [k for k in sections()[section] if k]
+    got = value.get("kind") if isinstance(value, Mapping) else value
+    if got is None:
+        return Problem(f"{section} has no kind{place}", f"{section}.kind is one of {', '.join(kinds)}")
+    near = nearest(str(got), kinds)
+    hint = f"did you mean {near}?" if near else ""
+    return Problem(f"{section}.kind must be one of {', '.join(kinds)}, got {_shown(got)}{place}", hint)
+
+
+def _expected(key: str, known: Mapping[str, Leaf]) -> str:
+    return describe(known[key].annotation) if key in known else "another value"
+
+
+def _shown(value: Any) -> str:
+    return f"'{value}'" if isinstance(value, str) else spell(value)
+
+
+def _value_hint(key: str, value: Any, leaf: Leaf | None) -> str:
+    if leaf is None:
+        return ""
+    words = choices_of(leaf.annotation)
+    near = nearest(str(value), words) if words else None
+    if near:
+        return f"{key}={near}"
+    if takes_list(leaf.annotation) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"'{key}=[{spell(value)}]'"
+    if value == "" or value is None:
+        return f"{key}={words[0]}" if words else f"give a value: {key}=…"
+    return f"nnkit list {key.partition('.')[0]} shows the settings and their defaults" if "." in key else ""

@@ -1,0 +1,209 @@
+"""Hydra's part: from words to plain values. Every error of Hydra and OmegaConf leaves here in our own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nnkit.config.options import Groups, find_groups, search_dirs
+from nnkit.config.origin import Composed, flatten
+from nnkit.config.suggest import nearest
+from nnkit.config.words import Words, read_words
+from nnkit.errors import ConfigError, Problem
+
+# What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
+TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
+
+
+def compose(words: Sequence[str], *, config_name: str = "train", extra_dirs: Sequence[Path] = ()) -> Composed:
+    """Return the values that the words ask for, not checked yet.
+
+    Args:
+        words: options, settings and at most one YAML file, without flags.
+        config_name: the primary config.
+        extra_dirs: folders of options beside nnkit's own and ./configs.
+
+    Raises:
+        ConfigError: with every word that cannot be taken.
+    """
+    dirs = search_dirs(extra_dirs)
+    groups = find_groups(dirs)
+    read = read_words(words, groups)
+    overrides = hydra_overrides(read, dirs)
+    with opened(dirs), translated(groups):
+        refuse_sweeps(overrides)
+        config = GlobalHydra.instance().hydra.compose_config(  # type: ignore[union-attr]
+            config_name=config_name, overrides=overrides, run_mode=RunMode.RUN, from_shell=False
+        )
+        return composed_of(config, read, groups)
+
+
+def hydra_overrides(read: Words, dirs: Sequence[Path]) -> list[str]:
+    """Return Hydra's overrides for the words: the search path, the overlay as an experiment, and the words."""
+    overrides = list(read.overrides)
+    if read.overlay is not None:
+        overrides.append(f"experiment={_store_overlay(read.overlay)}")
+    if len(dirs) > 1:
+        places = ",".join(f"'file://{path}'" for path in dirs[1:])
+        overrides.append(f"hydra.searchpath=[{places}]")
+    return overrides
+
+
+@contextmanager
+def opened(dirs: Sequence[Path]) -> Iterator[None]:
+    """Open Hydra on the config folders, and leave no trace of it afterwards."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=str(dirs[0]), job_name="train"):
+        yield
+
+
+def composed_of(config: DictConfig, read: Words, groups: Groups) -> Composed:
+    """Return the values of a composed config with their origin. Raises: ConfigError."""
+    choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if v is not None and not k.startswith("hydra/")}
+    files = {g: groups[g][o] for g, o in choices.items() if o in groups.get(g, {})}
+    overlay = read.overlay or files.get("experiment")
+    typed = dict(read.typed)
+    if overlay is not None:
+        typed = {**_typed_in(overlay), **typed}
+    plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    try:
+        values = OmegaConf.to_container(plain, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(Problem(f"{error.full_key or 'config'} cannot be resolved: {_first_line(error)}")) from None
+    assert isinstance(values, dict)
+    kept = {k: choices[k] for k in sorted(choices) if k != "experiment"}
+    return Composed(_without_missing(values), kept, typed, {k: v for k, v in files.items() if k != "experiment"})
+
+
+def _typed_in(path: Path) -> dict[str, str]:
+    """Return the groups and settings that an experiment file names."""
+    loaded = yaml.safe_load(path.read_text()) or {}
+    entries = [entry for entry in loaded.pop("defaults", []) if isinstance(entry, dict)]
+    named = [str(key).removeprefix("override ").lstrip("/") for entry in entries for key in entry]
+    return dict.fromkeys([*named, *(key for key, _ in flatten(loaded))], str(path))
+
+
+def _store_overlay(path: Path) -> str:
+    """Make a YAML file known to Hydra as an option of `experiment`, and return its name."""
+    with translated({}):
+        try:
+            node = OmegaConf.load(path)
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            raise ConfigError(Problem(f"{path} cannot be read: {_first_line(error)}")) from None
+    if not isinstance(node, DictConfig):
+        raise ConfigError(Problem(f"{path} must hold settings by name, got {type(node).__name__}"))
+    name = re.sub(r"\W", "_", path.stem)
+    ConfigStore.instance().store(group="experiment", name=name, node=node, package="_global_", provider=str(path))
+    return name
+
+
+def _without_missing(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Drop mandatory values that nobody gave (`???`), so that the schema reports them as missing."""
+    return {
+        str(k): _without_missing(v) if isinstance(v, Mapping) else v
+        for k, v in values.items()
+        if not (isinstance(v, str) and v == "???")
+    }
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides, each for itself. Raises: ConfigError with every one that is not of Hydra's grammar."""
+    parser, parsed, problems = OverridesParser.create(), [], []
+    for word in overrides:
+        try:
+            parsed.append(parser.parse_override(word))
+        except (OverrideParseException, HydraException):
+            key, _, value = word.lstrip("+").partition("=")
+            hint = f"quote it: {key}=\"'{value}'\"" if value else f"{key}=VALUE"
+            problems.append(Problem(f"{key}={value} cannot be read as a value", hint))
+    if problems:
+        raise ConfigError(*problems)
+    return parsed
+
+
+def refuse_sweeps(overrides: Sequence[str]) -> None:
+    """Refuse words that list several values where one run is asked for. Raises: ConfigError."""
+    swept = [o for o in parse(overrides) if o.is_sweep_override() and o.value_type is not ValueType.ELEMENT]
+    if swept:
+        shown = [f"{o.key_or_group}={o.value_element_as_str if False else _written(o)}" for o in swept]
+        raise ConfigError(*(Problem(f"{word} lists several values", f"nnkit train -m {word}") for word in shown))
+
+
+def _written(override: Override) -> str:
+    return (override.input_line or "").partition("=")[2]
+
+
+def refuse_foreign_code(hydra_node: DictConfig) -> None:
+    """Refuse what Hydra would run or import while it starts: callbacks, logging factories, foreign plugins.
+
+    Raises:
+        ConfigError: naming each such entry.
+    """
+    node = OmegaConf.to_container(hydra_node, resolve=False)
+    assert isinstance(node, dict)
+    problems = []
+    if node.get("callbacks"):
+        problems.append(Problem("hydra.callbacks would run code from a config", "leave it out, or pass --trust"))
+    for name in ("job_logging", "hydra_logging"):
+        if any(key in ("()", "_target_") for key, _ in _walk(node.get(name) or {})):
+            problems.append(Problem(f"hydra.{name} would run code from a config", "leave it out, or pass --trust"))
+    for name in ("sweeper", "launcher"):
+        for key, value in _walk(node.get(name) or {}):
+            if key == "_target_" and not str(value).startswith(TRUSTED_TARGETS):
+                problems.append(Problem(f"hydra.{name} would run {value}", "name a plugin, or pass --trust"))
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key), inner
+            yield from _walk(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(inner)
+
+
+@contextmanager
+def translated(groups: Groups) -> Iterator[None]:
+    """Turn what Hydra, OmegaConf and the YAML parser raise into a ConfigError."""
+    try:
+        yield
+    except MissingConfigException as error:
+        raise ConfigError(_missing_option(error, groups)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(Problem(f"a config file is not valid YAML: {_one_line(error)}")) from None
+    except (HydraException, ConfigCompositionException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        raise ConfigError(Problem(f"the config cannot be composed: {_first_line(cause)}")) from None
+
+
+def _missing_option(error: MissingConfigException, groups: Groups) -> Problem:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = groups.get(group, {})
+    near = nearest(option, options)
+    listed = f"{group} is one of {', '.join(options)}" if options else _first_line(error)
+    return Problem(f"{group or 'config'}={option} is not there", f"did you mean {group}={near}? ({listed})" if near else listed)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

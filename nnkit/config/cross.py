@@ -1,0 +1,161 @@
+"""Checks across sections: of the words alone, and of the words against the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
+from nnkit.config.sections.data import VisionConfig
+from nnkit.config.sections.loss import CrossEntropyConfig
+from nnkit.config.sections.model import CNNConfig, LinearConfig
+from nnkit.config.sections.optimizer import SGDConfig
+from nnkit.errors import ConfigError, Problem
+from nnkit.geometry import map_sizes
+from nnkit.spec import DataSpec
+
+
+def cross_problems(config: Config) -> Iterator[Problem]:
+    """Yield the settings that fight each other, whatever the data."""
+    optimizer, batching, trainer = config.optimizer, config.batching, config.trainer
+    if isinstance(optimizer, SGDConfig) and optimizer.nesterov and not optimizer.momentum:
+        yield Problem("optimizer.nesterov=true needs momentum, but optimizer.momentum is 0", "optimizer.momentum=0.9")
+    if batching.batch_size == "full" and (batching.drop_last or batching.accumulate > 1):
+        yield Problem(
+            "batching.batch_size=full is one batch an epoch, so drop_last and accumulate have nothing to do",
+            "batching.drop_last=false batching.accumulate=1",
+        )
+    if not isinstance(config.model, LinearConfig) and config.model.norm == "batch" and batching.batch_size == 1:
+        yield Problem("model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer")
+    if trainer.validate_every and trainer.validate_every_steps:
+        yield Problem(
+            "trainer.validate_every and trainer.validate_every_steps are both set", "trainer.validate_every=null"
+        )
+    if not trainer.validate_every and not trainer.validate_every_steps:
+        yield Problem("trainer.validate_every and trainer.validate_every_steps are both null", "trainer.validate_every=1")
+    if isinstance(config.data, VisionConfig) and not config.data.root:
+        yield Problem(
+            f"data={config.data.kind} needs the folder of its files, but data.root is null",
+            "data.root=FOLDER, or set the environment variable NNKIT_DATA",
+        )
+
+
+def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
+    """Yield the settings that the user named and that nobody reads."""
+    model = config.model
+    shared = {"activation", "regularization.dropout"} - model.reads
+    unread = dict.fromkeys(shared, f"model={model.kind}")
+    if isinstance(model, CNNConfig) and model.pooling == "none":
+        unread["model.pool_size"] = "model.pooling=none"
+    for key, by in unread.items():
+        named = [t for t in composed.typed if t == key or t.startswith(key + ".")]
+        if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
+            named.append("regularization")
+        for name in named:
+            yield Problem(f"{name} is set, but {by} does not read it{composed.place(name)}", f"leave {name} out")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the second stage needs to know of the data beside its spec.
+
+    Attributes:
+        train: number of training samples.
+        smallest_target: the smallest value of a regression target; 0 for classification.
+        devices: the devices that this machine has.
+    """
+
+    train: int
+    smallest_target: float
+    devices: tuple[str, ...]
+
+
+def check_against_data(config: Config, spec: DataSpec, facts: DataFacts) -> None:
+    """Check the words against the data, before the model is built.
+
+    Raises:
+        ConfigError: with every problem of this stage.
+    """
+    problems = [
+        *_loss_problems(config, spec, facts),
+        *_model_problems(config, spec),
+        *_trainer_problems(config, spec, facts),
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
+    loss, data, classes = config.loss, config.data.kind, spec.num_classes
+    right = "cross_entropy" if classes else "mse"
+    if loss.kind == "bce" and classes != 2:
+        what = f"{classes} classes" if classes else "a regression target"
+        yield Problem(f"loss=bce needs one output, but data={data} has {what}", f"loss={right}")
+    elif loss.kind == "cross_entropy" and not classes:
+        yield Problem(f"loss=cross_entropy needs classes, but data={data} has a regression target", f"loss={right}")
+    elif loss.kind in ("mse", "mae", "huber", "poisson") and classes:
+        yield Problem(f"loss={loss.kind} needs a regression target, but data={data} has {classes} classes", f"loss={right}")
+    elif loss.kind == "poisson":
+        if facts.smallest_target < 0:
+            yield Problem(f"loss=poisson needs counts >= 0, but data={data} has {facts.smallest_target}", "loss=mse")
+        if getattr(config.data, "target_scaling", "none") == "standard":
+            yield Problem("loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none")
+    if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) and classes:
+        if len(loss.class_weights) != classes:
+            yield Problem(
+                f"loss.class_weights must have {classes} numbers, one a class of data={data}, got {len(loss.class_weights)}",
+                "loss.class_weights=balanced",
+            )
+
+
+def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
+    model, given = config.model, spec.inputs[0]
+    if not isinstance(model, CNNConfig):
+        return
+    if given.kind == "features":
+        yield Problem(
+            f"model=cnn expects images or series, got {given.shape[0]} features from data={config.data.kind}", "model=mlp"
+        )
+        return
+    for size in given.shape[1:] if given.kind == "image" else given.shape[:1]:
+        sizes = map_sizes(
+            size,
+            blocks=len(model.channels),
+            kernel_size=model.kernel_size,
+            stride=model.stride,
+            padding=model.padding,
+            pool_size=model.pool_size if model.pooling != "none" else None,
+        )
+        if min(sizes) < 1:
+            fitting = next(i for i, s in enumerate(sizes) if s < 1)
+            yield Problem(
+                f"model.channels has {len(sizes)} blocks, but after {fitting} of them nothing is left of {size} positions",
+                "fewer channels, model.pooling=none, or model.padding=same",
+            )
+            return
+
+
+def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
+    trainer, batching = config.trainer, config.batching
+    metrics = ("accuracy", "macro_f1") if spec.task == "classification" else ("rmse", "mae", "r2")
+    names = ["auto", "val/loss", *(f"val/{m}" for m in metrics)]
+    if trainer.monitor not in names:
+        yield Problem(
+            f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'", "trainer.monitor=auto"
+        )
+    if trainer.device != "auto" and trainer.device not in facts.devices:
+        yield Problem(
+            f"trainer.device={trainer.device} is not available: this machine has {', '.join(facts.devices)}",
+            "trainer.device=auto",
+        )
+    step = facts.train if batching.batch_size == "full" else batching.batch_size * batching.accumulate
+    if batching.drop_last and step > facts.train:
+        yield Problem(
+            f"batching.drop_last=true leaves no batch: {facts.train} training samples are fewer than {step} a step",
+            "batching.drop_last=false",
+        )
+    if facts.train == 1 and not isinstance(config.model, LinearConfig) and config.model.norm == "batch":
+        yield Problem("model.norm=batch needs at least 2 training samples, got 1", "model.norm=layer")

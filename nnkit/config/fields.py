@@ -1,0 +1,133 @@
+"""The schema as data: which keys there are, what each expects, and its mark for resume."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, final, get_args, get_origin, get_type_hints
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from nnkit.config.marks import Resume
+from nnkit.config.schema import Config
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One setting: its full key, its annotation, its mark, and whether it must be given."""
+
+    key: str
+    annotation: Any
+    mark: Resume | None
+    required: bool
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """Return the annotations of a schema class by field name, marks and ranges included."""
+    return get_type_hints(cls, include_extras=True)
+
+
+def options(annotation: Any) -> dict[str, type]:
+    """Return the dataclasses that a section may be, by their kind; a section without kinds has one, named ""."""
+    found: dict[str, type] = {}
+    for member in _union_members(_bare(annotation)):
+        if is_dataclass(member):
+            kind = hints(member).get("kind")  # type: ignore[arg-type]
+            names = get_args(_bare(kind)) if kind is not None else ("",)
+            found.update(dict.fromkeys(names, member))  # type: ignore[arg-type]
+    return found
+
+
+@cache
+def sections() -> dict[str, dict[str, type]]:
+    """Return the sections of the config and, for each, its dataclasses by kind."""
+    by_name = {name: options(annotation) for name, annotation in hints(Config).items() if name != "return"}
+    return {name: found for name, found in by_name.items() if found}
+
+
+def section_of(values: Mapping[str, Any], name: str) -> type | None:
+    """Return the dataclass that the values of section `name` ask for; None when its kind is unknown."""
+    section = values.get(name)
+    kind = section.get("kind", "") if isinstance(section, Mapping) else ""
+    return sections()[name].get(kind) if isinstance(kind, str) else None
+
+
+def leaves(values: Mapping[str, Any]) -> dict[str, Leaf]:
+    """Return every setting that exists under the kinds chosen in `values`, by key."""
+    found = {leaf.key: leaf for leaf in _leaves_of(Config, "") if leaf.key not in sections()}
+    for name in sections():
+        cls = section_of(values, name)
+        if cls is not None:
+            found.update({leaf.key: leaf for leaf in _leaves_of(cls, name + ".")})
+    return found
+
+
+def _leaves_of(cls: type, prefix: str) -> Iterator[Leaf]:
+    for field in fields(cls):
+        annotation = hints(cls)[field.name]
+        marks = [m for m in _metadata(annotation) if isinstance(m, Resume)]
+        required = field.default is MISSING and field.default_factory is MISSING
+        yield Leaf(prefix + field.name, annotation, marks[0] if marks else None, required)
+
+
+def describe(annotation: Any) -> str:
+    """Return what a setting expects, in words: "a number in [0, 1)", "one of max, avg, none"."""
+    inner, ranges = _bare(annotation), _range_text(_metadata(annotation))
+    origin = get_origin(inner)
+    if origin is Literal:
+        names = [str(a) for a in get_args(inner)]
+        return names[0] if len(names) == 1 else "one of " + ", ".join(names)
+    if origin is list:
+        return f"a list, each {describe(get_args(inner)[0])}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(member) for member in get_args(inner))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return words.get(inner, str(inner)) + ranges
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """Return the words that a setting takes by name, such as ["max", "avg", "none"]."""
+    members = _union_members(_bare(annotation))
+    return [str(word) for m in members if get_origin(m) is Literal for word in get_args(m)]
+
+
+def takes_list(annotation: Any) -> bool:
+    """Tell whether a list is among the values that a setting takes."""
+    return any(get_origin(m) is list for m in _union_members(_bare(annotation)))
+
+
+def _bare(annotation: Any) -> Any:
+    return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is not Annotated:
+        return []
+    inner, *own = get_args(annotation)
+    return [*_metadata(inner), *own]
+
+
+def _union_members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [inner for member in get_args(annotation) for inner in _union_members(_bare(member))]
+    return [annotation]
+
+
+def _range_text(metadata: list[Any]) -> str:
+    found: dict[str, Any] = {}
+    for item in metadata:
+        for rule in item.metadata if isinstance(item, FieldInfo) else [item]:
+            for name in ("ge", "gt", "le", "lt"):
+                if isinstance(rule, getattr(annotated_types, name.title())):
+                    found[name] = getattr(rule, name)
+    low, high = found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
+    if low is not None and high is not None:
+        return f" in {'[' if 'ge' in found else '('}{low}, {high}{']' if 'le' in found else ')'}"
+    if low is not None:
+        return f" {'>=' if 'ge' in found else '>'} {low}"
+    return "" if high is None else f" {'<=' if 'le' in found else '<'} {high}"

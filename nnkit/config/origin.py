@@ -1,0 +1,45 @@
+"""Where a setting came from: the command line, an experiment, or an option's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+COMMAND_LINE = "the command line"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A composed config that has not been checked yet.
+
+    Attributes:
+        values: plain dicts, lists and scalars.
+        choices: the chosen option of each group.
+        typed: keys (and groups) that the user named, on the command line or in an experiment, and where.
+        files: the chosen option's file of each group.
+    """
+
+    values: dict[str, Any]
+    choices: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def place(self, key: str) -> str:
+        """Return where `key` was written, as " (in …)"; empty for the command line and for the unknown."""
+        for name, where in self.typed.items():
+            if key == name or key.startswith(name + ".") and name not in self.files:
+                return "" if where == COMMAND_LINE else f" (in {where})"
+        file = self.files.get(key.partition(".")[0])
+        return f" (in {file})" if file else ""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each leaf of nested mappings with its dotted key; lists are leaves."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

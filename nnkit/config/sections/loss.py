@@ -1,0 +1,59 @@
+"""Schema of the group `loss`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from nnkit.config.marks import Override, Positive, Probability
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class AutoLossConfig:
+    """Cross-entropy for classification, mean squared error for regression; the pick is written to config.yaml."""
+
+    kind: Override[Literal["auto"]]
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class CrossEntropyConfig:
+    """Cross-entropy over the classes' logits."""
+
+    kind: Override[Literal["cross_entropy"]]
+    class_weights: Override[Literal["none", "balanced"] | list[Positive]] = "none"
+    label_smoothing: Override[Probability] = 0.0
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class BCEConfig:
+    """Binary cross-entropy on one logit, for two classes."""
+
+    kind: Override[Literal["bce"]]
+    positive_weight: Override[Positive] = 1.0
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class PlainLossConfig:
+    """Squared error, absolute error, or the Poisson likelihood of a count (the model predicts the log rate)."""
+
+    kind: Override[Literal["mse", "mae", "poisson"]]
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class HuberConfig:
+    """Squared error for |error| < delta, linear beyond."""
+
+    kind: Override[Literal["huber"]]
+    delta: Override[Positive] = 1.0
+
+
+LossConfig = Annotated[
+    AutoLossConfig | CrossEntropyConfig | BCEConfig | PlainLossConfig | HuberConfig, Field(discriminator="kind")
+]

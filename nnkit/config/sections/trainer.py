@@ -1,0 +1,34 @@
+"""Schema of the group `trainer`: how long, watched by what, on which device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from nnkit.config.marks import Count, Fixed, Live, NonNegative, Override, Positive, Share
+Monitor = Literal["auto", "val/loss", "val/accuracy", "val/macro_f1", "val/rmse", "val/mae", "val/r2"]
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class TrainerConfig:
+    """Limits, early stopping, validation, gradients, device and checkpoints. `None` is off."""
+
+    max_epochs: Live[Count]
+    max_steps: Live[Count | None] = None
+    max_time_s: Live[Positive | None] = None
+    patience: Live[Count | None] = None
+    min_delta: Override[NonNegative] = 0.0
+    monitor: Override[Monitor] = "auto"
+    mode: Override[Literal["auto", "min", "max"]] = "auto"
+    validate_every: Override[Count | None] = 1
+    validate_every_steps: Override[Count | None] = None
+    clip_norm: Override[Positive | None] = None
+    clip_value: Override[Positive | None] = None
+    ema_decay: Fixed[Share | None] = None
+    device: Live[Literal["auto", "cpu", "cuda", "mps"]] = "auto"
+    deterministic: Live[bool] = False
+    threads: Live[Literal["auto"] | Count] = "auto"
+    precision: Override[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
+    checkpoint_every: Live[Literal["auto"] | Count] = "auto"
+    keep_last: Live[Count] = 1

@@ -1,0 +1,134 @@
+"""The words behind `nnkit train`: which are options of a group, which are settings, and which are neither."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from nnkit.config.options import Groups
+from nnkit.config.origin import COMMAND_LINE
+from nnkit.config.suggest import SYNONYMS, nearest
+from nnkit.errors import ConfigError, Problem
+
+PATH_KEYS = frozenset({"path", "root", "output_dir"})
+HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
+_WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
+_KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
+_NEEDS_QUOTES = re.compile(r"[\s()\[\]{}'\"\\,:]")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Checked words.
+
+    Attributes:
+        overrides: for Hydra; a setting has become `++key=value`.
+        typed: each group and setting that was named, and where.
+        overlay: a YAML file that was named, to be laid over the config as an experiment.
+    """
+
+    overrides: list[str]
+    typed: dict[str, str] = field(default_factory=dict)
+    overlay: Path | None = None
+
+
+def read_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) -> Words:
+    """Return the words, ready for Hydra.
+
+    Args:
+        words: as typed, without flags.
+        groups: the options there are.
+        multirun: whether a word may list several values.
+
+    Raises:
+        ConfigError: with every word that cannot be taken.
+    """
+    problems: list[Problem] = []
+    found = Words([])
+    overlays = [word for word in words if "=" not in word and word.endswith((".yaml", ".yml"))]
+    for word in words:
+        if word not in overlays:
+            problems += _read_word(word, groups, multirun, found)
+    if len(overlays) > 1:
+        problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
+    problems += [Problem(f"{path} is not there") for path in overlays if not Path(path).is_file()]
+    if problems:
+        raise ConfigError(*problems)
+    return Words(found.overrides, found.typed, Path(overlays[0]).resolve() if overlays else None)
+
+
+def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[Problem]:
+    match = _WORD.match(word)
+    assert match is not None  # the pattern takes any text
+    key, value = match["key"], match["value"]
+    if "~" in match["prefix"]:
+        return [Problem(f"{word} removes a setting, but each one is needed", f"{key}=null turns off what can be off")]
+    if value is None:
+        return [_not_a_word(word, groups)]
+    if word.startswith(HYDRA_WORDS):
+        found.overrides.append(word)
+        return _option_problems(key, value, groups, multirun) if "/" in key else []
+    if key.partition(".")[0] == "hydra" or key.startswith("hydra/"):
+        return [_hydra_problem(word, key)]
+    if key in groups:
+        found.overrides.append(f"{key}={value}")
+        found.typed[key] = COMMAND_LINE
+        return _option_problems(key, value, groups, multirun)
+    if not _KEY.match(key):
+        return [Problem(f"{key or word} is not the name of a setting", "section.setting=value, such as optimizer.lr=0.01")]
+    found.overrides.append(f"++{key}={_quoted(key, value)}")
+    found.typed[key] = COMMAND_LINE
+    return []
+
+
+def _not_a_word(word: str, groups: Groups) -> Problem:
+    for group, options in groups.items():
+        if word in options and "/" not in group:
+            return Problem(f"{word} is not of the form key=value", f"did you mean {group}={word}?")
+    if word in groups:
+        return Problem(f"{word} has no value", f"{word}={next(iter(groups[word]))}; options: {', '.join(groups[word])}")
+    return Problem(f"{word} is not of the form key=value", "such as model=cnn or optimizer.lr=0.01")
+
+
+def _hydra_problem(word: str, key: str) -> Problem:
+    if key.startswith(("hydra.run", "hydra.sweep")):
+        return Problem(f"{word} is not used: nnkit makes the run folders itself", "output_dir=FOLDER name=NAME")
+    if key == "hydra.searchpath":
+        return Problem(f"{word} is not used", "--config-dir FOLDER")
+    return Problem(f"{word} is not used: of Hydra's own settings nnkit reads hydra/sweeper and hydra/launcher")
+
+
+def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> list[Problem]:
+    """Return what is wrong with the option behind `group=`; sweeps in Hydra's longer syntax are left to Hydra."""
+    options = groups.get(group, {})
+    if group.startswith("hydra/") and value not in options:
+        return []  # plugins bring options of their own; Hydra names an unknown one
+    if value.startswith("["):
+        return [Problem(f"{group} takes one option, got the list {value}", f"{group}={next(iter(options))}")]
+    if value == "null" and group == "experiment" or "(" in value:
+        return []
+    if "," in value and not multirun:
+        return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]
+    return [p for option in value.split(",") for p in _unknown_option(group, option, options)]
+
+
+def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[Problem]:
+    if option in options:
+        return []
+    near = nearest(option, options) or (SYNONYMS.get(option) if SYNONYMS.get(option) in options else None)
+    listed = f"{group} is one of {', '.join(options)}"
+    text = f"{group}={option} is not there" if option else f"{group}= has no value"
+    return [Problem(text, f"did you mean {group}={near}? ({listed})" if near else listed)]
+
+
+def _quoted(key: str, value: str) -> str:
+    """Quote a path that Hydra's grammar would take apart, such as `My Data (1).csv`."""
+    is_path = key.rpartition(".")[2] in PATH_KEYS
+    if not is_path or not _NEEDS_QUOTES.search(value) or value[:1] in "'\"" or value.startswith("${"):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return f"'{escaped}'"

@@ -1,0 +1,54 @@
+"""The objective: data loss and penalty, apart; totals and weights, so that parts add up and are divided once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import Tensor
+
+from nnkit.config.sections.loss import LossConfig
+from nnkit.config.sections.regularization import RegularizationConfig
+from nnkit.objective.losses import criterion
+from nnkit.objective.penalties import l1_penalty, l2_penalty, limit_norms
+
+
+@final
+class Objective:
+    """What the training makes small."""
+
+    def __init__(
+        self,
+        loss: LossConfig,
+        regularization: RegularizationConfig,
+        *,
+        weights: Sequence[Tensor],
+        class_weights: Tensor | None,
+    ) -> None:
+        """Take the resolved loss, the penalties, the weights they fall on, and (C,) class weights or None."""
+        self._criterion = criterion(loss, class_weights)
+        self._class_weights = class_weights
+        self._weights = list(weights)
+        self._l1, self._l2, self._max_norm = regularization.l1, regularization.l2, regularization.max_norm
+
+    def total(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted sum of the losses, () float32, from outputs, target and sample weights of a batch."""
+        return self._criterion(outputs, target).mul(weight).sum()
+
+    def weight(self, target: Tensor, weight: Tensor) -> Tensor:
+        """Return what `total` is to be divided by: sample weight times class weight, summed, ()."""
+        if self._class_weights is not None:
+            weight = weight * self._class_weights[target]
+        return weight.sum()
+
+    def penalty(self) -> Tensor | None:
+        """Return the penalties on the weights, (); None where there are none."""
+        if not self._weights or not (self._l1 or self._l2):
+            return None
+        l1 = l1_penalty(self._weights, self._l1) if self._l1 else 0
+        return l1 + l2_penalty(self._weights, self._l2) if self._l2 else l1  # type: ignore[return-value]
+
+    def limit(self) -> None:
+        """Scale weights back to regularization.max_norm, after a step."""
+        if self._max_norm is not None:
+            limit_norms(self._weights, self._max_norm)

@@ -1,0 +1,71 @@
+"""Losses without reduction: one number a sample, so that weights, accumulation and devices add up exactly."""
+
+# B batch, C classes, K target columns
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from torch import Tensor
+
+from nnkit.config.sections.loss import AutoLossConfig, BCEConfig, CrossEntropyConfig, HuberConfig, LossConfig
+from nnkit.spec import DataSpec
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+def resolve_loss(config: LossConfig, spec: DataSpec) -> LossConfig:
+    """Return the loss that `loss=auto` stands for: cross-entropy for classes, squared error for values."""
+    if not isinstance(config, AutoLossConfig):
+        return config
+    from nnkit.config.sections.loss import PlainLossConfig
+
+    return CrossEntropyConfig(kind="cross_entropy") if spec.num_classes else PlainLossConfig(kind="mse")
+
+
+def num_outputs(config: LossConfig, spec: DataSpec) -> int:
+    """Return how many numbers a sample the network must put out: one logit for bce, else one a class or column."""
+    return 1 if isinstance(config, BCEConfig) else spec.num_targets
+
+
+def class_weights(config: LossConfig, counts: Tensor) -> Tensor | None:
+    """Return the weight of each class (C,) float32, or None where all count the same.
+
+    Args:
+        config: "balanced" is n / (C * count), as scikit-learn has it.
+        counts: (C,) training samples of each class, each at least 1.
+    """
+    if not isinstance(config, CrossEntropyConfig) or config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        return (counts.sum() / (len(counts) * counts)).float()
+    return torch.tensor(config.class_weights)
+
+
+def criterion(config: LossConfig, weights: Tensor | None) -> Criterion:
+    """Return the loss as a function of outputs and target.
+
+    It takes logits (B, C) and classes (B,), or values (B, K) twice, and returns (B,); several columns are averaged.
+    `weights` are the classes' weights, (C,), for cross-entropy.
+    """
+    match config:
+        case CrossEntropyConfig(label_smoothing=smoothing):
+            return partial(F.cross_entropy, weight=weights, label_smoothing=smoothing, reduction="none")
+        case BCEConfig(positive_weight=positive):
+            return partial(_bce, positive_weight=positive)
+        case HuberConfig(delta=delta):
+            return lambda y, t: F.huber_loss(y, t, reduction="none", delta=delta).mean(1)
+    plain: dict[str, Criterion] = {
+        "mse": lambda y, t: F.mse_loss(y, t, reduction="none").mean(1),
+        "mae": lambda y, t: F.l1_loss(y, t, reduction="none").mean(1),
+        "poisson": lambda y, t: F.poisson_nll_loss(y, t, reduction="none").mean(1),
+    }
+    return plain[config.kind]
+
+
+def _bce(outputs: Tensor, target: Tensor, *, positive_weight: float) -> Tensor:
+    weight = torch.tensor(positive_weight, device=outputs.device) if positive_weight != 1 else None
+    return F.binary_cross_entropy_with_logits(outputs[:, 0], target.to(outputs.dtype), pos_weight=weight, reduction="none")

@@ -1,0 +1,61 @@
+"""All parameters of a model as views of one tensor, so that a step is one kernel whatever the number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class FlatParameters:
+    """The trainable parameters of a model and their gradients, each as one flat tensor.
+
+    Weights (two or more dimensions) come first and biases and norm scales behind, so that what is decayed is one
+    stretch. A parameter keeps its own strides, such as channels_last.
+
+    Attributes:
+        values: (P,) all parameters; a model's parameters are views of it.
+        grad: (P,) all gradients; a parameter's `grad` is a view of it and must not be set to None.
+        num_weights: how many of the P elements belong to weights.
+        weights: the parameters of two or more dimensions.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Lay the parameters of a model side by side; its parameters become views."""
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        named.sort(key=lambda item: item[1].dim() < 2)
+        self._named = dict(named)
+        self.weights = [p for _, p in named if p.dim() >= 2]
+        self.num_weights = sum(p.numel() for p in self.weights)
+        like = named[0][1]
+        size = sum(p.numel() for _, p in named)
+        self.values = torch.empty(size, dtype=like.dtype, device=like.device)
+        self.grad = torch.zeros_like(self.values)
+        self.values.grad = self.grad
+        for name, parameter in named:
+            view = self.view(self.values, name)
+            view.copy_(parameter.data)
+            parameter.data = view
+            parameter.grad = self.view(self.grad, name)
+
+    def view(self, flat: Tensor, name: str) -> Tensor:
+        """Return the part of a flat tensor (P,) that belongs to one parameter, in its shape and strides."""
+        start = 0
+        for other, parameter in self._named.items():
+            if other == name:
+                part = flat[start : start + parameter.numel()]
+                return part.as_strided(parameter.shape, parameter.stride(), part.storage_offset())
+            start += parameter.numel()
+        raise KeyError(name)
+
+    def by_name(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return a flat tensor (P,) as one contiguous tensor a parameter, by the parameter's name."""
+        return {name: self.view(flat, name).detach().clone(memory_format=torch.contiguous_format) for name in self._named}
+
+    def fill(self, flat: Tensor, by_name: Mapping[str, Tensor]) -> None:
+        """Set a flat tensor (P,) from tensors by name. Raises: KeyError for a parameter that is not there."""
+        for name in self._named:
+            self.view(flat, name).copy_(by_name[name])

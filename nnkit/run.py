@@ -1,0 +1,273 @@
+"""Training a checked config in a folder, from the start or from where it stopped. Knows no Hydra and no terminal."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+import nnkit
+from nnkit.assemble import Prepared, assemble, baseline, count_parameters, prepare
+from nnkit.config.schema import Config
+from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError, OutOfMemoryError
+from nnkit.runs import CHECKPOINTS, PREPROCESS, read_run, write_config, write_run
+from nnkit.storage import remove_folder, write_json
+from nnkit.track.jsonl import JsonLines
+from nnkit.track.log import RunLog
+from nnkit.train import checkpoints
+from nnkit.train.loop import evaluate, fit, note_score, write_record
+from nnkit.train.run import Run
+from nnkit.train.sink import RunInfo, Sink
+from nnkit.train.state import TrainState
+from nnkit.train.stopping import Signals, Stop, stop_when
+
+STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted"}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        folder: the run's folder.
+        status: completed, stopped_early or interrupted.
+        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal.
+        epochs: finished in all.
+        steps: done in all.
+        seconds: of training, without validation.
+        samples_per_second: of training; 0 where there was none.
+        best: epoch, step, monitor and value of the best validation; None before the first.
+        metrics: train/…, val/…, test/… and baseline/…; empty for an interrupted run.
+        notes: what the user should know.
+    """
+
+    folder: Path
+    status: str
+    reason: str
+    epochs: int
+    steps: int
+    seconds: float
+    samples_per_second: float
+    best: dict[str, Any] | None
+    metrics: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def train(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Signals | None = None) -> Result:
+    """Train a new run in `folder`, which is there, empty but for its lock, and locked by the caller.
+
+    Args:
+        config: checked.
+        folder: of the run.
+        sinks: watchers beside metrics.jsonl.
+        signals: asked before each step.
+
+    Raises:
+        NnkitError: the run failed; run.json and run.log say why. A run that failed before its first step leaves
+            nothing but an empty folder.
+    """
+    started = datetime.now().astimezone().isoformat(timespec="microseconds")
+    try:
+        with _worded_out_of_memory(config):
+            prepared = prepare(config)
+            run = assemble(prepared, folder / CHECKPOINTS)
+    except (ConfigError, DataError):
+        remove_folder(folder)
+        raise
+    write_config(folder, prepared.config)
+    write_json(folder / PREPROCESS, prepared.preprocess.to_plain())
+    facts = {"status": "running", "started": started, **_facts(run, prepared)}
+    write_run(folder, facts)
+    state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
+    return _go(_Job(folder, prepared, run, state, facts), sinks, stop_when(prepared.config.trainer, signals))
+
+
+def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Signals | None = None) -> Result:
+    """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
+
+    Args:
+        config: the run's own, perhaps with settings that may change.
+        folder: of the run.
+        sinks: watchers beside metrics.jsonl.
+        signals: asked before each step.
+
+    Raises:
+        CheckpointError: there is nothing to go on from.
+        DataError: the data is not what it was.
+        NnkitError: the run failed.
+    """
+    facts = read_run(folder)
+    _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
+    with _worded_out_of_memory(config):
+        prepared = prepare(config)
+        run = assemble(prepared, folder / CHECKPOINTS)
+    if prepared.source.fingerprint() != facts.get("data_fingerprint"):
+        raise DataError(f"the data of {folder} has changed since the run started", hint="nnkit train starts a new run")
+    try:
+        state = run.load_plain(weights, plain)
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"the checkpoint of {folder} does not fit its config: {error}") from error
+    run.checkpoints.resumed(state.step, None if state.best is None else state.best.step)
+    notes = [f"skipped a damaged checkpoint: {text}" for text in skipped]
+    planned = _planned_steps(run)
+    if planned > state.total_steps and run.scheduler.kind in ("cosine", "one_cycle"):
+        notes.append(f"the {run.scheduler.kind} schedule was planned for {state.total_steps} steps; its last rate stays")
+    write_config(folder, prepared.config)
+    facts = {**facts, "status": "running", **_facts(run, prepared)}
+    write_run(folder, facts)
+    stop = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds)
+    return _go(_Job(folder, prepared, run, state, facts, tuple(notes)), sinks, stop)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One run on its way."""
+
+    folder: Path
+    prepared: Prepared
+    run: Run
+    state: TrainState
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
+    log = RunLog(job.folder)
+    sinks = [JsonLines(), *sinks]
+    status = "failed"
+    try:
+        log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
+        for note in job.notes:
+            log.note(note)
+        info = _info(job)
+        for sink in sinks:
+            sink.start(info)
+        with _worded_out_of_memory(job.prepared.config):
+            result = _finish(job, sinks, fit(job.run, job.state, sinks, stop))
+        status = result.status
+        write_run(job.folder, {**job.facts, **_outcome(result)})
+        log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
+        return result
+    except BaseException as error:
+        log.note(traceback.format_exc())
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        write_run(job.folder, {**job.facts, "status": status, "error": str(error) or type(error).__name__})
+        raise
+    finally:
+        for sink in sinks:
+            sink.close(status)
+        log.close()
+
+
+def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
+    """Look at the test set, once, with the best weights; an interrupted run leaves it alone."""
+    run, state = job.run, job.state
+    if state.best is None and reason != "signal":
+        write_record(run, state, sinks, note_score(run, state, evaluate(run, run.val)))
+    status = STATUS_OF_REASON.get(reason, "completed")
+    metrics: dict[str, float] = {}
+    if reason != "signal":
+        run.load_validated(best_weights(run, job.folder))
+        for name, part in {"train": run.train, "val": run.val, "test": run.test}.items():
+            metrics |= {f"{name}/{key}": value for key, value in evaluate(run, part).items()}
+        metrics |= {f"baseline/{key}": value for key, value in baseline(run, job.prepared).items()}
+        if not all(value - value == 0 for value in metrics.values()):
+            raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
+    best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
+    speed = state.samples / state.seconds if state.seconds else 0.0
+    return Result(
+        job.folder, status, reason, state.epoch, state.step, state.seconds, speed, best, metrics, job.notes
+    )
+
+
+def best_weights(run: Run, folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of the best validation, from memory or from disk. Raises: CheckpointError."""
+    if run.checkpoints.best_weights is not None:
+        return run.checkpoints.best_weights
+    return checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))
+
+
+def _outcome(result: Result) -> dict[str, Any]:
+    return {
+        "status": result.status,
+        "reason": result.reason,
+        "ended": datetime.now().astimezone().isoformat(timespec="microseconds"),
+        "epochs": result.epochs,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 6),
+        "samples_per_second": round(result.samples_per_second, 1),
+        "best": result.best,
+        "metrics": result.metrics,
+    }
+
+
+def _facts(run: Run, prepared: Prepared) -> dict[str, Any]:
+    """Return what is known of a run before its first step."""
+    config, splits = prepared.config, prepared.splits
+    return {
+        "title": _title(config),
+        "seed": config.seed,
+        "tags": config.tags,
+        "versions": {"nnkit": nnkit.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
+        "git_commit": git_commit(Path.cwd()),
+        "device": config.trainer.device,
+        "threads": config.trainer.threads,
+        "data_fingerprint": prepared.source.fingerprint(),
+        "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+        "parameters": count_parameters(run.model),
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that is checked out in `folder` or above it, read from git's files; None outside."""
+    for place in (folder, *folder.parents):
+        head = place / ".git" / "HEAD"
+        if head.is_file():
+            text = head.read_text().strip()
+            if not text.startswith("ref: "):
+                return text
+            ref = place / ".git" / text.removeprefix("ref: ")
+            return ref.read_text().strip() if ref.is_file() else None
+    return None
+
+
+def _title(config: Config) -> str:
+    return f"{config.model.kind} on {config.data.kind}"
+
+
+def _info(job: _Job) -> RunInfo:
+    trainer, state = job.run.trainer, job.state
+    title = _title(job.prepared.config)
+    return RunInfo(
+        job.folder, title, trainer.max_epochs, len(job.run.train), job.run.monitor, state.epoch, state.records
+    )
+
+
+def _planned_steps(run: Run) -> int:
+    by_epochs = run.trainer.max_epochs * len(run.train)
+    return by_epochs if run.trainer.max_steps is None else min(run.trainer.max_steps, by_epochs)
+
+
+@contextmanager
+def _worded_out_of_memory(config: Config) -> Iterator[None]:
+    """Turn torch's ways of saying that memory has run out into one error."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, RuntimeError) and "out of memory" not in text and "can't allocate memory" not in text:
+            raise
+        size = config.batching.batch_size
+        raise OutOfMemoryError(
+            f"out of memory with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
+            hint="a smaller batching.batch_size, with batching.accumulate to keep the step's size",
+        ) from error

@@ -1,0 +1,225 @@
+"""The only module that writes files: whole files, whole folders, lines, and the lock of a folder.
+
+A write is durable when the call returns: data first, then the name, then the folder that holds the name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+from nnkit.errors import FolderInUseError, StorageError
+
+LOCK_NAME = "lock"
+TEMPORARY = ".tmp-"
+
+
+@contextmanager
+def reporting(action: str, path: Path) -> Iterator[None]:
+    """Turn an operating-system error into one that names what was done, where, and the errno.
+
+    Args:
+        action: a verb in the infinitive, such as "write".
+        path: the file or folder.
+
+    Raises:
+        StorageError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})",
+            hint="free some space, or choose another place with output_dir=",
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents; one that is there already is fine. Raises: StorageError."""
+    with reporting("make folder", path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it; one that is not there is fine. Raises: StorageError."""
+    with reporting("remove", path):
+        shutil.rmtree(path, ignore_errors=not path.exists())
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the whole content of a file. Raises: StorageError."""
+    with reporting("read", path):
+        return path.read_bytes()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file: after a crash there is the old content or the new one, nothing between.
+
+    Raises:
+        StorageError: the file system refused; no temporary file stays.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with reporting("write", path):
+        try:
+            _write_synced(temporary, data)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as JSON, as `write_bytes` does. Non-finite numbers are refused (ValueError)."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files that appears as a whole, by one rename.
+
+    Args:
+        folder: must not exist yet; its parent must.
+        files: content by file name.
+
+    Raises:
+        StorageError: the file system refused; no temporary folder stays.
+    """
+    temporary = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}")
+    with reporting("write", folder):
+        try:
+            temporary.mkdir()
+            for name, data in files.items():
+                _write_synced(temporary / name, data)
+            _sync_folder(temporary)
+            os.rename(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync_folder(folder.parent)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder`. Raises: StorageError."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_dir():
+            remove_folder(path)
+        else:
+            with reporting("remove", path):
+                path.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@final
+class LineFile:
+    """A text file that grows by whole lines."""
+
+    def __init__(self, path: Path, *, keep_lines: int | None = None) -> None:
+        """Open `path` for appending.
+
+        Args:
+            path: made when it is not there.
+            keep_lines: cut the file back to so many lines first; None keeps all of them.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        self.path = path
+        with reporting("write", path):
+            if keep_lines is not None and path.exists():
+                lines = path.read_bytes().splitlines(keepends=True)
+                write_bytes(path, b"".join(lines[:keep_lines]))
+            self._file = open(path, "a", encoding="utf-8")
+
+    def append(self, line: str) -> None:
+        """Add one line; a reader sees it at once, a power loss may still take it. Raises: StorageError."""
+        with reporting("write", self.path):
+            self._file.write(line + "\n")
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Make all lines so far survive a power loss. Raises: StorageError."""
+        with reporting("write", self.path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; further lines are refused."""
+        self._file.close()
+
+
+# A POSIX lock belongs to the process, and closing *any* descriptor of its file drops it. So the folders that this
+# process holds are remembered here, and their lock file is never opened a second time.
+_held: dict[Path, int] = {}
+
+
+@final
+class FolderLock:
+    """The right to write into a run folder. It is freed when its owner dies, whatever way."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock. Raises: FolderInUseError, naming process and host; StorageError."""
+        self._folder = folder.resolve()
+        path = self._folder / LOCK_NAME
+        if self._folder in _held:
+            raise FolderInUseError(f"{folder} is in use by this very process")
+        with reporting("lock", path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if not _try_lock(descriptor):
+            owner = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise FolderInUseError(
+                f"{folder} is in use by {owner or 'another process'}", hint="wait for it, or stop it first"
+            )
+        with reporting("lock", path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        _held[self._folder] = descriptor
+
+    def release(self) -> None:
+        """Free the folder; a second call does nothing."""
+        descriptor = _held.pop(self._folder, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a living process owns the run folder. Raises: StorageError."""
+    path = folder.resolve() / LOCK_NAME
+    if folder.resolve() in _held:
+        return True
+    if not path.exists():
+        return False
+    with reporting("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

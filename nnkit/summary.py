@@ -1,0 +1,76 @@
+"""What a network is made of: layers, shapes, parameters, and the work of one sample. Counted without computing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nnkit.spec import DataSpec
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One leaf module of a network.
+
+    Attributes:
+        name: its path in the model, such as "blocks.0.conv".
+        kind: its class.
+        shape: of its output, without the batch.
+        parameters: trainable values.
+        flops: multiplications and additions for one sample, forward.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    flops: int
+
+
+def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
+    """Return the leaf modules in the order in which they run.
+
+    Args:
+        model: on the meta device; nothing is computed.
+        spec: the shapes that go in.
+
+    Only linear maps and convolutions count as work: the rest is small beside them.
+    """
+    found: list[Layer] = []
+    handles = []
+    for name, module in model.named_modules():
+        if not list(module.children()) and not isinstance(module, nn.Identity):
+            handles.append(module.register_forward_hook(_noting(found, name)))
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(*(torch.empty(1, *given.shape, device="meta") for given in spec.inputs))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _noting(found: list[Layer], name: str) -> Any:
+    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+        parameters = sum(p.numel() for p in module.parameters(recurse=False))
+        found.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters, _flops(module, output)))
+
+    return note
+
+
+def _flops(module: nn.Module, output: Tensor) -> int:
+    if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+        return 2 * module.weight[0].numel() * output[0].numel()
+    return 0
+
+
+def flops_per_sample(model: nn.Module, spec: DataSpec) -> int:
+    """Return the floating-point operations of one sample's forward pass, for a model on the meta device."""
+    return sum(layer.flops for layer in layers(model, spec))

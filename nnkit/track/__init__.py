@@ -1,0 +1,1 @@
+"""Watching a run: the console and the files of the run folder."""

@@ -1,0 +1,57 @@
+"""What one sees on the terminal: a bar over the epochs. Without a terminal it is silent; the table comes at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import final
+
+from tqdm import tqdm
+
+from nnkit.train.sink import RunInfo
+from nnkit.train.state import Record
+
+
+@final
+class ProgressBar:
+    """A tqdm bar over epochs on standard error, with the values that matter."""
+
+    def __init__(self) -> None:
+        """Start without a bar; `start` draws it."""
+        self._bar: tqdm[None] | None = None
+        self._steps_per_epoch = 1
+
+    def start(self, info: RunInfo) -> None:
+        """Draw the bar, when standard error is a terminal."""
+        self._steps_per_epoch = info.steps_per_epoch
+        self._bar = tqdm(
+            total=info.max_epochs,
+            initial=info.epoch,
+            desc=info.title,
+            unit="epoch",
+            disable=None,  # silent when it is not a terminal
+            file=sys.stderr,
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def write(self, record: Record) -> None:
+        """Move the bar to the record's epoch and show its losses and metrics."""
+        bar = self._bar
+        if bar is None or bar.disable:
+            return
+        bar.n = record.step // self._steps_per_epoch
+        shown = [
+            f"{name} {value:.4g}"
+            for name, value in record.values.items()
+            if name in ("train/loss", "val/loss", "val/accuracy", "val/rmse", "val/r2")
+        ]
+        bar.set_postfix_str("  ".join(shown), refresh=False)
+        bar.update(0)
+
+    def sync(self) -> None:
+        """Nothing to do: a terminal keeps nothing."""
+
+    def close(self, status: str) -> None:  # noqa: ARG002 - the table says it
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

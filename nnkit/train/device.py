@@ -1,0 +1,84 @@
+"""Device, threads and precision: chosen by rule, never by a clock, so that the same words give the same run."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, final
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+# Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
+SMALL_STEP_FLOPS = 30_000_000
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def devices() -> tuple[str, ...]:
+    """Return the devices that this machine has, the best one last."""
+    found = ["cpu"]
+    if torch.backends.mps.is_available():
+        found.append("mps")  # pragma: no cover - macOS
+    if torch.cuda.is_available():
+        found.append("cuda")  # pragma: no cover - needs a GPU
+    return tuple(found)
+
+
+def pick_device(wanted: str) -> str:
+    """Return the device: as wanted, or for "auto" the best one there is."""
+    return devices()[-1] if wanted == "auto" else wanted
+
+
+def pick_threads(wanted: int | Literal["auto"], flops_a_step: int) -> int:
+    """Return the number of CPU threads: as wanted, or for "auto" one for small networks, else one a core."""
+    if wanted != "auto":
+        return wanted
+    return 1 if flops_a_step < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pick_precision(wanted: str, device: str) -> Precision:
+    """Return the precision: as wanted, or for "auto" bf16 on a GPU that computes in it, else fp32."""
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How the forward pass computes.
+
+    Attributes:
+        device: where.
+        precision: in which floats; weights and their updates are float32 always.
+        scaler: keeps small fp16 gradients from vanishing; None in other precisions.
+    """
+
+    device: torch.device
+    precision: Precision
+    scaler: torch.amp.GradScaler | None
+
+    @classmethod
+    def of(cls, device: str, precision: Precision) -> Arithmetic:
+        """Return the arithmetic of a device and a precision."""
+        scaler = torch.amp.GradScaler(device) if precision == "fp16" else None  # type: ignore[attr-defined]
+        return cls(torch.device(device), precision, scaler)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context of a forward pass."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.precision == "bf16" else torch.float16)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Return the loss as it is to be differentiated."""
+        return loss if self.scaler is None else self.scaler.scale(loss)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a model to the device; convolutions in reduced precision are laid out channels last."""
+        if self.precision != "fp32" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.to(self.device)

@@ -1,0 +1,234 @@
+"""The loop. Read it from the top: from event to event, one step at a time, nothing hidden."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nnkit.data.batches import Batch, Batches, spans
+from nnkit.errors import DivergenceError
+from nnkit.optim.schedules import after_validation, schedule_factor
+from nnkit.seeding import derive
+from nnkit.train.run import Run
+from nnkit.train.sink import Sink
+from nnkit.train.state import Record, Score, TrainState, is_better
+from nnkit.train.stopping import Stop
+
+FLUSH_EVERY = 64  # steps between two updates of the training metrics
+CHECK_EVERY = 50  # steps between two looks at the loss where looking costs a synchronisation
+DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while it is finite
+
+
+def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
+    """Train until `stop` gives a reason, and return it.
+
+    Raises:
+        DivergenceError: the loss is not finite any more; nothing has been saved since it was.
+        StorageError: a save failed for good.
+    """
+    while (reason := stop(state)) is None:
+        event = next_event(run, state)
+        train_until(run, state, event, stop)
+        if state.step == event:
+            take_event(run, state, sinks)
+        if run.checkpoints.is_due(state):
+            save(run, state, sinks)
+    if run.checkpoints.saved_step != state.step:
+        save(run, state, sinks)
+    return reason
+
+
+def next_event(run: Run, state: TrainState) -> int:
+    """Return the step of the next validation, save or epoch end."""
+    trainer, step = run.trainer, state.step
+    steps = [step + len(run.train) - state.position]
+    for every in (trainer.validate_every_steps, trainer.checkpoint_every):
+        if isinstance(every, int):
+            steps.append((step // every + 1) * every)
+    if trainer.max_steps is not None:
+        steps.append(max(trainer.max_steps, step + 1))
+    return min(steps)
+
+
+def train_until(run: Run, state: TrainState, event: int, stop: Stop) -> None:
+    """Take steps up to `event`, or up to the first reason to stop."""
+    started = time.perf_counter()
+    run.model.train()
+    for batch in run.train.epoch(state.epoch, state.position):
+        take_step(run, batch, state)
+        if state.step == event or stop(state) is not None:
+            break
+    if run.watches_late:
+        check_loss(run, state)
+    state.seconds += time.perf_counter() - started
+
+
+def take_step(run: Run, batch: Batch, state: TrainState) -> None:
+    """Forward, backward, update; the sums of the epoch grow."""
+    torch.default_generator.manual_seed(derive(run.seed, "step", state.step))
+    if run.device.type == "cuda":
+        torch.cuda.manual_seed(derive(run.seed, "step", state.step))  # pragma: no cover - needs a GPU
+    run.parameters.grad.zero_()
+    weight = run.objective.weight(batch.target, batch.weight)
+    total = backward(run, batch, weight, state)
+    note_loss(run, state, total, weight)
+    penalty = run.objective.penalty()
+    if penalty is not None:
+        run.arithmetic.scaled(penalty).backward()
+    run.update(state, factor(run, state))
+    state.step += 1
+    state.position += 1
+    state.samples += len(batch)
+
+
+def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tensor:
+    """Add the gradients of a step's batches, each divided by the weight of the whole step; return the loss's total."""
+    totals = []
+    for start, stop in spans(len(batch), run.micro_batch):
+        part = batch.rows(start, stop) if stop - start < len(batch) else batch
+        with run.arithmetic.autocast():
+            outputs = run.model(*part.inputs).float()
+            total = run.objective.total(outputs, part.target, part.weight)
+        run.arithmetic.scaled(total / weight).backward()
+        state.pending.append((outputs.detach(), part.target, part.weight))
+        totals.append(total.detach())
+    if (state.position + 1) % FLUSH_EVERY == 0:
+        flush(run, state)
+    return totals[0] if len(totals) == 1 else torch.stack(totals).sum()
+
+
+def note_loss(run: Run, state: TrainState, total: Tensor, weight: Tensor) -> None:
+    """Add to the epoch's loss; where looking costs nothing, look at it at once."""
+    if run.watches_late:
+        run.unread.append((state.step + 1, total, weight))
+        if len(run.unread) >= CHECK_EVERY:
+            check_loss(run, state)
+    else:
+        add_loss(run, state, total.item(), weight.item(), state.step + 1)
+
+
+def check_loss(run: Run, state: TrainState) -> None:
+    """Read the losses of the steps since the last look: one synchronisation for all of them."""
+    if run.unread:
+        steps, *columns = zip(*run.unread, strict=True)
+        totals, weights = (torch.stack(column).tolist() for column in columns)
+        run.unread.clear()
+        for step, total, weight in zip(steps, totals, weights, strict=True):
+            add_loss(run, state, total, weight, step)
+
+
+def add_loss(run: Run, state: TrainState, total: float, weight: float, step: int) -> None:
+    """Add one step's loss to the epoch's sums. Raises: DivergenceError when it is not finite, or has exploded."""
+    loss = total / weight if weight else float("nan")
+    if state.first_loss is None:
+        state.first_loss = loss
+    if not abs(loss) <= DIVERGED * max(1.0, abs(state.first_loss)):
+        saved = run.checkpoints.saved_step
+        lr = run.optimizer_config.lr * factor(run, state)
+        hint = f"last good checkpoint is step {saved}; " if saved is not None else ""
+        raise DivergenceError(
+            f"training loss became {loss:.3g} in epoch {state.epoch + 1}, step {step} (lr {lr:.3g})",
+            hint=f"{hint}try optimizer.lr={run.optimizer_config.lr / 10:.1g} or trainer.clip_norm=1",
+        )
+    state.loss_total += total
+    state.loss_weight += weight
+
+
+def factor(run: Run, state: TrainState) -> float:
+    """Return the factor on the learning rate at the current step."""
+    scheduled = schedule_factor(
+        run.scheduler, state.step, total=state.total_steps, steps_per_epoch=len(run.train)
+    )
+    return scheduled * state.plateau.factor
+
+
+def flush(run: Run, state: TrainState) -> None:
+    """Bring the training metrics' sums up to date."""
+    if state.pending:
+        outputs, target, weight = (torch.cat(column) for column in zip(*state.pending, strict=True))
+        run.metrics.add(state.sums, outputs, target, weight)
+        state.pending.clear()
+
+
+def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
+    """Validate where it is time to, tell the sinks, and close the epoch when it has ended."""
+    ended = state.position == len(run.train)
+    validated = is_validation(run, state, ended)
+    if ended or validated:
+        run.check_weights(state)
+        values = train_values(run, state)
+        if validated:
+            values |= note_score(run, state, evaluate(run, run.val))
+        write_record(run, state, sinks, values)
+    if ended:
+        state.epoch += 1
+        state.position, state.loss_total, state.loss_weight = 0, 0.0, 0.0
+        state.sums = run.metrics.zero(run.device)
+
+
+def write_record(run: Run, state: TrainState, sinks: Sequence[Sink], values: dict[str, float]) -> None:
+    """Tell every sink of an event."""
+    record = Record(state.step, state.epoch + 1, {**values, "time/seconds": round(state.seconds, 6)})
+    state.records += 1
+    for sink in sinks:
+        sink.write(record)
+
+
+def is_validation(run: Run, state: TrainState, epoch_ended: bool) -> bool:
+    """Tell whether a validation is due at this event."""
+    every, every_steps = run.trainer.validate_every, run.trainer.validate_every_steps
+    if every_steps is not None:
+        return state.step % every_steps == 0
+    return epoch_ended and every is not None and (state.epoch + 1) % every == 0
+
+
+def train_values(run: Run, state: TrainState) -> dict[str, float]:
+    """Return the learning rate and the training values of the epoch so far."""
+    flush(run, state)
+    metrics = {f"train/{name}": value for name, value in run.metrics.compute(state.sums).items()}
+    lr = run.optimizer_config.lr * factor(run, state)
+    return {"lr": lr, "train/loss": state.loss_total / max(state.loss_weight, 1e-300), **metrics}
+
+
+def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[str, float]:
+    """Note a validation: the best so far, the patience, the plateau. Returns its values as val/…"""
+    values = {f"val/{name}": value for name, value in measured.items()}
+    value = values[run.monitor]
+    if is_better(value, state.best, mode=run.mode, min_delta=run.trainer.min_delta):
+        state.best, state.waited = Score(state.epoch + 1, state.step, value), 0
+        run.checkpoints.note_best(state.step, run.validated_weights())
+    else:
+        state.waited += 1
+    after_validation(run.scheduler, state.plateau, -value if run.mode == "max" else value)
+    return values
+
+
+@torch.no_grad()
+def evaluate(run: Run, batches: Batches) -> dict[str, float]:
+    """Return loss and metrics over all samples of a part, with the averaged weights where there are such.
+
+    The loss is the data loss, without the penalty.
+    """
+    run.model.eval()
+    sums = run.metrics.zero(run.device)
+    totals, weights = [], []
+    with run.averaged_weights():
+        for batch in batches.epoch(0):
+            with run.arithmetic.autocast():
+                outputs = run.model(*batch.inputs).float()
+            totals.append(run.objective.total(outputs, batch.target, batch.weight))
+            weights.append(run.objective.weight(batch.target, batch.weight))
+            run.metrics.add(sums, outputs, batch.target, batch.weight)
+    loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
+    return {"loss": float(loss), **run.metrics.compute(sums)}
+
+
+def save(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
+    """Commit: what the sinks wrote first, then the checkpoint that counts it."""
+    run.check_weights(state)
+    for sink in sinks:
+        sink.sync()
+    run.checkpoints.save(state, run.validated_weights(), run.to_plain(state))

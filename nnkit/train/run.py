@@ -1,0 +1,159 @@
+"""The parts of one training, wired: what the loop works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from nnkit.config.sections.optimizer import OptimizerConfig
+from nnkit.config.sections.scheduler import SchedulerConfig
+from nnkit.config.sections.trainer import TrainerConfig
+from nnkit.data.batches import Batches
+from nnkit.errors import DivergenceError
+from nnkit.objective import Objective
+from nnkit.optim.flat import FlatParameters
+from nnkit.optim.optimizers import Optimizer
+from nnkit.train.device import Arithmetic
+from nnkit.train.saver import Saver
+from nnkit.train.state import TrainState
+
+
+class Metrics(Protocol):
+    """Sums that grow batch by batch, and values computed from them."""
+
+    def zero(self, device: torch.device) -> dict[str, Tensor]:
+        """Return empty sums."""
+
+    def add(self, sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
+        """Add a batch to the sums, in place."""
+
+    def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return the metrics by name."""
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One training: model, data, and the rules.
+
+    Attributes:
+        monitor: the value that decides on the best weights and on stopping, such as "val/loss".
+        mode: whether it is better at its "min" or its "max".
+        micro_batch: samples a forward pass; a step may have several.
+        average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
+        unread: step, loss and weight of the steps whose values have not been looked at, on devices where looking is dear.
+    """
+
+    seed: int
+    trainer: TrainerConfig
+    optimizer_config: OptimizerConfig
+    scheduler: SchedulerConfig
+    monitor: str
+    mode: str
+    model: nn.Module
+    parameters: FlatParameters
+    optimizer: Optimizer
+    objective: Objective
+    metrics: Metrics
+    arithmetic: Arithmetic
+    train: Batches
+    val: Batches
+    test: Batches
+    micro_batch: int
+    checkpoints: Saver
+    average: Tensor | None = None
+    unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.arithmetic.device
+
+    @property
+    def watches_late(self) -> bool:
+        """Whether looking at a number on the device stalls it."""
+        return self.device.type != "cpu"
+
+    @torch.no_grad()
+    def update(self, state: TrainState, factor: float) -> None:
+        """Clip the gradients, take the optimizer's step, limit the norms, and follow with the average."""
+        scaler, grad = self.arithmetic.scaler, self.parameters.grad
+        if scaler is not None:
+            scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+        if self.trainer.clip_value is not None:
+            grad.clamp_(-self.trainer.clip_value, self.trainer.clip_value)
+        if self.trainer.clip_norm is not None:
+            grad.mul_((self.trainer.clip_norm / (grad.norm() + 1e-6)).clamp_max(1.0))
+        if scaler is None:
+            self.optimizer.step(factor)
+        else:
+            scaler.step(self.optimizer, factor)  # type: ignore[arg-type]
+            scaler.update()
+        self.objective.limit()
+        if self.average is not None and self.trainer.ema_decay is not None:
+            decay = min(self.trainer.ema_decay, (1 + state.step) / (10 + state.step))
+            self.average.lerp_(self.parameters.values, 1 - decay)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Let the model have the averaged weights for a while, where there are such."""
+        if self.average is None:
+            yield
+            return
+        values = self.parameters.values
+        trained = values.clone()
+        with torch.no_grad():
+            values.copy_(self.average)
+            try:
+                yield
+            finally:
+                values.copy_(trained)
+
+    def validated_weights(self) -> dict[str, Tensor]:
+        """Return a copy of what a validation sees: weights (averaged, where there is an average) and buffers."""
+        with self.averaged_weights():
+            state = self.model.state_dict()
+            return {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+
+    def load_validated(self, weights: Mapping[str, Tensor]) -> None:
+        """Set weights and buffers from what `validated_weights` returned."""
+        with torch.no_grad():
+            self.model.load_state_dict(weights)
+            if self.average is not None:
+                self.average.copy_(self.parameters.values)
+
+    def check_weights(self, state: TrainState) -> None:
+        """Refuse weights that are not finite. Raises: DivergenceError."""
+        if not bool(self.parameters.values.isfinite().all()):
+            raise DivergenceError(
+                f"a weight became nan or infinite in epoch {state.epoch + 1}, by step {state.step}",
+                hint=f"try optimizer.lr={self.optimizer_config.lr / 10:.1g} or trainer.clip_norm=1",
+            )
+
+    def to_plain(self, state: TrainState) -> dict[str, Any]:
+        """Return all that a resume needs beside the validated weights."""
+        scaler = self.arithmetic.scaler
+        return {
+            "train": state.to_plain(),
+            "optimizer": self.optimizer.state_by_name(),
+            "trained": None if self.average is None else self.parameters.by_name(self.parameters.values),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def load_plain(self, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> TrainState:
+        """Set everything from a checkpoint, and return where the training stands."""
+        self.load_validated(weights)
+        if plain["trained"] is not None:
+            self.parameters.fill(self.parameters.values.data, plain["trained"])
+        self.optimizer.load(plain["optimizer"])
+        if self.arithmetic.scaler is not None and plain["scaler"] is not None:
+            self.arithmetic.scaler.load_state_dict(plain["scaler"])
+        state = TrainState.from_plain(plain["train"])
+        state.sums = {k: v.to(self.device) for k, v in state.sums.items()}
+        state.pending = [tuple(t.to(self.device) for t in part) for part in state.pending]  # type: ignore[misc]
+        return state

@@ -1,0 +1,80 @@
+"""When to save, and what stays on disk: the last checkpoints and the best weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, final
+
+from torch import Tensor
+
+from nnkit.train.checkpoints import point, prune, step_folder, write
+from nnkit.train.state import TrainState
+
+# A save may cost a fiftieth of the time between two of them.
+TIMES_ITS_COST = 50
+
+
+@final
+class Saver:
+    """The checkpoints of one run.
+
+    Attributes:
+        saved_step: of the newest save; None before the first.
+    """
+
+    def __init__(self, folder: Path | None, *, every: int | Literal["auto"], keep_last: int) -> None:
+        """Take the run's checkpoint folder (None: nothing is written), how often to save, and how many to keep."""
+        self._folder = folder
+        self._every = every
+        self._keep_last = keep_last
+        self._best: tuple[int, dict[str, Tensor]] | None = None
+        self._best_on_disk: int | None = None
+        self._cost = 0.0
+        self._saved_at = time.monotonic()
+        self.saved_step: int | None = None
+
+    @property
+    def best_weights(self) -> dict[str, Tensor] | None:
+        """The best weights, while they have not been written."""
+        return None if self._best is None else self._best[1]
+
+    def resumed(self, step: int, best_step: int | None) -> None:
+        """Note what is on disk already."""
+        self.saved_step, self._best_on_disk = step, best_step
+
+    def note_best(self, step: int, weights: dict[str, Tensor]) -> None:
+        """Keep the best weights until the next save."""
+        self._best = (step, weights)
+
+    def is_due(self, state: TrainState) -> bool:
+        """Tell whether it is time to save: every n steps, or when the last save's cost has been earned."""
+        if state.step == self.saved_step or self._folder is None:
+            return False
+        if self._every != "auto":
+            return state.step % self._every == 0
+        return time.monotonic() - self._saved_at >= TIMES_ITS_COST * self._cost
+
+    def save(self, state: TrainState, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+        """Write the best weights that are not on disk yet, then the checkpoint itself, then tidy up.
+
+        Raises:
+            StorageError: the file system refused; what was saved before is still whole.
+        """
+        if self._folder is None:
+            self.saved_step = state.step
+            return
+        started = time.monotonic()
+        if self._best is not None and self._best[0] != state.step:
+            write(step_folder(self._folder, self._best[0]), self._best[1], None)
+        write(step_folder(self._folder, state.step), weights, plain)
+        point(self._folder, "last", state.step)
+        if self._best is not None:
+            point(self._folder, "best", self._best[0])
+            self._best_on_disk, self._best = self._best[0], None
+        keep = set() if self._best_on_disk is None else {self._best_on_disk}
+        prune(self._folder, keep=keep, keep_last=self._keep_last)
+        self.saved_step = state.step
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - started

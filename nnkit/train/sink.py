@@ -1,0 +1,49 @@
+"""What a watcher of a run must have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, final
+
+from nnkit.train.state import Record
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a sink is told before the first step.
+
+    Attributes:
+        folder: the run's folder.
+        title: such as "cnn on digits".
+        max_epochs: the limit.
+        steps_per_epoch: optimizer steps an epoch.
+        monitor: the value that decides on the best weights, such as "val/loss".
+        epoch: epochs that are done already, when a run goes on.
+        records: events that are written already, when a run goes on.
+    """
+
+    folder: Path
+    title: str
+    max_epochs: int
+    steps_per_epoch: int
+    monitor: str
+    epoch: int = 0
+    records: int = 0
+
+
+class Sink(Protocol):
+    """Something that watches a run. It cannot touch the training, and bears a step that is written twice."""
+
+    def start(self, info: RunInfo) -> None:
+        """Get ready; later events follow the `info.records` ones that were committed."""
+
+    def write(self, record: Record) -> None:
+        """Take one event."""
+
+    def sync(self) -> None:
+        """Make what was written survive; a save follows."""
+
+    def close(self, status: str) -> None:
+        """Finish; the run ended with this status."""

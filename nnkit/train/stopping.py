@@ -1,0 +1,74 @@
+"""When to stop: limits, patience, signals. The loop asks one function; nothing else can end it from outside."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import final
+
+from nnkit.config.sections.trainer import TrainerConfig
+from nnkit.train.state import TrainState
+
+Stop = Callable[[TrainState], str | None]
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@final
+@dataclass(slots=True)
+class Signals:
+    """The signal that asked to stop; 0 while none has."""
+
+    number: int = 0
+
+
+@contextmanager
+def catching_signals() -> Iterator[Signals]:
+    """Note SIGINT, SIGTERM and SIGUSR1 instead of dying of them; a second SIGINT acts at once."""
+    seen = Signals()
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.number = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        for number in CAUGHT:
+            before[number] = signal.signal(number, note)
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop_when(trainer: TrainerConfig, signals: Signals | None = None, *, seconds_before: float = 0.0) -> Stop:
+    """Return the function that tells why to stop, or None to go on.
+
+    Args:
+        trainer: its limits and its patience.
+        signals: watched when given.
+        seconds_before: already used by the part of the run before a resume, for max_time_s.
+
+    Returns:
+        A function of the state. Its reasons: "signal", "max_time_s", "max_steps", "max_epochs", "patience".
+    """
+    started = time.monotonic() - seconds_before
+
+    def stop(state: TrainState) -> str | None:
+        if signals is not None and signals.number:
+            return "signal"
+        if trainer.max_time_s is not None and time.monotonic() - started >= trainer.max_time_s:
+            return "max_time_s"
+        if trainer.max_steps is not None and state.step >= trainer.max_steps:
+            return "max_steps"
+        if state.epoch >= trainer.max_epochs:
+            return "max_epochs"
+        if trainer.patience is not None and state.waited >= trainer.patience:
+            return "patience"
+        return None
+
+    return stop
