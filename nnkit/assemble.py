@@ -18,7 +18,7 @@ from nnkit.data.batches import Batches, Samples, encode
 from nnkit.data.preprocess import Preprocess, fit_preprocess
 from nnkit.metrics.classification import ClassificationMetrics
 from nnkit.metrics.regression import RegressionMetrics
-from nnkit.models import build, construct
+from nnkit.models import build, empty_model
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
 from nnkit.objective.predictions import predicted_classes, predicted_values
@@ -91,10 +91,8 @@ def _pick(config: Config, spec: DataSpec, num_train: int) -> Config:
         keep = bool(spec.num_classes) or loss.kind == "poisson"
         section = replace(section, target_scaling="none" if keep else "standard")  # type: ignore[call-arg]
     picked = replace(config, loss=loss, data=section)
-    with torch.device("meta"):
-        model = construct(picked, spec, num_outputs(loss, spec))
-    batch = _batch_size(config, num_train)
-    threads = pick_threads(trainer.threads, flops_per_sample(model, spec) * batch)
+    flops = flops_per_sample(empty_model(picked, spec, num_outputs(loss, spec)), spec)
+    threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))
     precision = pick_precision(trainer.precision, device)
     picks: dict[str, Any] = {"monitor": monitor, "mode": mode, "device": device, "threads": threads, "precision": precision}
     return replace(picked, trainer=replace(trainer, **picks))
@@ -114,7 +112,8 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     """
     config, trainer = prepared.config, prepared.config.trainer
     torch.set_num_threads(int(trainer.threads))
-    torch.use_deterministic_algorithms(trainer.deterministic)
+    if trainer.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(trainer.deterministic)  # its first call imports torch's compiler
     arithmetic = Arithmetic.of(trainer.device, trainer.precision)  # type: ignore[arg-type]
     model = arithmetic.place(build(config, prepared.spec, prepared.num_outputs))
     parameters = FlatParameters(model)

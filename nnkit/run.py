@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import traceback
 from collections.abc import Iterator, Sequence
@@ -9,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 
 import nnkit
 from nnkit.assemble import Prepared, assemble, baseline, count_parameters, prepare
 from nnkit.config.schema import Config
-from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError, OutOfMemoryError
+from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
 from nnkit.runs import CHECKPOINTS, PREPROCESS, read_run, write_config, write_run
-from nnkit.storage import remove_folder, write_json
+from nnkit.storage import write_json
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import RunLog
 from nnkit.train import checkpoints
@@ -61,7 +62,14 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
-def train(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Signals | None = None) -> Result:
+def train(
+    config: Config,
+    folder: Path,
+    sinks: Sequence[Sink] = (),
+    signals: Signals | None = None,
+    *,
+    test: bool = True,
+) -> Result:
     """Train a new run in `folder`, which is there, empty but for its lock, and locked by the caller.
 
     Args:
@@ -69,25 +77,22 @@ def train(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Sig
         folder: of the run.
         sinks: watchers beside metrics.jsonl.
         signals: asked before each step.
+        test: whether to look at the test set at the end; a sweep does so for its winner alone.
 
     Raises:
-        NnkitError: the run failed; run.json and run.log say why. A run that failed before its first step leaves
-            nothing but an empty folder.
+        ConfigError, DataError: the words do not fit the data, or the data is bad; nothing was written.
+        NnkitError: the run failed; run.json and run.log say why.
     """
     started = datetime.now().astimezone().isoformat(timespec="microseconds")
-    try:
-        with _worded_out_of_memory(config):
-            prepared = prepare(config)
-            run = assemble(prepared, folder / CHECKPOINTS)
-    except (ConfigError, DataError):
-        remove_folder(folder)
-        raise
+    with _worded_out_of_memory(config):
+        prepared = prepare(config)
+        run = assemble(prepared, folder / CHECKPOINTS)
     write_config(folder, prepared.config)
     write_json(folder / PREPROCESS, prepared.preprocess.to_plain())
     facts = {"status": "running", "started": started, **_facts(run, prepared)}
     write_run(folder, facts)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    return _go(_Job(folder, prepared, run, state, facts), sinks, stop_when(prepared.config.trainer, signals))
+    return _go(_Job(folder, prepared, run, state, facts, test=test), sinks, stop_when(prepared.config.trainer, signals))
 
 
 def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Signals | None = None) -> Result:
@@ -138,6 +143,7 @@ class _Job:
     state: TrainState
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
+    test: bool = True
 
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
@@ -177,16 +183,44 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
     metrics: dict[str, float] = {}
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))
-        for name, part in {"train": run.train, "val": run.val, "test": run.test}.items():
-            metrics |= {f"{name}/{key}": value for key, value in evaluate(run, part).items()}
-        metrics |= {f"baseline/{key}": value for key, value in baseline(run, job.prepared).items()}
-        if not all(value - value == 0 for value in metrics.values()):
+        metrics = _measured(run, "train") | _measured(run, "val")
+        if job.test:
+            metrics |= _test_metrics(run, job.prepared)
+        if not all(math.isfinite(value) for value in metrics.values()):
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0
     return Result(
         job.folder, status, reason, state.epoch, state.step, state.seconds, speed, best, metrics, job.notes
     )
+
+
+def _measured(run: Run, part: Literal["train", "val", "test"]) -> dict[str, float]:
+    return {f"{part}/{key}": value for key, value in evaluate(run, getattr(run, part)).items()}
+
+
+def _test_metrics(run: Run, prepared: Prepared) -> dict[str, float]:
+    known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
+    return _measured(run, "test") | known_nothing
+
+
+def look_at_test(config: Config, folder: Path) -> dict[str, float]:
+    """Return the test metrics of a finished run that has not looked at its test set, and add them to its run.json.
+
+    Args:
+        config: the run's own.
+        folder: of the run.
+
+    Raises:
+        CheckpointError: its best weights are missing or damaged.
+    """
+    prepared = prepare(config)
+    run = assemble(prepared, None)
+    run.load_validated(best_weights(run, folder))
+    metrics = _test_metrics(run, prepared)
+    facts = read_run(folder)
+    write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
+    return metrics
 
 
 def best_weights(run: Run, folder: Path) -> dict[str, torch.Tensor]:

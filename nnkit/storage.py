@@ -195,6 +195,13 @@ class FolderLock:
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         _held[self._folder] = descriptor
 
+    def __enter__(self) -> None:
+        """Hold the lock for the length of a `with` block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Free the folder."""
+        self.release()
+
     def release(self) -> None:
         """Free the folder; a second call does nothing."""
         descriptor = _held.pop(self._folder, None)

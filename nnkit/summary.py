@@ -1,4 +1,4 @@
-"""What a network is made of: layers, shapes, parameters, and the work of one sample. Counted without computing."""
+"""What a network is made of: layers, shapes, parameters, and the work of one sample. Counted, not measured."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
     """Return the leaf modules in the order in which they run.
 
     Args:
-        model: on the meta device; nothing is computed.
-        spec: the shapes that go in.
+        model: on any device; its weights may be anything. (Not on the meta device: the first operation there imports
+            torch's compiler, which takes seconds.)
+        spec: the shapes that go in; one sample of zeros goes through.
 
     Only linear maps and convolutions count as work: the rest is small beside them.
     """
@@ -47,9 +48,10 @@ def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
         if not list(module.children()) and not isinstance(module, nn.Identity):
             handles.append(module.register_forward_hook(_noting(found, name)))
     was_training = model.training
+    device = next(model.parameters()).device
     try:
         with torch.no_grad():
-            model.eval()(*(torch.empty(1, *given.shape, device="meta") for given in spec.inputs))
+            model.eval()(*(torch.zeros(1, *given.shape, device=device) for given in spec.inputs))
     finally:
         model.train(was_training)
         for handle in handles:
@@ -72,5 +74,5 @@ def _flops(module: nn.Module, output: Tensor) -> int:
 
 
 def flops_per_sample(model: nn.Module, spec: DataSpec) -> int:
-    """Return the floating-point operations of one sample's forward pass, for a model on the meta device."""
+    """Return the floating-point operations of one sample's forward pass, as `layers` counts them."""
     return sum(layer.flops for layer in layers(model, spec))

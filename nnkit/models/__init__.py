@@ -17,7 +17,7 @@ from nnkit.models.linear import Linear
 from nnkit.models.mlp import MLP
 from nnkit.spec import DataSpec
 
-__all__ = ["build", "construct"]
+__all__ = ["build", "empty_model"]
 
 
 def build(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
@@ -28,15 +28,24 @@ def build(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
         spec: what goes in.
         num_outputs: how many logits or values a sample come out.
     """
-    with torch.device("meta"):
-        model = construct(config, spec, num_outputs)
-    model.to_empty(device="cpu")
+    model = empty_model(config, spec, num_outputs)
     initialise(model, config.init, config.seed, gain=gain(config.activation))
     return model
 
 
-def construct(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
-    """Return the network on torch's current default device, without values when that is "meta"."""
+def empty_model(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
+    """Return the network of a config, on the CPU, its first values still to be set.
+
+    Torch's layers fill themselves when they are made. Making them on the meta device would avoid that, but the first
+    operation there imports torch's compiler, which takes seconds; so they are made here, and chance is put back.
+    """
+    before = torch.default_generator.get_state()
+    model = _construct(config, spec, num_outputs)
+    torch.default_generator.set_state(before)
+    return model
+
+
+def _construct(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
     given = spec.inputs[0]
     activation = activation_factory(config.activation)
     dropout = config.regularization.dropout

@@ -17,7 +17,7 @@ def initialise(model: nn.Module, config: InitConfig, seed: int, *, gain: float) 
     """Give every parameter and buffer of a model its first value.
 
     Args:
-        model: on the CPU, its values not yet set (after `to_empty`).
+        model: on the CPU; whatever values it has are overwritten.
         config: the rule for the weights of linear and convolution layers, and for their biases.
         seed: each layer draws from the stream (seed, "init", its name), so adding one changes no other.
         gain: of the activation, for `gain: auto`; the output layer has 1.
@@ -25,14 +25,16 @@ def initialise(model: nn.Module, config: InitConfig, seed: int, *, gain: float) 
     Raises: nothing.
     Source: Glorot & Bengio 2010 (xavier), He et al. 2015, Saxe et al. 2014 (orthogonal), LeCun et al. 1998.
     """
+    generator = torch.default_generator  # not torch.manual_seed: its first call imports torch's compiler
+    before = generator.get_state()
     for name, module in model.named_modules():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "init", name))
-            is_layer = isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))
-            if is_layer and not isinstance(config, DefaultInitConfig):
-                _fill(module, config, 1.0 if name == OUTPUT else gain)
-            elif callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
+        generator.manual_seed(derive(seed, "init", name))
+        is_layer = isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))
+        if is_layer and not isinstance(config, DefaultInitConfig):
+            _fill(module, config, 1.0 if name == OUTPUT else gain)
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+    generator.set_state(before)
 
 
 @torch.no_grad()
