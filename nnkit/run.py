@@ -30,6 +30,8 @@ from nnkit.train.state import TrainState
 from nnkit.train.stopping import Signals, Stop, stop_when
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted"}
+# What run.json says of an end; a run that goes on has none.
+OF_THE_END = ("reason", "ended", "epochs", "steps", "seconds", "samples_per_second", "best", "metrics", "error")
 
 
 @final
@@ -123,10 +125,11 @@ def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Si
     run.checkpoints.resumed(state.step, None if state.best is None else state.best.step)
     notes = [f"skipped a damaged checkpoint: {text}" for text in skipped]
     planned = _planned_steps(run)
-    if planned > state.total_steps and run.scheduler.kind in ("cosine", "one_cycle"):
+    if planned > state.total_steps and run.scheduler.kind not in ("none", "plateau"):
         notes.append(f"the {run.scheduler.kind} schedule was planned for {state.total_steps} steps; its last rate stays")
     write_config(folder, prepared.config)
-    facts = {**facts, "status": "running", **_facts(run, prepared)}
+    begun = {key: value for key, value in facts.items() if key not in OF_THE_END}
+    facts = {**begun, "status": "running", **_facts(run, prepared)}
     write_run(folder, facts)
     stop = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds)
     return _go(_Job(folder, prepared, run, state, facts, tuple(notes)), sinks, stop)
@@ -179,6 +182,9 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
     run, state = job.run, job.state
     if state.best is None and reason != "signal":
         write_record(run, state, sinks, note_score(run, state, evaluate(run, run.val)))
+        run.checkpoints.point_best()
+        if state.best is None:
+            raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
     if reason != "signal":

@@ -1,0 +1,94 @@
+"""The `nnkit` command: from the first word to the function that does the work. Light: heavy imports wait for it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from nnkit import __version__
+from nnkit.cli.messages import show_error
+from nnkit.errors import ConfigError, NnkitError
+
+# Command, its module, what it does.
+COMMANDS = {
+    "train": ("nnkit.cli.train", "train one network, or with -m a sweep of them"),
+    "resume": ("nnkit.cli.resume", "go on with a run that was stopped"),
+    "list": ("nnkit.cli.listing", "show config groups, their options and settings"),
+    "completion": ("nnkit.cli.completion", "print the shell's completion script: bash, zsh or fish"),
+}
+
+USAGE = """\
+nnkit trains standard neural networks from YAML on the command line.
+
+usage: nnkit COMMAND [words]
+
+commands:
+{commands}
+
+  nnkit train                                  an MLP on the digits that come with scikit-learn
+  nnkit train model=cnn optimizer.lr=3e-3      another network, another learning rate
+  nnkit train -m model=mlp,cnn                 a sweep with one table
+  nnkit resume last                            go on where the newest run stopped
+  nnkit train --help                           all groups, options and the most used settings
+
+--help, --version; exit codes: 0 done, 1 failed, 2 wrong words, 3 bad data, 4 bad checkpoint, 5 I/O, 6 folder in use,
+7 out of memory, 9 trials of a sweep failed, 10 divergence, 130/143/138 stopped by a signal and resumable."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words behind `nnkit`; those of the process by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _dispatch(words)
+    except NnkitError as error:
+        if debug:
+            traceback.print_exc()
+        show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except Exception:  # noqa: BLE001 - the last line of defence: our own bugs
+        traceback.print_exc()
+        show_error(NnkitError("this is a bug in nnkit, please report it with the lines above"))
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        listed = "\n".join(f"  {name:<12} {text}" for name, (_, text) in COMMANDS.items())
+        print(USAGE.format(commands=listed))
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"nnkit {__version__}")
+        return 0
+    if words[0] == "_complete":
+        return _run("nnkit.cli.completion", ["_complete", *words[1:]])
+    if words[0] in COMMANDS:
+        return _run(COMMANDS[words[0]][0], words[1:])
+    raise _unknown_command(words)
+
+
+def _run(module: str, words: list[str]) -> int:
+    code: int = import_module(module).command(words)
+    return code
+
+
+def _unknown_command(words: list[str]) -> ConfigError:
+    if "=" in words[0] or words[0].endswith((".yaml", ".yml")):
+        return ConfigError(f"{words[0]} is not a command", hint=f"nnkit train {' '.join(words)}")
+    synonyms = {"fit": "train", "run": "train", "continue": "resume", "restart": "resume", "ls": "list", "options": "list"}
+    near = [synonyms[words[0]]] if words[0] in synonyms else get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean nnkit {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+    return ConfigError(f"{words[0]} is not a command", hint=hint)

@@ -141,12 +141,13 @@ class Batches:
             number: of the epoch, from 0; with the seed it fixes the order.
             first_step: how many batches to leave out at the start, for a run that goes on in mid-epoch.
         """
-        order = self._order(number)
-        for first in range(first_step, len(self.spans), self._steps_a_block):
-            cut = self.spans[first : first + self._steps_a_block]
+        order, size = self._order(number), self._steps_a_block
+        # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.
+        for first in range(first_step // size * size, len(self.spans), size):
+            cut = self.spans[first : first + size]
             start, stop = cut[0][0], cut[-1][1]
             block = self._gather(order, start, stop)
-            for begin, end in cut:
+            for begin, end in cut[max(0, first_step - first) :]:
                 yield block.rows(begin - start, end - start)
 
     def _order(self, number: int) -> Tensor:

@@ -31,8 +31,10 @@ class Scale:
     def apply(self, x: Tensor) -> Tensor:
         """Return the scaled batch, (B, …) float32, from a batch of any numeric dtype."""
         shape = (-1, 1, 1) if self.kind == "image" else (-1,)
-        shift, size = (torch.tensor(v, dtype=torch.float32, device=x.device).view(shape) for v in (self.shift, self.size))
-        return x.to(torch.float32).sub(shift).div_(size)
+        # A shift that is large beside the size would take the digits of a float64 target along, if done in float32.
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        shift, size = (torch.tensor(v, dtype=dtype, device=x.device).view(shape) for v in (self.shift, self.size))
+        return x.to(dtype).sub(shift).div_(size).to(torch.float32)
 
 
 @final
@@ -77,7 +79,8 @@ def _fit(x: Array, kind: InputKind, scaling: str) -> Scale | None:
     else:
         columns = x.reshape(-1, x.shape[-1]) if kind != "image" else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
         shift, size = _statistics(columns.astype(np.float64), scaling)
-    size = np.where(size > 0, size, 1.0)
+    rounding = len(x) * np.finfo(np.float64).eps * np.abs(shift)  # what the deviation of a constant column can come to
+    size = np.where(size > rounding, size, 1.0)
     return Scale(kind, tuple(shift.tolist()), tuple(size.tolist()))
 
 
@@ -99,9 +102,16 @@ def _byte_statistics(images: Any, scaling: str) -> tuple[Any, Any]:
         return np.zeros(channels), np.full(channels, 255.0)
     histograms = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(channels)])
     if scaling == "robust":
-        below = histograms.cumsum(axis=1) / histograms.sum(axis=1, keepdims=True)
-        low, middle, high = ((below < q).sum(axis=1) for q in (0.25, 0.5, 0.75))
-        return middle.astype(np.float64), (high - low).astype(np.float64)
+        low, middle, high = np.stack([_byte_quantiles(h, np.array([0.25, 0.5, 0.75])) for h in histograms], axis=1)
+        return middle, high - low
     values, count = np.arange(256), histograms.sum(axis=1)
     mean = histograms @ values / count
     return mean, np.sqrt(np.maximum(histograms @ values**2 / count - mean**2, 0))
+
+
+def _byte_quantiles(histogram: Any, shares: Any) -> Any:
+    """Return the quantiles of the bytes that a histogram counts, between two values by their distance."""
+    up_to = histogram.cumsum()
+    ranks = shares * (up_to[-1] - 1)
+    below, above = (np.searchsorted(up_to, r, side="right") for r in (np.floor(ranks), np.ceil(ranks)))
+    return below + (above - below) * (ranks % 1)

@@ -74,6 +74,8 @@ def check_source(source: Source) -> None:
     if len(source) < 3:
         raise DataError(f"{source.name} has {len(source)} rows, but training, validation and test need one each")
     for array in (*source.inputs, source.target):
+        if array.size == 0:
+            raise DataError(f"{source.name} has an array of shape {array.shape}, which holds no value")
         if not np.issubdtype(array.dtype, np.floating):
             continue
         finite = np.isfinite(array)
@@ -101,7 +103,8 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     unknown = [name for name in names if name not in source.classes]
     if unknown:
         raise ConfigError(
-            f"data.classes must be among {', '.join(source.classes)}, got {', '.join(unknown)}", hint="data.classes=null"
+            f"data.classes must be among {', '.join(source.classes)}, got {', '.join(unknown)}",
+            hint="data.classes=null",
         )
     if len(set(names)) < 2:
         raise ConfigError(f"data.classes needs two or more classes, got [{','.join(names)}]", hint="data.classes=null")
@@ -113,7 +116,9 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
 
 def keep_some(source: Source, limit: int, seed: int) -> Source:
     """Return at most `limit` rows, drawn by `seed`; a published test set stays whole."""
-    rows = np.arange(len(source)) if source.test_rows is None else np.setdiff1d(np.arange(len(source)), source.test_rows)
+    rows = (
+        np.arange(len(source)) if source.test_rows is None else np.setdiff1d(np.arange(len(source)), source.test_rows)
+    )
     if len(rows) <= limit:
         return source
     drawn = np.random.default_rng(derive(seed, "limit")).permutation(rows)[:limit]

@@ -46,7 +46,8 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
         raise ConfigError(f"data.val_fraction={val_fraction} of {len(rows)} samples leaves no validation sample")
     if num_test + num_val >= len(rows):
         raise ConfigError(
-            f"data.val_fraction and data.test_fraction leave no training sample of {len(rows)}", hint="make them smaller"
+            f"data.val_fraction and data.test_fraction leave no training sample of {len(rows)}",
+            hint="make them smaller",
         )
     order = _spread(source, rows, seed)
     test = order[:num_test] if source.test_rows is None else source.test_rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,8 @@ def read_table(path: Path, *, target: str, task: str) -> Source:
     frame = _read_csv(path)
     if target not in frame.columns:
         raise ConfigError(
-            f"data.target must be a column of {path}, got '{target}'", hint=f"columns: {', '.join(map(str, frame.columns))}"
+            f"data.target must be a column of {path}, got '{target}'",
+            hint=f"columns: {', '.join(map(str, frame.columns))}",
         )
     features = frame.drop(columns=target)
     if features.shape[1] == 0:
@@ -48,11 +51,15 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path)
+        frame = pd.read_csv(path, low_memory=False)  # in one piece: piece by piece, a column may get two types
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.csv") from None
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from error
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first values for names of rows
+        names = len(frame.columns)
+        raise DataError(f"{path}: the rows have {frame.index.nlevels + names} values, but the header has {names} names")
+    return frame
 
 
 def _check_cells(features: pd.DataFrame, path: Path) -> None:
@@ -60,15 +67,30 @@ def _check_cells(features: pd.DataFrame, path: Path) -> None:
 
     for name in features.columns:
         column = features[name]
-        numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.isna().any():
-            row = int(np.argmax(numbers.isna().to_numpy()))
+        with np.errstate(over="ignore"):
+            usable = np.isfinite(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan))
+        if not usable.all():
+            row = int(np.argmin(usable))
             cell = column.iloc[row]
-            what = "a missing value" if pd.isna(cell) else f"'{cell}', which is not a number"
-            raise DataError(f"{path}, line {row + 2}, column {name}: {what}")
+            what = "a missing value" if pd.isna(cell) else f"'{cell}', which is not a finite number"
+            raise DataError(f"{path}, line {_line(path, row)}, column {name}: {what}")
 
 
 def _check_target(column: pd.Series[float], path: Path, target: str) -> None:
     if column.isna().any():
         row = int(np.argmax(column.isna().to_numpy()))
-        raise DataError(f"{path}, line {row + 2}, column {target}: the target is missing")
+        raise DataError(f"{path}, line {_line(path, row)}, column {target}: the target is missing")
+
+
+def _line(path: Path, row: int) -> int:
+    """Return the line where a row starts: pandas skips blank lines, and a quoted cell may span several."""
+    try:
+        records = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+    except UnicodeDecodeError:  # pandas reads compressed files too; their rows are counted as if each had one line
+        return row + 2
+    start, starts = 1, []
+    for record in records:
+        if len(record) > 1 or any(cell.strip() for cell in record):
+            starts.append(start)
+        start = records.line_num + 1
+    return starts[row + 1]

@@ -28,6 +28,7 @@ class _Published:
 _DIGITS = tuple(str(d) for d in range(10))
 _CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 _THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_WHOLE_FILES = "data.root=FOLDER with whole files"
 _SETS = {
     "mnist": _Published("MNIST", "MNIST/raw", "train-images-idx3-ubyte", _DIGITS),
     "fashion_mnist": _Published("FashionMNIST", "FashionMNIST/raw", "train-images-idx3-ubyte", _CLOTHES),
@@ -76,10 +77,13 @@ def _read_part(dataset: str, root: Path, train: bool, download: bool) -> tuple[A
 
     try:
         part = getattr(torchvision.datasets, dataset)(str(root), train=train, download=download)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{dataset} cannot be read from {root}: {reason}", hint="data.root=FOLDER with whole files") from error
-    return np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
+    except (RuntimeError, OSError, ValueError, EOFError, AssertionError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split()) or "the files are damaged"
+        raise DataError(f"{dataset} cannot be read from {root}: {reason}", hint=_WHOLE_FILES) from error
+    images, labels = np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
+    if len(images) != len(labels):
+        raise DataError(f"{dataset} in {root} has {len(images)} images, but {len(labels)} labels", hint=_WHOLE_FILES)
+    return images, labels
 
 
 def _channels_first(images: Any) -> Any:

@@ -32,10 +32,10 @@ def schedule_factor(config: SchedulerConfig, step: int, *, total: int, steps_per
     Raises: nothing.
     Source: Goyal et al. 2017 (warm-up), Loshchilov & Hutter 2017 (cosine, without restarts), Smith & Topin 2018 (one cycle).
     """
-    warmup = config.warmup_steps
+    warmup, step = config.warmup_steps, min(step, max(total - 1, 0))
     if step < warmup:
         return (step + 1) / (warmup + 1) * schedule_factor_at(config, 0, max(1, total - warmup), steps_per_epoch)
-    return schedule_factor_at(config, min(step, max(total - 1, 0)) - warmup, max(1, total - warmup), steps_per_epoch)
+    return schedule_factor_at(config, step - warmup, max(1, total - warmup), steps_per_epoch)
 
 
 def schedule_factor_at(config: SchedulerConfig, step: int, total: int, steps_per_epoch: int) -> float:
@@ -73,13 +73,13 @@ class PlateauState:
 
     Attributes:
         factor: the product of all cuts so far.
-        best: the best score so far, lower is better; None before the first.
+        best: the best score so far, lower is better; infinite before the first.
         waited: validations without improvement since the best, or since the last cut.
         cooling: validations still to wait before counting starts again.
     """
 
     factor: float = 1.0
-    best: float | None = None
+    best: float = math.inf
     waited: int = 0
     cooling: int = 0
 
@@ -91,7 +91,7 @@ def after_validation(config: SchedulerConfig, state: PlateauState, score: float)
     """
     if not isinstance(config, PlateauScheduleConfig):
         return
-    if state.best is None or score < state.best - config.min_delta:
+    if score < state.best - config.min_delta:
         state.best, state.waited = score, 0
     else:
         state.waited += 1

@@ -26,13 +26,16 @@ def step_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:08d}"
 
 
-def write(folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any] | None) -> None:
+def write(
+    folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any] | None, *, best: int | None = None
+) -> None:
     """Write one checkpoint; it is there as a whole when this returns, or not at all.
 
     Args:
         folder: must not exist yet, or hold the very same step.
         weights: the weights that were, or would be, validated, by name, with buffers.
         state: all else that a resume needs, as plain containers and tensors; None for a checkpoint of weights alone.
+        best: the step of the best weights so far; they are kept as long as this checkpoint.
 
     Raises:
         StorageError: the file system refused; nothing is left of the attempt.
@@ -43,7 +46,7 @@ def write(folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any] 
         torch.save(dict(state), buffer)
         files[STATE] = buffer.getvalue()
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    manifest = {"format": FORMAT, "torch": str(torch.__version__), "sha256": sums}
+    manifest = {"format": FORMAT, "torch": str(torch.__version__), "best": best, "sha256": sums}
     make_folder(folder.parent)
     if folder.exists():
         remove_folder(folder)
@@ -75,9 +78,8 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def _verified(folder: Path, name: str) -> bytes:
     try:
-        manifest = json.loads(read_bytes(folder / MANIFEST))
+        wanted = json.loads(read_bytes(folder / MANIFEST))["sha256"][name]
         data = read_bytes(folder / name)
-        wanted = manifest["sha256"][name]
     except (StorageError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {error}") from error
     if hashlib.sha256(data).hexdigest() != wanted:
@@ -130,9 +132,26 @@ def _lists_state(folder: Path) -> bool:
         return True
 
 
-def prune(checkpoints: Path, *, keep: set[int], keep_last: int) -> None:
-    """Remove all but the newest `keep_last` that can be resumed and those of the steps in `keep`. Raises: StorageError."""
+def prune(checkpoints: Path, *, newest: int, keep_last: int) -> None:
+    """Remove all but the last `keep_last` checkpoints that can be resumed and the best weights that each of them names.
+
+    What lies behind step `newest` goes, too: a run that went on from an older checkpoint has left it behind.
+
+    Raises:
+        StorageError: the file system refused.
+    """
     remove_temporaries(checkpoints)
-    resumable = [step for step in steps(checkpoints) if (step_folder(checkpoints, step) / STATE).exists()]
-    for step in set(steps(checkpoints)) - keep - set(resumable[-keep_last:]):
-        remove_folder(step_folder(checkpoints, step))
+    found = steps(checkpoints)
+    resumable = [step for step in found if step <= newest and (step_folder(checkpoints, step) / STATE).exists()]
+    kept = {name for step in resumable[-keep_last:] for name in (step, _best_of(step_folder(checkpoints, step)))}
+    for step in found:
+        if step not in kept:
+            remove_folder(step_folder(checkpoints, step))
+
+
+def _best_of(folder: Path) -> int | None:
+    try:
+        best: int | None = json.loads(read_bytes(folder / MANIFEST))["best"]
+    except (StorageError, ValueError, KeyError, TypeError):
+        return None
+    return best

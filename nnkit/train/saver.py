@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 
 from torch import Tensor
 
+from nnkit.storage import remove_temporaries
 from nnkit.train.checkpoints import point, prune, step_folder, write
 from nnkit.train.state import TrainState
 
@@ -30,7 +31,6 @@ class Saver:
         self._every = every
         self._keep_last = keep_last
         self._best: tuple[int, dict[str, Tensor]] | None = None
-        self._best_on_disk: int | None = None
         self._cost = 0.0
         self._saved_at = time.monotonic()
         self.saved_step: int | None = None
@@ -41,8 +41,18 @@ class Saver:
         return None if self._best is None else self._best[1]
 
     def resumed(self, step: int, best_step: int | None) -> None:
-        """Note what is on disk already."""
-        self.saved_step, self._best_on_disk = step, best_step
+        """Go on from a checkpoint: a save that was cut short, or is damaged, may have left files that say otherwise.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        self.saved_step = step
+        if self._folder is None:
+            return
+        remove_temporaries(self._folder)
+        point(self._folder, "last", step)
+        if best_step is not None:
+            point(self._folder, "best", best_step)
 
     def note_best(self, step: int, weights: dict[str, Tensor]) -> None:
         """Keep the best weights until the next save."""
@@ -56,6 +66,12 @@ class Saver:
             return state.step % self._every == 0
         return time.monotonic() - self._saved_at >= TIMES_ITS_COST * self._cost
 
+    def point_best(self) -> None:
+        """Let `best` name the best weights, which have been written. Raises: StorageError."""
+        if self._folder is not None and self._best is not None:
+            point(self._folder, "best", self._best[0])
+            self._best = None
+
     def save(self, state: TrainState, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
         """Write the best weights that are not on disk yet, then the checkpoint itself, then tidy up.
 
@@ -68,13 +84,11 @@ class Saver:
         started = time.monotonic()
         if self._best is not None and self._best[0] != state.step:
             write(step_folder(self._folder, self._best[0]), self._best[1], None)
-        write(step_folder(self._folder, state.step), weights, plain)
-        point(self._folder, "last", state.step)
-        if self._best is not None:
-            point(self._folder, "best", self._best[0])
-            self._best_on_disk, self._best = self._best[0], None
-        keep = set() if self._best_on_disk is None else {self._best_on_disk}
-        prune(self._folder, keep=keep, keep_last=self._keep_last)
+        best_step = None if state.best is None else state.best.step
+        write(step_folder(self._folder, state.step), weights, plain, best=best_step)
         self.saved_step = state.step
+        point(self._folder, "last", state.step)
+        self.point_best()
+        prune(self._folder, newest=state.step, keep_last=self._keep_last)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started

@@ -1,0 +1,82 @@
+"""`nnkit completion SHELL`, and the hidden query behind it. Answers come from the config files alone, so they are quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from nnkit.config.options import Groups, find_groups, search_dirs
+from nnkit.errors import ConfigError
+
+BASH = """\
+_nnkit() {
+    local IFS=$'\\n' word="${COMP_LINE:0:COMP_POINT}"
+    word="${word##* }"
+    COMPREPLY=($(nnkit _complete "${COMP_CWORD}" "${COMP_WORDS[1]}" "$word" 2>/dev/null))
+    if [[ "$word" == *=* && "$COMP_WORDBREAKS" == *=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#*=}")
+    fi
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace
+}
+complete -o default -F _nnkit nnkit"""
+ZSH = """\
+#compdef nnkit
+_nnkit() {
+    local -a found
+    found=("${(@f)$(nnkit _complete $((CURRENT - 1)) "${words[2]}" "${words[CURRENT]}" 2>/dev/null)}")
+    compadd -S '' -- $found
+}
+compdef _nnkit nnkit"""
+FISH = """\
+complete -c nnkit -f -a '(nnkit _complete (count (commandline -opc)) (commandline -opc)[2] (commandline -ct) 2>/dev/null)'"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+
+def command(argv: list[str]) -> int:
+    """Print a completion script, or answer its query; return the exit code."""
+    if argv[:1] == ["_complete"]:
+        print("\n".join(candidates(*(argv[1:] + ["", "", ""])[:3])))
+        return 0
+    if argv == ["--help"] or argv == ["-h"]:
+        print("usage: nnkit completion bash|zsh|fish      (bash: eval \"$(nnkit completion bash)\" in ~/.bashrc)")
+        return 0
+    if len(argv) != 1 or argv[0] not in SCRIPTS:
+        raise ConfigError(f"completion takes one of {', '.join(SCRIPTS)}, got '{' '.join(argv)}'", hint="nnkit completion bash")
+    print(SCRIPTS[argv[0]])
+    return 0
+
+
+def candidates(position: str, first: str, word: str) -> list[str]:
+    """Return what may stand in place of the word under the cursor.
+
+    Args:
+        position: of the word on the line; 1 is the command.
+        first: the word at position 1.
+        word: what has been typed of it so far.
+    """
+    if position in ("", "0", "1"):
+        return [name for name in ("train", "resume", "list", "completion") if name.startswith(word)]
+    groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
+    if first == "list":
+        return [name for name in groups if name.startswith(word)]
+    if first == "completion":
+        return [name for name in SCRIPTS if name.startswith(word)]
+    group, equals, _ = word.partition("=")
+    if equals:
+        return [found for o in groups.get(group, {}) if (found := f"{group}={o}").startswith(word)]
+    return [found for found in [*(f"{g}=" for g in groups), *_settings(groups)] if found.startswith(word)]
+
+
+def _settings(groups: Groups) -> list[str]:
+    """Return every setting of every option, as `section.setting=`."""
+    found = {f"{name}=" for name in ("name", "seed", "tags", "output_dir")}
+    for group, options in groups.items():
+        if group != "experiment":
+            found.update(f"{group}.{key}=" for path in options.values() for key in _keys(path) if key != "kind")
+    return sorted(found)
+
+
+def _keys(path: Path) -> list[str]:
+    loaded = yaml.safe_load(path.read_text())
+    return [str(key) for key in loaded] if isinstance(loaded, dict) else []

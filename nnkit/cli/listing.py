@@ -1,0 +1,58 @@
+"""`nnkit list [GROUP[/OPTION]] [--json]`: groups, options, and the settings of an option with their comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from nnkit.config.options import Groups, find_groups, search_dirs
+from nnkit.config.suggest import nearest
+from nnkit.errors import ConfigError
+
+USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION] [--json]"
+
+
+def command(argv: list[str]) -> int:
+    """Print what there is, and return the exit code."""
+    if "--help" in argv or "-h" in argv:
+        print(USAGE)
+        return 0
+    words = [word for word in argv if word != "--json"]
+    wrong = [word for word in words if word.startswith("-")]
+    if wrong or len(words) > 1:
+        raise ConfigError(f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: "))
+    groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
+    group, _, option = (words[0] if words else "").replace("=", "/").partition("/")
+    if group and group not in groups:
+        near = nearest(group, groups)
+        raise ConfigError(f"{group} is not a group", hint=f"did you mean {near}?" if near else f"groups: {', '.join(groups)}")
+    if option and option not in groups[group]:
+        near = nearest(option, groups[group])
+        hint = f"did you mean {group}/{near}?" if near else f"options: {', '.join(groups[group])}"
+        raise ConfigError(f"{group} has no option {option}", hint=hint)
+    print(_as_json(groups, group) if "--json" in argv else _as_text(groups, group, option))
+    return 0
+
+
+def _as_json(groups: Groups, group: str) -> str:
+    chosen = {group: groups[group]} if group else groups
+    return json.dumps({name: sorted(options) for name, options in sorted(chosen.items())}, indent=2)
+
+
+def _as_text(groups: Groups, group: str, option: str) -> str:
+    if option:
+        return groups[group][option].read_text().rstrip()
+    if group:
+        return "\n".join(f"{group}={name:<16}{summary(path)}" for name, path in sorted(groups[group].items()))
+    return "\n".join(f"{name:<16}{', '.join(_names(options))}" for name, options in sorted(groups.items()))
+
+
+def _names(options: Mapping[str, Path]) -> list[str]:
+    return sorted(options)
+
+
+def summary(path: Path) -> str:
+    """Return an option's first comment."""
+    comments = [line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#")]
+    return next((text for text in comments if not text.startswith("@package")), "")

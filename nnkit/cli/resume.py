@@ -1,0 +1,131 @@
+"""`nnkit resume RUN [words]`: go on with a run, from its folder alone."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnkit.cli.messages import note
+from nnkit.config.check import check
+from nnkit.config.fields import leaves
+from nnkit.config.marks import Resume
+from nnkit.config.origin import COMMAND_LINE, Composed
+from nnkit.config.schema import Config
+from nnkit.config.suggest import spell
+from nnkit.errors import ConfigError, Problem
+from nnkit.runs import find_run, read_config, read_run
+from nnkit.storage import FolderLock
+
+USAGE = """\
+usage: nnkit resume RUN [section.setting=value ...] [--allow KEY ...]
+
+RUN is a run folder, a sweep folder (its best run), or last. The run goes on as if it had never stopped.
+Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
+the steps to come needs --allow KEY; what would make it another run is refused."""
+
+
+def command(argv: list[str]) -> int:
+    """Go on with a run as the words say, and return the exit code."""
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE)
+        return 0 if argv else 2
+    run, words, allowed = _read_words(argv)
+    folder = find_run(run, Path("outputs"))
+    with FolderLock(folder):
+        config, changes = changed_config(read_config(folder), words, allowed)
+        from nnkit.cli.train import report
+
+        facts = read_run(folder)
+        if facts["status"] in ("completed", "stopped_early") and not changes:
+            limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
+            note(f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on")
+            print(folder)
+            return 0
+        from nnkit.run import resume
+        from nnkit.track.console import ProgressBar
+        from nnkit.train.stopping import catching_signals
+
+        with catching_signals() as signals:
+            result = resume(config, folder, [ProgressBar()], signals, changes=changes)
+    return report(result, signals.number)
+
+
+def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
+    run: str | None = None
+    words: dict[str, Any] = {}
+    allowed: set[str] = set()
+    problems, left = [], list(argv)
+    while left:
+        word = left.pop(0)
+        key, equals, value = word.partition("=")
+        if word.startswith("--allow"):
+            allowed.add(value if equals else left.pop(0) if left else "")
+        elif word.startswith("-"):
+            problems.append(Problem(f"{word} is not a flag of resume", "nnkit resume --help"))
+        elif equals:
+            words[key.lstrip("+")] = _value(value)
+        elif run is None:
+            run = word
+        else:
+            problems.append(Problem(f"{word} is not of the form key=value", f"one run at a time: {run}"))
+    if run is None:
+        problems.append(Problem("resume needs a run", "nnkit resume last"))
+    if problems:
+        raise ConfigError(*problems)
+    return str(run), words, allowed
+
+
+def _value(text: str) -> Any:
+    """Return a word's value as the command line of train has it: YAML, with 1e-3 being a number."""
+    try:
+        return float(text) if "e" in text.lower() and text.lower().strip("0123456789.+-e") == "" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[str]) -> tuple[Config, dict[str, Any]]:
+    """Return a run's config with the words applied, and what differs.
+
+    Args:
+        values: of the run's config.yaml.
+        words: settings by key.
+        allowed: keys whose change of the maths the user has allowed.
+
+    Raises:
+        ConfigError: config.yaml or a word is wrong, or a setting may not change.
+    """
+    changed = copy.deepcopy(values)
+    for key, value in words.items():
+        section, _, name = key.rpartition(".")
+        target = changed.setdefault(section, {}) if section else changed
+        if isinstance(target, dict):
+            target[name] = value
+    config = check(Composed(changed, typed=dict.fromkeys(words, COMMAND_LINE)))
+    known, problems, differing = leaves(changed), [], {}
+    for key, value in words.items():
+        old = _at(values, key)
+        if value == old:
+            continue
+        differing[key] = value
+        shown = f"{key}: {spell(old)} -> {spell(value)}"
+        mark = known[key].mark
+        if key in ("name", "output_dir"):
+            problems.append(Problem(f"{key} cannot change: the run stays in its folder ({shown})"))
+        elif mark is Resume.FIXED:
+            problems.append(Problem(f"{key} cannot change in a run that has begun ({shown})", "nnkit train starts a new run"))
+        elif mark is Resume.OVERRIDE and key not in allowed:
+            problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
+    problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]
+    if problems:
+        raise ConfigError(*problems)
+    return config, differing
+
+
+def _at(values: dict[str, Any], key: str) -> Any:
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found

@@ -1,0 +1,122 @@
+"""`nnkit train`: one run, a dry run, or a sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnkit.cli.flags import Flags, read_flags
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.config.schema import Config
+from nnkit.errors import ConfigError, DataError, NnkitError
+from nnkit.runs import CONFIG, new_folder
+from nnkit.storage import FolderLock, remove_folder
+
+if TYPE_CHECKING:
+    from nnkit.run import Result
+
+
+def command(argv: list[str]) -> int:
+    """Train as the words say, and return the exit code."""
+    flags = read_flags(argv)
+    if "--help" in flags.own:
+        from nnkit.cli.help import train_help
+
+        print(train_help())
+        return 0
+    if flags.multirun or flags.hydra:
+        return _through_hydra(flags)
+    composed = compose(
+        flags.words, config_name=flags.config_name, extra_dirs=flags.config_dirs, trust="--trust" in flags.own
+    )
+    config = check(composed)
+    if "--dry-run" in flags.own:
+        from nnkit.cli.dry import dry_run
+
+        dry_run(config)
+        return 0
+    return _train(config)
+
+
+def _train(config: Config) -> int:
+    folder = new_folder(config)
+    with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
+        try:
+            from nnkit.run import train
+            from nnkit.track.console import ProgressBar
+            from nnkit.train.stopping import catching_signals
+
+            with catching_signals() as signals:
+                result = train(config, folder, [ProgressBar()], signals)
+        except (ConfigError, DataError, KeyboardInterrupt):
+            if not (folder / CONFIG).exists():
+                remove_folder(folder)
+            raise
+        except NnkitError:
+            print(f"the run is in {folder}", file=sys.stderr)
+            raise
+    return report(result, signals.number)
+
+
+def report(result: Result, signal_number: int) -> int:
+    """Print how a run ended: a table on standard error, the folder on standard output. Returns the exit code."""
+    from nnkit.cli.report import show_result
+
+    show_result(result)
+    print(result.folder)
+    return 128 + signal_number if result.status == "interrupted" else 0
+
+
+def _through_hydra(flags: Flags) -> int:
+    """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
+    import hydra
+
+    from nnkit.config.compose import hydra_words, translated
+
+    overrides, folder, groups = hydra_words(
+        flags.words,
+        config_name=flags.config_name,
+        extra_dirs=flags.config_dirs,
+        multirun=flags.multirun,
+        trust="--trust" in flags.own,
+    )
+    words = ["nnkit train", *overrides, *flags.hydra, *(["--multirun"] if flags.multirun else [])]
+    before, had = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = words, had or "1"
+    _let_argparse_take_hydras_help()
+    try:
+        with translated(groups):
+            hydra.main(version_base="1.3", config_path=str(folder), config_name=flags.config_name)(_never_called)()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    finally:
+        sys.argv = before
+        if had is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+    return 0
+
+
+def _never_called(config: object) -> None:
+    """Stand in as Hydra's task: with --cfg and --info Hydra calls none, and the sweeper trains by itself."""
+    raise AssertionError(f"Hydra ran a task outside the sweeper: {config}")
+
+
+def _let_argparse_take_hydras_help() -> None:
+    """From Python 3.14 on, argparse formats each help text when it is added, which Hydra 1.3's lazy one cannot bear."""
+    import argparse
+
+    if sys.version_info >= (3, 14):
+        argparse.ArgumentParser._check_help = lambda *_: None  # type: ignore[attr-defined]
+
+
+def sweep_folder(config: Config) -> Path:
+    """Make the folder of a new sweep: <output_dir>/<name>/sweep-<time>. Raises: StorageError."""
+    from nnkit.runs import default_name, timestamp
+    from nnkit.storage import make_folder
+
+    folder = (Path(config.output_dir) / default_name(config) / f"sweep-{timestamp()}").absolute()
+    make_folder(folder)
+    return folder

@@ -1,0 +1,298 @@
+"""A whole training: what it returns, what it leaves, and how it fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import nnkit
+from nnkit.assemble import assemble, prepare
+from nnkit.config.check import check
+from nnkit.config.origin import Composed
+from nnkit.config.schema import to_plain
+from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError, OutOfMemoryError, StorageError
+from nnkit.run import best_weights, git_commit, look_at_test, train
+from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
+from nnkit.train import checkpoints
+from nnkit.train.loop import evaluate
+from nnkit.train.stopping import Signals
+from tests.trained import Watcher, config_of, events, is_equal, last_weights, trained
+
+
+def test_same_words_give_the_same_bits_and_another_seed_others() -> None:
+    words = ("regularization=dropout", "trainer.ema_decay=0.9")
+    first, second = trained(*words), trained(*words)
+    assert first.folder != second.folder
+    assert first.metrics == second.metrics
+    assert events(first.folder) == events(second.folder)
+    assert is_equal(last_weights(first.folder), last_weights(second.folder))
+    other = trained(*words, "seed=1")
+    assert not is_equal(last_weights(first.folder), last_weights(other.folder))
+
+
+def test_how_often_it_saves_changes_no_bit() -> None:
+    words = ("data=diabetes", "batching.batch_size=5", "regularization=dropout")
+    first, second = trained(*words), trained(*words, "trainer.checkpoint_every=3")
+    assert events(first.folder) == events(second.folder)
+    assert is_equal(last_weights(first.folder), last_weights(second.folder))
+
+
+def test_final_metrics_belong_to_the_best_weights() -> None:
+    words = ("optimizer=sgd", "optimizer.lr=3", "trainer.max_epochs=60", "trainer.patience=4", "trainer.ema_decay=0.3")
+    result = trained(*words)
+    assert (result.status, result.reason) == ("stopped_early", "patience")
+    losses = [event["val/loss"] for event in events(result.folder)]
+    assert result.best == {
+        "epoch": result.epochs - 4,
+        "step": 5 * (result.epochs - 4),
+        "monitor": "val/loss",
+        "value": min(losses),
+    }
+    run = assemble(prepare(config_of(*words)), None)
+    best = checkpoints.pointed(result.folder / CHECKPOINTS, "best")
+    assert best.name == f"step-{result.best['step']:08d}"
+    run.load_validated(checkpoints.read_weights(best))
+    for part in ("train", "val", "test"):
+        for name, value in evaluate(run, getattr(run, part)).items():
+            assert result.metrics[f"{part}/{name}"] == value
+    assert result.metrics["val/loss"] == min(losses)
+
+
+def test_run_json_says_what_happened() -> None:
+    result = trained("tags=[a,b]", "trainer.max_steps=12")
+    facts = json.loads((result.folder / "run.json").read_text())
+    prepared = prepare(config_of())
+    assert facts["format"] == 1
+    assert (facts["status"], facts["reason"]) == ("completed", "max_steps")
+    assert (facts["epochs"], facts["steps"]) == (2, 12)
+    assert facts["versions"] == {
+        "nnkit": nnkit.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    assert (facts["seed"], facts["tags"], facts["device"], facts["threads"]) == (0, ["a", "b"], "cpu", 1)
+    assert facts["data_fingerprint"] == prepared.source.fingerprint()
+    assert facts["rows"] == {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")}
+    assert sum(facts["rows"].values()) == 150
+    assert facts["parameters"] == 4 * 8 + 8 + 8 * 3 + 3
+    assert (facts["title"], facts["git_commit"]) == ("mlp on iris", None)
+    assert set(facts["best"]) == {"epoch", "step", "monitor", "value"}
+    names = {f"{part}/{m}" for part in ("train", "val", "test") for m in ("loss", "accuracy", "macro_f1")}
+    assert set(facts["metrics"]) == names | {"baseline/accuracy", "baseline/macro_f1"}
+    assert facts["metrics"] == result.metrics
+    assert datetime.fromisoformat(facts["started"]) < datetime.fromisoformat(facts["ended"])
+    assert facts["seconds"] > 0
+    assert facts["samples_per_second"] == pytest.approx(result.samples_per_second, abs=0.05)
+
+
+def test_run_folder_holds_its_files() -> None:
+    folder = trained().folder
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.yaml", "run.json", "metrics.jsonl", "run.log", "preprocess.json", "checkpoints"}
+    preprocess = json.loads((folder / "preprocess.json").read_text())
+    found = prepare(config_of())
+    x = found.source.inputs[0][found.splits.train].astype(np.float64)
+    assert preprocess["inputs"][0]["shift"] == pytest.approx(x.mean(0).tolist())
+    assert preprocess["classes"] == ["setosa", "versicolor", "virginica"]
+
+
+@pytest.mark.parametrize("data", ["iris", "diabetes"])
+def test_config_yaml_is_the_checked_config_with_its_picks(data: str) -> None:
+    folder = trained(f"data={data}").folder
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    config = prepare(config_of(f"data={data}")).config
+    assert values == to_plain(config)
+    assert check(Composed(read_config(folder))) == config
+    trainer = {name: values["trainer"][name] for name in ("monitor", "mode", "device", "threads", "precision")}
+    assert trainer == {"monitor": "val/loss", "mode": "min", "device": "cpu", "threads": 1, "precision": "fp32"}
+    assert values["loss"]["kind"] == ("mse" if data == "diabetes" else "cross_entropy")
+    assert values["data"].get("target_scaling", "standard") == "standard"
+
+
+def test_sinks_see_the_run_from_start_to_end() -> None:
+    watcher = Watcher()
+    result = trained(sinks=(watcher,))
+    assert watcher.info is not None
+    assert (watcher.info.folder, watcher.info.title, watcher.info.max_epochs) == (result.folder, "mlp on iris", 3)
+    assert (watcher.info.steps_per_epoch, watcher.info.monitor, watcher.info.epoch) == (5, "val/loss", 0)
+    assert [(r.step, r.epoch) for r in watcher.records] == [(5, 1), (10, 2), (15, 3)]
+    assert [{"step": r.step, "epoch": r.epoch, **r.values} for r in watcher.records] == [
+        json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert watcher.saves >= 1
+    assert watcher.status == "completed"
+
+
+def test_last_and_best_are_named() -> None:
+    result = trained("trainer.keep_last=2", "trainer.checkpoint_every=4")
+    folder = result.folder / CHECKPOINTS
+    assert checkpoints.pointed(folder, "last").name == "step-00000015"
+    assert {15, 12} <= set(checkpoints.steps(folder))
+    assert checkpoints.read_weights(checkpoints.pointed(folder, "best"))
+
+
+@pytest.mark.parametrize(("words", "steps"), [(("trainer.max_steps=2",), 2), (("trainer.max_time_s=1e-9",), 0)])
+def test_run_that_ends_before_a_validation_is_validated_and_has_its_best_on_disk(
+    words: tuple[str, ...], steps: int
+) -> None:
+    config = config_of(*words)
+    result = trained(*words)
+    assert (result.steps, result.status) == (steps, "completed")
+    assert result.best is not None
+    assert result.best["step"] == steps
+    assert [event["step"] for event in events(result.folder)] == [steps]
+    assert checkpoints.pointed(result.folder / CHECKPOINTS, "best").name == f"step-{steps:08d}"
+    assert look_at_test(config, result.folder)["test/loss"] == result.metrics["test/loss"]
+
+
+def test_test_set_is_looked_at_only_when_asked_for() -> None:
+    config = config_of()
+    whole = train(config, new_folder(config))
+    result = train(config, new_folder(config), test=False)
+    assert not any(name.startswith(("test/", "baseline/")) for name in result.metrics)
+    found = look_at_test(config, result.folder)
+    assert found == {k: v for k, v in whole.metrics.items() if k.startswith(("test/", "baseline/"))}
+    assert read_run(result.folder)["metrics"] == whole.metrics
+
+
+def test_best_weights_are_taken_from_memory_while_they_are_there(tmp_path: Path) -> None:
+    run = assemble(prepare(config_of()), None)
+    with pytest.raises(CheckpointError, match="best does not name a checkpoint"):
+        best_weights(run, tmp_path)
+    weights = run.validated_weights()
+    run.checkpoints.note_best(3, weights)
+    assert best_weights(run, tmp_path) is weights
+
+
+def test_interrupted_run_does_not_look_at_the_test_set() -> None:
+    signals = Signals()
+    result = trained(sinks=(Watcher(signals=signals, at_record=1),), signals=signals)
+    facts = read_run(result.folder)
+    assert (result.status, result.reason, result.steps) == ("interrupted", "signal", 5)
+    assert (facts["status"], facts["metrics"]) == ("interrupted", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [(ValueError("our own bug"), "failed", "our own bug"), (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt")],
+)
+def test_crash_leaves_status_and_traceback(error: BaseException, status: str, said: str) -> None:
+    config = config_of()
+    folder, watcher = new_folder(config), Watcher(at_record=2, error=error)
+    with pytest.raises(type(error)):
+        train(config, folder, [watcher])
+    facts = read_run(folder)
+    assert (facts["status"], facts["error"]) == (status, said)
+    log = (folder / "run.log").read_text()
+    assert "Traceback (most recent call last)" in log
+    assert type(error).__name__ in log
+    assert watcher.status == status
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_names_the_batch_size(error: Exception) -> None:
+    with pytest.raises(OutOfMemoryError, match=r"out of memory with batching.batch_size=20: \w+") as caught:
+        trained(sinks=(Watcher(at_record=1, error=error),))
+    assert "batching.accumulate" in caught.value.problems[0].hint
+
+
+def test_other_runtime_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shape"):
+        trained(sinks=(Watcher(at_record=1, error=RuntimeError("shape")),))
+
+
+def test_divergence_fails_the_run() -> None:
+    config = config_of("data=digits", "optimizer=sgd", "optimizer.lr=1e6")
+    folder = new_folder(config)
+    with pytest.raises(DivergenceError, match=r"training loss became \S+ in epoch 1, step \d+ \(lr 1e\+06\)"):
+        train(config, folder)
+    assert read_run(folder)["status"] == "failed"
+    assert "training loss became" in read_run(folder)["error"]
+
+
+def test_final_metric_that_is_not_finite_fails_the_run() -> None:
+    x, y = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32), np.arange(60.0)
+    np.savez("data.npz", x=x, y=y)
+    words = ("data=array", "data.path=data.npz", "data.task=regression", "loss=poisson", "model=linear")
+    row = prepare(config_of(*words)).splits.test[0]
+    x[row] = 1e30
+    np.savez("data.npz", x=x, y=y)
+    with pytest.raises(DivergenceError, match=r"a final metric is not finite: .*'test/loss': (inf|nan)"):
+        trained(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        (("loss=mse",), ConfigError, "loss=mse needs a regression target"),
+        (("data=table", "data.path=nowhere.csv", "data.target=y"), DataError, "nowhere.csv"),
+    ],
+)
+def test_words_that_do_not_fit_the_data_write_nothing(
+    words: tuple[str, ...], error: type[Exception], said: str
+) -> None:
+    config = config_of(*words)
+    folder = new_folder(config)
+    with pytest.raises(error, match=said):
+        train(config, folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "preprocess.json", "run.json"])
+def test_folder_in_place_of_a_file_is_told(name: str) -> None:
+    config = config_of()
+    folder = new_folder(config)
+    (folder / name).mkdir()
+    with pytest.raises(StorageError, match=rf"cannot write {folder / name}: Is a directory"):
+        train(config, folder)
+
+
+def test_file_in_place_of_the_checkpoints_is_told() -> None:
+    config = config_of()
+    folder = new_folder(config)
+    (folder / "checkpoints").write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot make folder .*checkpoints: File exists \(errno 17\)"):
+        train(config, folder)
+    assert read_run(folder)["status"] == "failed"
+
+
+def test_score_that_is_never_finite_fails_the_run_and_is_written_as_null() -> None:
+    x, y = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32), np.arange(60.0)
+    np.savez("data.npz", x=x, y=y)
+    words = ("data=array", "data.path=data.npz", "data.task=regression", "loss=poisson", "model=linear")
+    x[prepare(config_of(*words)).splits.val[0]] = 1e30
+    np.savez("data.npz", x=x, y=y)
+    with pytest.raises(DivergenceError, match=r"val/loss was never finite"):
+        trained(*words)
+    written = events(next(Path("outputs").glob("*/*")))
+    assert [event["val/loss"] for event in written] == [None] * len(written)
+    assert all(math.isfinite(event["train/loss"]) for event in written[:-1])
+
+
+def test_git_commit_is_read_from_gits_files(tmp_path: Path) -> None:
+    assert git_commit(tmp_path) is None
+    commit, git, below = hashlib.sha1(b"x").hexdigest(), tmp_path / ".git", tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text(f"{commit}\n")
+    assert git_commit(below) == commit
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    assert git_commit(below) is None
+    (git / "refs" / "heads" / "main").write_text(f"{commit}\n")
+    assert git_commit(tmp_path) == commit

@@ -1,0 +1,41 @@
+"""The bar on a terminal, and silence elsewhere."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import pytest
+
+from nnkit.track.console import ProgressBar
+from tests.trained import trained
+
+
+class Terminal(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bar_shows_title_epochs_and_losses_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tqdm.std.time", itertools.count().__next__)  # a second passes at each look
+    trained(sinks=(ProgressBar(),))
+    shown = terminal.getvalue()
+    assert "mlp on iris" in shown
+    assert "0/3" in shown
+    assert "3/3" in shown
+    assert "val/loss" in shown
+    assert shown.endswith("\r")  # nothing is left behind
+
+
+def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    trained(sinks=(ProgressBar(),))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    ProgressBar().close("failed")
+    assert capsys.readouterr() == ("", "")

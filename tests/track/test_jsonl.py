@@ -1,0 +1,59 @@
+"""metrics.jsonl, line by line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from nnkit.errors import StorageError
+from nnkit.track.jsonl import METRICS, JsonLines
+from nnkit.train.sink import RunInfo
+from nnkit.train.state import Record
+
+
+def opened(folder: Path, records: int = 0) -> JsonLines:
+    sink = JsonLines()
+    sink.start(RunInfo(folder, "mlp on iris", 3, 5, "val/loss", records=records))
+    return sink
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+def test_each_event_is_a_line_at_once(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    sink.write(Record(5, 1, {"train/loss": 0.5, "val/loss": math.nan, "lr": math.inf}))
+    assert lines(tmp_path) == [{"step": 5, "epoch": 1, "train/loss": 0.5, "val/loss": None, "lr": None}]
+    sink.write(Record(10, 2, {}))
+    sink.sync()
+    sink.close("completed")
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10]
+
+
+def test_going_on_cuts_back_to_what_a_save_has_counted(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    for step in (5, 10, 15):
+        sink.write(Record(step, step // 5, {}))
+    sink.close("failed")
+    with (tmp_path / METRICS).open("a") as file:
+        file.write('{"step": 2')  # torn by a power loss
+    again = opened(tmp_path, records=2)
+    again.write(Record(15, 3, {"lr": 0.1}))
+    again.close("completed")
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15]
+    assert lines(tmp_path)[-1]["lr"] == 0.1
+
+
+def test_closing_before_the_start_does_nothing(tmp_path: Path) -> None:
+    JsonLines().close("failed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / METRICS).mkdir()
+    with pytest.raises(StorageError, match=r"cannot write .*metrics.jsonl: Is a directory"):
+        opened(tmp_path)

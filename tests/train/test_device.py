@@ -1,0 +1,61 @@
+"""Device, threads and precision by rule."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nnkit.train.device import (
+    SMALL_STEP_FLOPS,
+    Arithmetic,
+    devices,
+    pick_device,
+    pick_precision,
+    pick_threads,
+)
+
+
+def test_every_machine_has_a_cpu_and_auto_takes_the_last_device() -> None:
+    assert devices()[0] == "cpu"
+    assert pick_device("auto") == devices()[-1]
+    assert pick_device("cpu") == "cpu"
+
+
+def test_small_networks_get_one_thread_and_large_ones_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    assert pick_threads("auto", SMALL_STEP_FLOPS - 1) == 1
+    assert pick_threads("auto", SMALL_STEP_FLOPS) == 3
+    assert pick_threads(5, 1) == 5
+
+
+def test_threads_without_affinity_are_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert pick_threads("auto", SMALL_STEP_FLOPS) == 7
+
+
+def test_auto_precision_on_the_cpu_is_full() -> None:
+    assert pick_precision("auto", "cpu") == "fp32"
+    assert pick_precision("bf16", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_forward_pass_computes_in_the_precision(precision: str, dtype: torch.dtype) -> None:
+    arithmetic = Arithmetic.of("cpu", precision)  # type: ignore[arg-type]
+    with arithmetic.autocast():
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+
+
+def test_only_fp16_scales_the_loss() -> None:
+    loss = torch.tensor(2.0)
+    assert Arithmetic.of("cpu", "bf16").scaled(loss) is loss
+    assert Arithmetic.of("cpu", "fp16").scaled(loss).item() == 2 * 65536  # torch's first scale
+
+
+@pytest.mark.parametrize(("precision", "channels_last"), [("fp32", False), ("bf16", True)])
+def test_convolutions_in_reduced_precision_are_channels_last(precision: str, channels_last: bool) -> None:
+    model = Arithmetic.of("cpu", precision).place(nn.Sequential(nn.Conv2d(3, 4, 3)))  # type: ignore[arg-type]
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last) is channels_last  # type: ignore[index]

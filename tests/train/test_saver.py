@@ -1,0 +1,106 @@
+"""When to save, and what stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnkit.errors import CheckpointError
+from nnkit.train import checkpoints, saver
+from nnkit.train.saver import Saver
+from nnkit.train.state import Score, TrainState
+
+
+def at(step: int, best: int | None = None) -> TrainState:
+    return TrainState(100, step=step, best=None if best is None else Score(1, best, 0.5))
+
+
+def weights(value: float) -> dict[str, torch.Tensor]:
+    return {"w": torch.tensor([value])}
+
+
+def test_a_number_saves_at_exactly_its_steps(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=1)
+    assert [step for step in range(1, 13) if keeper.is_due(at(step))] == [4, 8, 12]
+    keeper.save(at(4), weights(4), {})
+    assert not keeper.is_due(at(4))
+
+
+def test_auto_saves_once_the_last_saves_cost_is_earned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(saver, "prune", lambda *_, **__: now.__setitem__(0, now[0] + 2.0))  # a save takes two seconds
+    keeper = Saver(tmp_path, every="auto", keep_last=1)
+    assert keeper.is_due(at(1))
+    keeper.save(at(1), weights(1), {})
+    now[0] = 102.0 + 50 * 2 - 0.1
+    assert not keeper.is_due(at(2))
+    now[0] = 102.0 + 50 * 2
+    assert keeper.is_due(at(2))
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+    keeper = Saver(None, every=1, keep_last=1)
+    assert not keeper.is_due(at(1))
+    keeper.note_best(1, weights(1))
+    keeper.save(at(1, best=1), weights(1), {})
+    keeper.point_best()
+    keeper.resumed(1, 1)
+    assert keeper.saved_step == 1
+    assert keeper.best_weights == weights(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_best_weights_go_into_the_next_save(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=1)
+    keeper.note_best(2, weights(2))
+    assert keeper.best_weights == weights(2)
+    keeper.save(at(4, best=2), weights(4), {"step": 4})
+    assert keeper.best_weights is None
+    assert checkpoints.read_weights(checkpoints.pointed(tmp_path, "best")) == weights(2)
+    assert checkpoints.read_weights(checkpoints.pointed(tmp_path, "last")) == weights(4)
+    keeper.save(at(8, best=2), weights(8), {"step": 8})
+    assert checkpoints.steps(tmp_path) == [2, 8]
+
+
+def test_best_of_the_saved_step_is_written_once(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=2)
+    keeper.note_best(4, weights(4))
+    keeper.save(at(4, best=4), weights(4), {"step": 4})
+    assert checkpoints.pointed(tmp_path, "best") == checkpoints.pointed(tmp_path, "last")
+    assert checkpoints.read_state(checkpoints.pointed(tmp_path, "best")) == {"step": 4}
+
+
+def test_weights_are_best_when_they_are_scored_after_the_save(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every="auto", keep_last=1)
+    keeper.save(at(3), weights(3), {})
+    with pytest.raises(CheckpointError, match="best does not name a checkpoint"):
+        checkpoints.pointed(tmp_path, "best")
+    keeper.note_best(3, weights(3))
+    keeper.point_best()
+    assert checkpoints.read_weights(checkpoints.pointed(tmp_path, "best")) == weights(3)
+
+
+def test_save_that_was_cut_short_is_put_right_on_resume(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=1)
+    keeper.note_best(4, weights(4))
+    keeper.save(at(4, best=4), weights(4), {})
+    checkpoints.write(tmp_path / "step-00000008", weights(8), {}, best=8)  # killed before the pointers
+    (tmp_path / ".tmp-last-1").write_text("half")
+    again = Saver(tmp_path, every=4, keep_last=1)
+    again.resumed(8, 8)
+    assert {checkpoints.pointed(tmp_path, name).name for name in ("best", "last")} == {"step-00000008"}
+    assert not (tmp_path / ".tmp-last-1").exists()
+
+
+def test_save_after_going_back_outlives_the_damaged_newer_one(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=2)
+    for step in (4, 8):
+        keeper.save(at(step), weights(step), {"step": step})
+    again = Saver(tmp_path, every=4, keep_last=1)
+    again.resumed(4, None)
+    again.save(at(6), weights(6), {"step": 6})
+    assert checkpoints.steps(tmp_path) == [6]
+    assert checkpoints.newest(tmp_path)[2] == {"step": 6}
