@@ -94,7 +94,13 @@ def _pick(config: Config, spec: DataSpec, num_train: int) -> Config:
     flops = flops_per_sample(empty_model(picked, spec, num_outputs(loss, spec)), spec)
     threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))
     precision = pick_precision(trainer.precision, device)
-    picks: dict[str, Any] = {"monitor": monitor, "mode": mode, "device": device, "threads": threads, "precision": precision}
+    picks: dict[str, Any] = {
+        "monitor": monitor,
+        "mode": mode,
+        "device": device,
+        "threads": threads,
+        "precision": precision,
+    }
     return replace(picked, trainer=replace(trainer, **picks))
 
 
@@ -149,7 +155,9 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
 
 def _samples(prepared: Prepared, device: torch.device) -> list[Samples]:
     splits = prepared.splits
-    return [encode(prepared.source, rows, prepared.preprocess, device) for rows in (splits.train, splits.val, splits.test)]
+    return [
+        encode(prepared.source, rows, prepared.preprocess, device) for rows in (splits.train, splits.val, splits.test)
+    ]
 
 
 def _in_order(samples: Samples, config: Config) -> Batches:

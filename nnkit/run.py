@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -97,7 +97,14 @@ def train(
     return _go(_Job(folder, prepared, run, state, facts, test=test), sinks, stop_when(prepared.config.trainer, signals))
 
 
-def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Signals | None = None) -> Result:
+def resume(
+    config: Config,
+    folder: Path,
+    sinks: Sequence[Sink] = (),
+    signals: Signals | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
     Args:
@@ -105,6 +112,7 @@ def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Si
         folder: of the run.
         sinks: watchers beside metrics.jsonl.
         signals: asked before each step.
+        changes: what differs from the run's own config, for the record.
 
     Raises:
         CheckpointError: there is nothing to go on from.
@@ -124,12 +132,16 @@ def resume(config: Config, folder: Path, sinks: Sequence[Sink] = (), signals: Si
         raise CheckpointError(f"the checkpoint of {folder} does not fit its config: {error}") from error
     run.checkpoints.resumed(state.step, None if state.best is None else state.best.step)
     notes = [f"skipped a damaged checkpoint: {text}" for text in skipped]
+    notes += [f"{key} is now {value}" for key, value in (changes or {}).items()]
     planned = _planned_steps(run)
     if planned > state.total_steps and run.scheduler.kind not in ("none", "plateau"):
-        notes.append(f"the {run.scheduler.kind} schedule was planned for {state.total_steps} steps; its last rate stays")
+        notes.append(
+            f"the {run.scheduler.kind} schedule was planned for {state.total_steps} steps; its last rate stays"
+        )
     write_config(folder, prepared.config)
     begun = {key: value for key, value in facts.items() if key not in OF_THE_END}
-    facts = {**begun, "status": "running", **_facts(run, prepared)}
+    history = [*facts.get("resumed", []), {"step": state.step, "changes": dict(changes or {})}]
+    facts = {**begun, "status": "running", **_facts(run, prepared), "resumed": history}
     write_run(folder, facts)
     stop = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds)
     return _go(_Job(folder, prepared, run, state, facts, tuple(notes)), sinks, stop)
@@ -196,9 +208,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0
-    return Result(
-        job.folder, status, reason, state.epoch, state.step, state.seconds, speed, best, metrics, job.notes
-    )
+    return Result(job.folder, status, reason, state.epoch, state.step, state.seconds, speed, best, metrics, job.notes)
 
 
 def _measured(run: Run, part: Literal["train", "val", "test"]) -> dict[str, float]:

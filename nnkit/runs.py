@@ -47,7 +47,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(read_bytes(path))
     except (StorageError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}", hint="is this a run folder?") from error
+        raise ConfigError(
+            f"{path} cannot be read: {' '.join(str(error).split())}", hint="is this a run folder?"
+        ) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="is this a run folder?")
     return values
@@ -68,7 +70,9 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads(read_bytes(path))
         if facts["format"] > FORMAT:
-            raise DataError(f"{path} has format {facts['format']}, newer than this nnkit's {FORMAT}", hint="update nnkit")
+            raise DataError(
+                f"{path} has format {facts['format']}, newer than this nnkit's {FORMAT}", hint="update nnkit"
+            )
         if facts["status"] == "running" and not is_locked(folder):
             facts["status"] = "lost"
     except (StorageError, ValueError, KeyError, TypeError) as error:
@@ -110,7 +114,7 @@ def find_run(word: str, output_dir: Path) -> Path:
         runs = find_runs(output_dir)
         if not runs:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
-        return runs[-1].folder
+        return runs[-1].folder.absolute()
     folder = Path(word).absolute()
     if (folder / CONFIG).is_file():
         return folder
@@ -119,4 +123,6 @@ def find_run(word: str, output_dir: Path) -> Path:
         if best is None:
             raise ConfigError(f"the sweep {folder} has no finished trial")
         return folder / str(best)
-    raise ConfigError(f"{word} is not a run folder: it has no {CONFIG}", hint="nnkit resume last, or a path below outputs/")
+    raise ConfigError(
+        f"{word} is not a run folder: it has no {CONFIG}", hint="nnkit resume last, or a path below outputs/"
+    )

@@ -45,7 +45,7 @@ def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
     found: list[Layer] = []
     handles = []
     for name, module in model.named_modules():
-        if not list(module.children()) and not isinstance(module, nn.Identity):
+        if not list(module.children()) and not isinstance(module, (nn.Identity, nn.Sequential)):
             handles.append(module.register_forward_hook(_noting(found, name)))
     was_training = model.training
     device = next(model.parameters()).device

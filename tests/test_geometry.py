@@ -40,9 +40,7 @@ def test_map_sizes_are_those_of_torch(
     convs = nn.ModuleList(nn.Conv1d(1, 1, kernel_size, stride, zeros) for _ in range(blocks))  # type: ignore[arg-type]
     kind = nn.AvgPool1d if average else nn.MaxPool1d
     pool = nn.Identity() if pool_size is None else kind(pool_size)
-    ours = map_sizes(
-        size, blocks=blocks, kernel_size=kernel_size, stride=stride, padding=padding, pool_size=pool_size
-    )
+    ours = map_sizes(size, blocks=blocks, kernel_size=kernel_size, stride=stride, padding=padding, pool_size=pool_size)
     theirs = run_blocks(torch.zeros(1, 1, size), convs, pool)
     gone = next((i for i, s in enumerate(ours) if s < 1), None)
     assert len(ours) == blocks

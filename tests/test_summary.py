@@ -16,7 +16,7 @@ NETWORKS: list[tuple[DataSpec, tuple[str, ...]]] = [
     (features(13), ("model=mlp", "model.hidden=[8,8,5]", "model.norm=layer", "model.residual=true")),
     (features(13), ("model=mlp", "model.hidden=[]")),
     (images(3, 9, 7), ("model=cnn", "model.channels=[4,6]", "model.residual=true", "activation=prelu")),
-    (images(1, 8, 8), ("model=cnn", "model.stride=2", "model.padding=1", "model.dense=[]")),
+    (images(1, 8, 8), ("model=cnn", "model.stride=2", "model.pooling=none", "model.dense=[]")),
     (series(12, 2), ("model=cnn", "model.kernel_size=4", "model.global_pooling=avg")),
 ]
 NAMES = ["linear", "mlp", "mlp-empty", "cnn-residual", "cnn-stride", "cnn-1d"]

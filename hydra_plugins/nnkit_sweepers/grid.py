@@ -1,0 +1,34 @@
+"""Hydra's sweeper `grid`: every combination of the listed values. The work is done in nnkit.sweep."""
+
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class GridSweeper(Sweeper):
+    """Trains one run a combination, one after the other, and prints one table."""
+
+    def __init__(self) -> None:
+        """Take no settings: the values stand in the overrides."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what the sweep was started with; the trials are trained by nnkit, not by Hydra's task."""
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Compose and check all trials, then train them. Raises: NnkitError."""
+        from pathlib import Path
+
+        from nnkit.cli.sweep import sweep
+        from nnkit.config.options import find_groups
+        from nnkit.config.space import grid
+
+        assert GlobalHydra.instance().is_initialized()
+        node = self.config.hydra
+        places = [Path(source.path) for source in node.runtime.config_sources if source.schema == "file"]
+        groups = find_groups(places)
+        search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
+        return sweep(grid([*arguments, *search_path], node.job.config_name, groups))

@@ -88,7 +88,14 @@ def _run(module: str, words: list[str]) -> int:
 def _unknown_command(words: list[str]) -> ConfigError:
     if "=" in words[0] or words[0].endswith((".yaml", ".yml")):
         return ConfigError(f"{words[0]} is not a command", hint=f"nnkit train {' '.join(words)}")
-    synonyms = {"fit": "train", "run": "train", "continue": "resume", "restart": "resume", "ls": "list", "options": "list"}
+    synonyms = {
+        "fit": "train",
+        "run": "train",
+        "continue": "resume",
+        "restart": "resume",
+        "ls": "list",
+        "options": "list",
+    }
     near = [synonyms[words[0]]] if words[0] in synonyms else get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean nnkit {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
     return ConfigError(f"{words[0]} is not a command", hint=hint)

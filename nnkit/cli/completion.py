@@ -39,10 +39,12 @@ def command(argv: list[str]) -> int:
         print("\n".join(candidates(*(argv[1:] + ["", "", ""])[:3])))
         return 0
     if argv == ["--help"] or argv == ["-h"]:
-        print("usage: nnkit completion bash|zsh|fish      (bash: eval \"$(nnkit completion bash)\" in ~/.bashrc)")
+        print('usage: nnkit completion bash|zsh|fish      (bash: eval "$(nnkit completion bash)" in ~/.bashrc)')
         return 0
     if len(argv) != 1 or argv[0] not in SCRIPTS:
-        raise ConfigError(f"completion takes one of {', '.join(SCRIPTS)}, got '{' '.join(argv)}'", hint="nnkit completion bash")
+        raise ConfigError(
+            f"completion takes one of {', '.join(SCRIPTS)}, got '{' '.join(argv)}'", hint="nnkit completion bash"
+        )
     print(SCRIPTS[argv[0]])
     return 0
 

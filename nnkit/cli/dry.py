@@ -35,7 +35,9 @@ def dry_run(config: Config) -> None:
     print(f"parameters  {parameters:,} trainable")
     print(f"work        {flops:,} FLOPs a sample, forward")
     print(f"memory      about {_memory(run_bytes(found, parameters, run.train.samples, run.micro_batch)):s}")
-    print(f"loss        {picked.loss.kind}: {state.first_loss:.4g} on the first batch (watched: {run.monitor}, {run.mode})")
+    print(
+        f"loss        {picked.loss.kind}: {state.first_loss:.4g} on the first batch (watched: {run.monitor}, {run.mode})"
+    )
     print(f"device      {trainer.device}, {trainer.precision}, {trainer.threads} thread(s)")
     print(f"training    {len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs")
 

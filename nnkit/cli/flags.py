@@ -102,6 +102,9 @@ def _unknown(word: str) -> Problem:
     known = [*OWN, *VALUED, *HYDRA, *SHORT, "--debug"]
     if word.startswith("--") and ("=" in word or "-" in word[2:]):
         near = get_close_matches(word.partition("=")[0], known, n=1)
-        return Problem(f"{word} is not a flag", f"did you mean {near[0]}?" if near else f"a setting has no dashes: {word.lstrip('-')}")
+        return Problem(
+            f"{word} is not a flag",
+            f"did you mean {near[0]}?" if near else f"a setting has no dashes: {word.lstrip('-')}",
+        )
     near = get_close_matches(word, known, n=1, cutoff=0.5)
     return Problem(f"{word} is not a flag", f"did you mean {near[0]}?" if near else "nnkit train --help")

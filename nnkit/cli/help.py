@@ -34,7 +34,11 @@ FLAGS = (
 def train_help() -> str:
     """Return the help text of `nnkit train`."""
     groups = find_groups(search_dirs())
-    lines = ["usage: nnkit train [my.yaml] [group=option ...] [section.setting=value ...] [flags]", "", "groups and their options:"]
+    lines = [
+        "usage: nnkit train [my.yaml] [group=option ...] [section.setting=value ...] [flags]",
+        "",
+        "groups and their options:",
+    ]
     for group, options in sorted(groups.items()):
         if "/" not in group:
             lines.append(f"  {group:<15}{', '.join(sorted(options))}")

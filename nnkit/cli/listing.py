@@ -21,12 +21,16 @@ def command(argv: list[str]) -> int:
     words = [word for word in argv if word != "--json"]
     wrong = [word for word in words if word.startswith("-")]
     if wrong or len(words) > 1:
-        raise ConfigError(f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: "))
+        raise ConfigError(
+            f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: ")
+        )
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
     group, _, option = (words[0] if words else "").replace("=", "/").partition("/")
     if group and group not in groups:
         near = nearest(group, groups)
-        raise ConfigError(f"{group} is not a group", hint=f"did you mean {near}?" if near else f"groups: {', '.join(groups)}")
+        raise ConfigError(
+            f"{group} is not a group", hint=f"did you mean {near}?" if near else f"groups: {', '.join(groups)}"
+        )
     if option and option not in groups[group]:
         near = nearest(option, groups[group])
         hint = f"did you mean {group}/{near}?" if near else f"options: {', '.join(groups[group])}"

@@ -19,8 +19,10 @@ def show_result(result: Result) -> None:
 
     for text in result.notes:
         note(text)
-    table = Table(title=_title(result), title_justify="left", title_style="bold", caption=_caption(result), caption_justify="left")
-    rows = [part for part in ("train", "val", "test", "baseline") if any(k.startswith(part + "/") for k in result.metrics)]
+    table = Table()
+    rows = [
+        part for part in ("train", "val", "test", "baseline") if any(k.startswith(part + "/") for k in result.metrics)
+    ]
     names = list(dict.fromkeys(key.partition("/")[2] for key in result.metrics))
     table.add_column("")
     for name in names:
@@ -28,14 +30,18 @@ def show_result(result: Result) -> None:
     for part in rows:
         table.add_row(part, *(_shown(result.metrics.get(f"{part}/{name}")) for name in names))
     console = Console(stderr=True, width=None if Console(stderr=True).is_terminal else 100)
+    console.print(_title(result), style="bold", highlight=False)
     if rows:
         console.print(table)
-    else:
-        console.print(_title(result), _caption(result), sep="\n", highlight=False)
+    console.print(_caption(result), highlight=False)
 
 
 def _title(result: Result) -> str:
-    best = f", best epoch {result.best['epoch']} ({result.best['monitor']} {result.best['value']:.4g})" if result.best else ""
+    best = (
+        f", best epoch {result.best['epoch']} ({result.best['monitor']} {result.best['value']:.4g})"
+        if result.best
+        else ""
+    )
     return f"{WORDS[result.status]} ({result.reason}) after {result.epochs} epochs{best}"
 
 

@@ -22,7 +22,7 @@ from nnkit.storage import FolderLock
 USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY ...]
 
-RUN is a run folder, a sweep folder (its best run), or last. The run goes on as if it had never stopped.
+RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/, or below output_dir=FOLDER). The run goes on as if it had never stopped.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
 the steps to come needs --allow KEY; what would make it another run is refused."""
 
@@ -33,7 +33,8 @@ def command(argv: list[str]) -> int:
         print(USAGE)
         return 0 if argv else 2
     run, words, allowed = _read_words(argv)
-    folder = find_run(run, Path("outputs"))
+    output_dir = str(words.pop("output_dir", "outputs")) if run == "last" else "outputs"
+    folder = find_run(run, Path(output_dir))
     with FolderLock(folder):
         config, changes = changed_config(read_config(folder), words, allowed)
         from nnkit.cli.train import report
@@ -41,7 +42,9 @@ def command(argv: list[str]) -> int:
         facts = read_run(folder)
         if facts["status"] in ("completed", "stopped_early") and not changes:
             limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
-            note(f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on")
+            note(
+                f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on"
+            )
             print(folder)
             return 0
         from nnkit.run import resume
@@ -81,7 +84,9 @@ def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
 def _value(text: str) -> Any:
     """Return a word's value as the command line of train has it: YAML, with 1e-3 being a number."""
     try:
-        return float(text) if "e" in text.lower() and text.lower().strip("0123456789.+-e") == "" else yaml.safe_load(text)
+        return (
+            float(text) if "e" in text.lower() and text.lower().strip("0123456789.+-e") == "" else yaml.safe_load(text)
+        )
     except (yaml.YAMLError, ValueError):
         return text
 
@@ -115,7 +120,9 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
         if key in ("name", "output_dir"):
             problems.append(Problem(f"{key} cannot change: the run stays in its folder ({shown})"))
         elif mark is Resume.FIXED:
-            problems.append(Problem(f"{key} cannot change in a run that has begun ({shown})", "nnkit train starts a new run"))
+            problems.append(
+                Problem(f"{key} cannot change in a run that has begun ({shown})", "nnkit train starts a new run")
+            )
         elif mark is Resume.OVERRIDE and key not in allowed:
             problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
     problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]

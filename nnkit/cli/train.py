@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
@@ -110,13 +109,3 @@ def _let_argparse_take_hydras_help() -> None:
 
     if sys.version_info >= (3, 14):
         argparse.ArgumentParser._check_help = lambda *_: None  # type: ignore[attr-defined]
-
-
-def sweep_folder(config: Config) -> Path:
-    """Make the folder of a new sweep: <output_dir>/<name>/sweep-<time>. Raises: StorageError."""
-    from nnkit.runs import default_name, timestamp
-    from nnkit.storage import make_folder
-
-    folder = (Path(config.output_dir) / default_name(config) / f"sweep-{timestamp()}").absolute()
-    make_folder(folder)
-    return folder

@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -29,13 +29,16 @@ from nnkit.errors import ConfigError, Problem
 TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 
 
-def compose(words: Sequence[str], *, config_name: str = "train", extra_dirs: Sequence[Path] = ()) -> Composed:
+def compose(
+    words: Sequence[str], *, config_name: str = "train", extra_dirs: Sequence[Path] = (), trust: bool = False
+) -> Composed:
     """Return the values that the words ask for, not checked yet.
 
     Args:
         words: options, settings and at most one YAML file, without flags.
         config_name: the primary config.
         extra_dirs: folders of options beside nnkit's own and ./configs.
+        trust: whether the configs may run code.
 
     Raises:
         ConfigError: with every word that cannot be taken.
@@ -46,10 +49,37 @@ def compose(words: Sequence[str], *, config_name: str = "train", extra_dirs: Seq
     overrides = hydra_overrides(read, dirs)
     with opened(dirs), translated(groups):
         refuse_sweeps(overrides)
-        config = GlobalHydra.instance().hydra.compose_config(  # type: ignore[union-attr]
-            config_name=config_name, overrides=overrides, run_mode=RunMode.RUN, from_shell=False
-        )
-        return composed_of(config, read, groups)
+        return composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+
+
+def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.RUN, trust: bool = False) -> DictConfig:
+    """Return Hydra's composed config, with the node `hydra`; inside `opened`. Raises: ConfigError; Hydra's errors."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    config = hydra.compose_config(config_name=config_name, overrides=list(overrides), run_mode=mode, from_shell=False)
+    if not trust:
+        refuse_foreign_code(config.hydra)
+    return config
+
+
+def hydra_words(
+    words: Sequence[str], *, config_name: str, extra_dirs: Sequence[Path], multirun: bool, trust: bool
+) -> tuple[list[str], Path, Groups]:
+    """Return the overrides for Hydra's own main, the folder of the primary config, and the groups.
+
+    The config is composed once before, so that what Hydra would run while it starts is refused before it starts.
+
+    Raises:
+        ConfigError: with every word that cannot be taken.
+    """
+    dirs = search_dirs(extra_dirs)
+    groups = find_groups(dirs)
+    overrides = hydra_overrides(read_words(words, groups, multirun=multirun), dirs)
+    with opened(dirs), translated(groups):
+        if not multirun:
+            refuse_sweeps(overrides)
+        load(config_name, overrides, mode=RunMode.MULTIRUN if multirun else RunMode.RUN, trust=trust)
+    return overrides, dirs[0], groups
 
 
 def hydra_overrides(read: Words, dirs: Sequence[Path]) -> list[str]:
@@ -71,22 +101,37 @@ def opened(dirs: Sequence[Path]) -> Iterator[None]:
         yield
 
 
-def composed_of(config: DictConfig, read: Words, groups: Groups) -> Composed:
-    """Return the values of a composed config with their origin. Raises: ConfigError."""
-    choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if v is not None and not k.startswith("hydra/")}
+def composed_of(config: DictConfig, typed: Mapping[str, str], groups: Groups) -> Composed:
+    """Return the values of a composed config with their origin.
+
+    Args:
+        config: with the node `hydra`.
+        typed: the groups and settings on the command line; what the experiment names is added.
+        groups: the options there are.
+
+    Raises:
+        ConfigError: a value refers to something that is not there.
+    """
+    choices = {
+        k: str(v) for k, v in config.hydra.runtime.choices.items() if v is not None and not k.startswith("hydra/")
+    }
+    experiment = choices.pop("experiment", None)
     files = {g: groups[g][o] for g, o in choices.items() if o in groups.get(g, {})}
-    overlay = read.overlay or files.get("experiment")
-    typed = dict(read.typed)
-    if overlay is not None:
-        typed = {**_typed_in(overlay), **typed}
+    named = dict(typed)
+    if experiment is not None:
+        named = {**_typed_in(groups.get("experiment", {}).get(experiment) or _overlay(experiment)), **named}
     plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
     try:
         values = OmegaConf.to_container(plain, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(Problem(f"{error.full_key or 'config'} cannot be resolved: {_first_line(error)}")) from None
     assert isinstance(values, dict)
-    kept = {k: choices[k] for k in sorted(choices) if k != "experiment"}
-    return Composed(_without_missing(values), kept, typed, {k: v for k, v in files.items() if k != "experiment"})
+    return Composed(_without_missing(values), dict(sorted(choices.items())), named, files)
+
+
+def _overlay(name: str) -> Path:
+    """Return the file behind an experiment that `_store_overlay` made known."""
+    return Path(str(ConfigStore.instance().repo["experiment"][f"{name}.yaml"].provider))
 
 
 def _typed_in(path: Path) -> dict[str, str]:
@@ -137,14 +182,10 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:
     """Refuse words that list several values where one run is asked for. Raises: ConfigError."""
-    swept = [o for o in parse(overrides) if o.is_sweep_override() and o.value_type is not ValueType.ELEMENT]
+    swept = [o for o in parse(overrides) if o.is_sweep_override()]
     if swept:
-        shown = [f"{o.key_or_group}={o.value_element_as_str if False else _written(o)}" for o in swept]
+        shown = [f"{o.key_or_group}={(o.input_line or '').partition('=')[2]}" for o in swept]
         raise ConfigError(*(Problem(f"{word} lists several values", f"nnkit train -m {word}") for word in shown))
-
-
-def _written(override: Override) -> str:
-    return (override.input_line or "").partition("=")[2]
 
 
 def refuse_foreign_code(hydra_node: DictConfig) -> None:
@@ -198,7 +239,9 @@ def _missing_option(error: MissingConfigException, groups: Groups) -> Problem:
     options = groups.get(group, {})
     near = nearest(option, options)
     listed = f"{group} is one of {', '.join(options)}" if options else _first_line(error)
-    return Problem(f"{group or 'config'}={option} is not there", f"did you mean {group}={near}? ({listed})" if near else listed)
+    return Problem(
+        f"{group or 'config'}={option} is not there", f"did you mean {group}={near}? ({listed})" if near else listed
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,13 +28,17 @@ def cross_problems(config: Config) -> Iterator[Problem]:
             "batching.drop_last=false batching.accumulate=1",
         )
     if not isinstance(config.model, LinearConfig) and config.model.norm == "batch" and batching.batch_size == 1:
-        yield Problem("model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer")
+        yield Problem(
+            "model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer"
+        )
     if trainer.validate_every and trainer.validate_every_steps:
         yield Problem(
             "trainer.validate_every and trainer.validate_every_steps are both set", "trainer.validate_every=null"
         )
     if not trainer.validate_every and not trainer.validate_every_steps:
-        yield Problem("trainer.validate_every and trainer.validate_every_steps are both null", "trainer.validate_every=1")
+        yield Problem(
+            "trainer.validate_every and trainer.validate_every_steps are both null", "trainer.validate_every=1"
+        )
     if isinstance(config.data, VisionConfig) and not config.data.root:
         yield Problem(
             f"data={config.data.kind} needs the folder of its files, but data.root is null",
@@ -97,12 +101,16 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
     elif loss.kind == "cross_entropy" and not classes:
         yield Problem(f"loss=cross_entropy needs classes, but data={data} has a regression target", f"loss={right}")
     elif loss.kind in ("mse", "mae", "huber", "poisson") and classes:
-        yield Problem(f"loss={loss.kind} needs a regression target, but data={data} has {classes} classes", f"loss={right}")
+        yield Problem(
+            f"loss={loss.kind} needs a regression target, but data={data} has {classes} classes", f"loss={right}"
+        )
     elif loss.kind == "poisson":
         if facts.smallest_target < 0:
             yield Problem(f"loss=poisson needs counts >= 0, but data={data} has {facts.smallest_target}", "loss=mse")
         if getattr(config.data, "target_scaling", "none") == "standard":
-            yield Problem("loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none")
+            yield Problem(
+                "loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none"
+            )
     if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) and classes:
         if len(loss.class_weights) != classes:
             yield Problem(
@@ -117,7 +125,8 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
         return
     if given.kind == "features":
         yield Problem(
-            f"model=cnn expects images or series, got {given.shape[0]} features from data={config.data.kind}", "model=mlp"
+            f"model=cnn expects images or series, got {given.shape[0]} features from data={config.data.kind}",
+            "model=mlp",
         )
         return
     for size in given.shape[1:] if given.kind == "image" else given.shape[:1]:
@@ -144,7 +153,8 @@ def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Itera
     names = ["auto", "val/loss", *(f"val/{m}" for m in metrics)]
     if trainer.monitor not in names:
         yield Problem(
-            f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'", "trainer.monitor=auto"
+            f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'",
+            "trainer.monitor=auto",
         )
     if trainer.device != "auto" and trainer.device not in facts.devices:
         yield Problem(

@@ -55,7 +55,9 @@ def find_groups(dirs: Sequence[Path]) -> Groups:
             group, option = path.parent.relative_to(folder).as_posix(), path.stem
             first = groups.setdefault(group, {}).setdefault(option, path)
             if first != path:
-                problems.append(Problem(f"{group}={option} stands in two files: {first} and {path}", "rename one of them"))
+                problems.append(
+                    Problem(f"{group}={option} stands in two files: {first} and {path}", "rename one of them")
+                )
     if problems:
         raise ConfigError(*problems)
     return groups

@@ -79,7 +79,9 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
         found.typed[key] = COMMAND_LINE
         return _option_problems(key, value, groups, multirun)
     if not _KEY.match(key):
-        return [Problem(f"{key or word} is not the name of a setting", "section.setting=value, such as optimizer.lr=0.01")]
+        return [
+            Problem(f"{key or word} is not the name of a setting", "section.setting=value, such as optimizer.lr=0.01")
+        ]
     found.overrides.append(f"++{key}={_quoted(key, value)}")
     found.typed[key] = COMMAND_LINE
     return []

@@ -25,7 +25,11 @@ class ClassificationMetrics:
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums."""
         size = self._num_classes
-        return {"confusion": torch.zeros(size, size, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)}
+        return {
+            "confusion": torch.zeros(
+                size, size, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
+            )
+        }
 
     def add(self, sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
         """Add a batch to the sums, in place."""

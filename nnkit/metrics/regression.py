@@ -24,7 +24,11 @@ class RegressionMetrics:
 
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums: rows weight, error², |error|, target, target², each by column."""
-        return {"sums": torch.zeros(5, len(self._sizes), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)}
+        return {
+            "sums": torch.zeros(
+                5, len(self._sizes), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
+            )
+        }
 
     def add(self, sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
         """Add a batch to the sums, in place."""
@@ -35,11 +39,13 @@ class RegressionMetrics:
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return RMSE and MAE in the target's units and R², averaged over the columns as scikit-learn does."""
+        rounding = 64 * torch.finfo(sums["sums"].dtype).eps
         weight, squared, absolute, y, y2 = sums["sums"].cpu().double()
         unit = torch.tensor(self._sizes, dtype=torch.float64)
         weight = weight.clamp_min(1e-300)
         spread = y2 - y.square() / weight
-        r2 = torch.where(spread > 0, 1 - squared / spread.clamp_min(1e-300), (squared == 0).double())
+        varies = spread > rounding * y2  # the spread of a constant target is seldom exactly 0
+        r2 = torch.where(varies, 1 - squared / spread.clamp_min(1e-300), (squared == 0).double())
         return {
             "rmse": float(((squared / weight).sqrt() * unit).mean()),
             "mae": float((absolute / weight * unit).mean()),

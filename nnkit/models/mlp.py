@@ -35,7 +35,9 @@ class DenseBlock(nn.Module):
         self.activation = activation()
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.residual = residual
-        self.skip = nn.Linear(in_features, out_features, bias=False) if residual and in_features != out_features else None
+        self.skip = (
+            nn.Linear(in_features, out_features, bias=False) if residual and in_features != out_features else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out_features) from (B, in_features)."""
@@ -46,7 +48,13 @@ class DenseBlock(nn.Module):
 
 
 def dense_blocks(
-    in_features: int, hidden: Sequence[int], *, norm: NormKind, residual: bool, activation: ActivationFactory, dropout: float
+    in_features: int,
+    hidden: Sequence[int],
+    *,
+    norm: NormKind,
+    residual: bool,
+    activation: ActivationFactory,
+    dropout: float,
 ) -> nn.Sequential:
     """Return one block a hidden width, each fed by the one before."""
     widths = [in_features, *hidden]

@@ -68,4 +68,6 @@ def criterion(config: LossConfig, weights: Tensor | None) -> Criterion:
 
 def _bce(outputs: Tensor, target: Tensor, *, positive_weight: float) -> Tensor:
     weight = torch.tensor(positive_weight, device=outputs.device) if positive_weight != 1 else None
-    return F.binary_cross_entropy_with_logits(outputs[:, 0], target.to(outputs.dtype), pos_weight=weight, reduction="none")
+    return F.binary_cross_entropy_with_logits(
+        outputs[:, 0], target.to(outputs.dtype), pos_weight=weight, reduction="none"
+    )

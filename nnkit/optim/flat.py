@@ -53,7 +53,9 @@ class FlatParameters:
 
     def by_name(self, flat: Tensor) -> dict[str, Tensor]:
         """Return a flat tensor (P,) as one contiguous tensor a parameter, by the parameter's name."""
-        return {name: self.view(flat, name).detach().clone(memory_format=torch.contiguous_format) for name in self._named}
+        return {
+            name: self.view(flat, name).detach().clone(memory_format=torch.contiguous_format) for name in self._named
+        }
 
     def fill(self, flat: Tensor, by_name: Mapping[str, Tensor]) -> None:
         """Set a flat tensor (P,) from tensors by name. Raises: KeyError for a parameter that is not there."""

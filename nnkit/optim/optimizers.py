@@ -14,7 +14,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from nnkit.config.sections.optimizer import AdagradConfig, AdamConfig, NAdamConfig, OptimizerConfig, RMSpropConfig, SGDConfig
+from nnkit.config.sections.optimizer import (
+    AdagradConfig,
+    AdamConfig,
+    NAdamConfig,
+    OptimizerConfig,
+    RMSpropConfig,
+    SGDConfig,
+)
 from nnkit.optim.flat import FlatParameters
 
 State = dict[str, Tensor]

@@ -98,7 +98,9 @@ def pointed(checkpoints: Path, name: str) -> Path:
     try:
         return step_folder(checkpoints, int(json.loads(read_bytes(path))["step"]))
     except (StorageError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} does not name a checkpoint: {error}", hint="was the run stopped before its first save?") from error
+        raise CheckpointError(
+            f"{path} does not name a checkpoint: {error}", hint="was the run stopped before its first save?"
+        ) from error
 
 
 def steps(checkpoints: Path) -> list[int]:

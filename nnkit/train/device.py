@@ -36,7 +36,13 @@ def pick_threads(wanted: int | Literal["auto"], flops_a_step: int) -> int:
     """Return the number of CPU threads: as wanted, or for "auto" one for small networks, else one a core."""
     if wanted != "auto":
         return wanted
-    return 1 if flops_a_step < SMALL_STEP_FLOPS else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        1
+        if flops_a_step < SMALL_STEP_FLOPS
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def pick_precision(wanted: str, device: str) -> Precision:

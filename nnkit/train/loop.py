@@ -139,9 +139,7 @@ def add_loss(run: Run, state: TrainState, total: float, weight: float, step: int
 
 def factor(run: Run, state: TrainState) -> float:
     """Return the factor on the learning rate at the current step."""
-    scheduled = schedule_factor(
-        run.scheduler, state.step, total=state.total_steps, steps_per_epoch=len(run.train)
-    )
+    scheduled = schedule_factor(run.scheduler, state.step, total=state.total_steps, steps_per_epoch=len(run.train))
     return scheduled * state.plateau.factor
 
 

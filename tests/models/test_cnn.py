@@ -71,7 +71,11 @@ def by_hand(model: CNN, x: Tensor, sizes: tuple[int, ...], **chosen: Any) -> Ten
 
 def overlapping(skip: Tensor, y: Tensor) -> Tensor:
     placed = torch.zeros_like(y)
-    shared = (slice(None), slice(None), *(slice(0, min(a, b)) for a, b in zip(skip.shape[2:], y.shape[2:], strict=True)))
+    shared = (
+        slice(None),
+        slice(None),
+        *(slice(0, min(a, b)) for a, b in zip(skip.shape[2:], y.shape[2:], strict=True)),
+    )
     placed[shared] = skip[shared]
     return placed
 

@@ -13,9 +13,7 @@ from nnkit.config.sections.model import NormKind
 from nnkit.models.mlp import MLP
 
 
-def mlp(
-    hidden: Sequence[int] = (5, 7), norm: NormKind = "none", residual: bool = False, dropout: float = 0.0
-) -> MLP:
+def mlp(hidden: Sequence[int] = (5, 7), norm: NormKind = "none", residual: bool = False, dropout: float = 0.0) -> MLP:
     return MLP(6, 3, hidden=hidden, norm=norm, residual=residual, activation=nn.Tanh, dropout=dropout)
 
 

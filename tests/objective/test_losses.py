@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
@@ -43,7 +44,9 @@ def values(rows: int = 40, columns: int = 3) -> Tensor:
     return torch.randn(rows, columns, generator=torch.Generator().manual_seed(2))
 
 
-def mean_loss(config: LossConfig, y: Tensor, t: Tensor, weight: Tensor | None = None, classes: Tensor | None = None) -> Tensor:
+def mean_loss(
+    config: LossConfig, y: Tensor, t: Tensor, weight: Tensor | None = None, classes: Tensor | None = None
+) -> Tensor:
     """Return total / weight of one batch."""
     objective = Objective(config, RegularizationConfig(), weights=[], class_weights=classes)
     weight = torch.ones(len(t)) if weight is None else weight
@@ -125,7 +128,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
     counts = torch.tensor([5, 1, 14])
     target = torch.arange(3).repeat_interleave(counts).numpy()
     config = CrossEntropyConfig(kind="cross_entropy", class_weights="balanced")
-    expected = compute_class_weight("balanced", classes=[0, 1, 2], y=target)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=target)
     weights = class_weights(config, counts)
     torch.testing.assert_close(weights, torch.tensor(expected, dtype=torch.float32))
 

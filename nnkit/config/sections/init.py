@@ -24,7 +24,9 @@ class ScaledInitConfig:
     """Random weights whose scale follows from the layer's size; `gain: auto` fits it to the activation."""
 
     kind: Fixed[
-        Literal["xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "lecun_uniform", "lecun_normal"]
+        Literal[
+            "xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "orthogonal", "lecun_uniform", "lecun_normal"
+        ]
     ]
     gain: Fixed[Literal["auto"] | Positive] = "auto"
     bias: Fixed[float] = 0.0

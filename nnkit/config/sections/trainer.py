@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from nnkit.config.marks import Count, Fixed, Live, NonNegative, Override, Positive, Share
+
 Monitor = Literal["auto", "val/loss", "val/accuracy", "val/macro_f1", "val/rmse", "val/mae", "val/r2"]
 
 

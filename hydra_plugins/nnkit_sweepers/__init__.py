@@ -1,0 +1,1 @@
+"""nnkit's sweepers, where Hydra looks for them."""

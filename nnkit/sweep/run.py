@@ -1,0 +1,87 @@
+"""A sweep from its trials to its table: each trial's end is told at once, the winner alone sees the test set."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from nnkit.run import look_at_test
+from nnkit.runs import SWEEP
+from nnkit.storage import write_json
+from nnkit.sweep.executor import Executor
+from nnkit.sweep.trials import Group, Outcome, Trial, objective, plain_outcome, ranked
+from nnkit.train.stopping import Signals
+
+FORMAT = 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """How a sweep ended.
+
+    Attributes:
+        folder: the sweep's folder.
+        objective: the metric that ranks.
+        outcomes: of the trials that were run.
+        groups: the finished ones by rank.
+        test: the winner's test metrics, mean over its seeds; empty when there is no winner or a signal came.
+    """
+
+    folder: Path
+    objective: str
+    outcomes: Sequence[Outcome]
+    groups: Sequence[Group]
+    test: dict[str, float]
+
+
+def run_sweep(
+    trials: Sequence[Trial], folder: Path, executor: Executor, signals: Signals, tell: Callable[[Outcome], None]
+) -> SweepResult:
+    """Train all trials.
+
+    Args:
+        trials: checked, at least one.
+        folder: the sweep's, which is there.
+        executor: who trains them.
+        signals: a signal ends the sweep after saving the trial that runs.
+        tell: called as soon as a trial has ended.
+
+    Raises:
+        StorageError: sweep.json cannot be written.
+    """
+    outcomes: list[Outcome] = []
+    for outcome in executor.run(trials, folder, signals):
+        outcomes.append(outcome)
+        tell(outcome)
+        _write(folder, trials, outcomes, {})
+    groups = ranked([outcome for outcome in outcomes if outcome.status != "interrupted"])
+    test = _test_of(groups[0]) if groups and not signals.number else {}
+    _write(folder, trials, outcomes, test)
+    return SweepResult(folder, objective(outcomes)[0], outcomes, groups, test)
+
+
+def _test_of(winner: Group) -> dict[str, float]:
+    looked = [look_at_test(outcome.trial.config, outcome.folder) for outcome in winner.outcomes]
+    return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]}
+
+
+def _write(folder: Path, trials: Sequence[Trial], outcomes: Sequence[Outcome], test: dict[str, float]) -> None:
+    groups, (name, mode) = ranked(outcomes), objective(outcomes)
+    best = None
+    if groups:
+        sign = -1 if mode == "max" else 1
+        best = min(groups[0].outcomes, key=lambda o: (sign * o.metrics[name], o.metrics["val/loss"])).folder.name
+    facts = {
+        "format": FORMAT,
+        "objective": name,
+        "mode": mode,
+        "planned": len(trials),
+        "best": best,
+        "test": test,
+        "trials": [plain_outcome(outcome) for outcome in outcomes],
+    }
+    write_json(folder / SWEEP, facts)

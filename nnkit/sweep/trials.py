@@ -1,0 +1,136 @@
+"""What a trial is, how it ended, and how trials compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from nnkit.config.fields import leaves
+from nnkit.config.marks import Resume
+from nnkit.config.origin import flatten
+from nnkit.config.schema import Config, to_plain
+
+# The task's metric on validation decides the rank; the loss breaks ties.
+OBJECTIVES = (("val/accuracy", "max"), ("val/rmse", "min"))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of a sweep, before it starts.
+
+    Attributes:
+        number: from 0, in the order of the combinations.
+        changed: what differs between the trials, as written.
+        config: checked.
+    """
+
+    number: int
+    changed: Mapping[str, str]
+    config: Config
+
+    @property
+    def folder_name(self) -> str:
+        """The number, the changed settings in letters that any file system takes, and a piece of the identity."""
+        words = "_".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.changed.items())
+        return f"{self.number:03d}-{re.sub(r'[^A-Za-z0-9.=+-]+', '_', words)[:60]}-{identity(self.config)[:8]}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        trial: which.
+        folder: its run folder.
+        status: of the run, or "failed".
+        metrics: train/… and val/…; the test set is not looked at.
+        epochs: finished.
+        seconds: of training.
+        error: why it failed; empty when it did not.
+    """
+
+    trial: Trial
+    folder: Path
+    status: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+def identity(config: Config) -> str:
+    """Return the SHA-256 of all settings that decide a run's result: those that are not `live`."""
+    plain = to_plain(config)
+    marks = {key: leaf.mark for key, leaf in leaves(plain).items()}
+    kept = {key: value for key, value in flatten(plain) if marks.get(key) is not Resume.LIVE}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Trials that are equal but for their seed.
+
+    Attributes:
+        outcomes: the finished ones, at least one.
+        changed: what they have in common of what differs in the sweep.
+        score: mean of the objective.
+        deviation: its standard deviation; None for one trial.
+        tie: mean validation loss.
+    """
+
+    outcomes: Sequence[Outcome]
+    changed: Mapping[str, str]
+    score: float
+    deviation: float | None
+    tie: float
+
+
+def objective(outcomes: Iterable[Outcome]) -> tuple[str, str]:
+    """Return the metric that ranks the trials, and whether its "max" or its "min" is better."""
+    found = {name for outcome in outcomes for name in outcome.metrics}
+    return next(((name, mode) for name, mode in OBJECTIVES if name in found), ("val/loss", "min"))
+
+
+def ranked(outcomes: Sequence[Outcome]) -> list[Group]:
+    """Return the finished trials, those equal but for `seed` together, the best first."""
+    name, mode = objective(outcomes)
+    together: dict[tuple[tuple[str, str], ...], list[Outcome]] = {}
+    for outcome in outcomes:
+        if name in outcome.metrics:
+            key = tuple((k, v) for k, v in outcome.trial.changed.items() if k != "seed")
+            together.setdefault(key, []).append(outcome)
+    groups = [_group(dict(key), members, name) for key, members in together.items()]
+    return sorted(groups, key=lambda group: (-group.score if mode == "max" else group.score, group.tie))
+
+
+def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) -> Group:
+    if len(members) == 1:
+        changed = members[0].trial.changed
+    scores = [member.metrics[name] for member in members]
+    deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    tie = statistics.fmean(member.metrics["val/loss"] for member in members)
+    return Group(members, changed, statistics.fmean(scores), deviation, tie)
+
+
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return a trial and its end as plain data, for sweep.json."""
+    return {
+        "number": outcome.trial.number,
+        "folder": outcome.folder.name,
+        "changed": dict(outcome.trial.changed),
+        "identity": identity(outcome.trial.config),
+        "status": outcome.status,
+        "epochs": outcome.epochs,
+        "seconds": round(outcome.seconds, 3),
+        "metrics": dict(outcome.metrics),
+        "error": outcome.error,
+    }
