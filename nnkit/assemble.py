@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnkit import data
 from nnkit.config.cross import DataFacts, check_against_data
 from nnkit.config.schema import Config
+from nnkit.config.sections.data import ArrayConfig, EmbeddedValuesConfig, TableConfig
 from nnkit.data.batches import Batches, Samples, encode
 from nnkit.data.preprocess import Preprocess, fit_preprocess
 from nnkit.metrics.classification import ClassificationMetrics
@@ -87,9 +88,9 @@ def _pick(config: Config, spec: DataSpec, num_train: int) -> Config:
     mode = trainer.mode if trainer.mode != "auto" else "max" if monitor in HIGHER_IS_BETTER else "min"
     device = pick_device(trainer.device)
     section = config.data
-    if getattr(section, "target_scaling", None) == "auto":
+    if isinstance(section, (EmbeddedValuesConfig, ArrayConfig, TableConfig)) and section.target_scaling == "auto":
         keep = bool(spec.num_classes) or loss.kind == "poisson"
-        section = replace(section, target_scaling="none" if keep else "standard")  # type: ignore[call-arg]
+        section = replace(section, target_scaling="none" if keep else "standard")
     picked = replace(config, loss=loss, data=section)
     flops = flops_per_sample(empty_model(picked, spec, num_outputs(loss, spec)), spec)
     threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))

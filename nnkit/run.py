@@ -193,7 +193,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
     """Look at the test set, once, with the best weights; an interrupted run leaves it alone."""
     run, state = job.run, job.state
     if state.best is None and reason != "signal":
-        write_record(run, state, sinks, note_score(run, state, evaluate(run, run.val)))
+        write_record(state, sinks, note_score(run, state, evaluate(run, run.val)))
         run.checkpoints.point_best()
         if state.best is None:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")

@@ -149,7 +149,7 @@ class LineFile:
             if keep_lines is not None and path.exists():
                 lines = path.read_bytes().splitlines(keepends=True)
                 write_bytes(path, b"".join(lines[:keep_lines]))
-            self._file = open(path, "a", encoding="utf-8")
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - it stays open
 
     def append(self, line: str) -> None:
         """Add one line; a reader sees it at once, a power loss may still take it. Raises: StorageError."""

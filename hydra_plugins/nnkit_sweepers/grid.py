@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -14,7 +13,7 @@ class GridSweeper(Sweeper):
     def __init__(self) -> None:
         """Take no settings: the values stand in the overrides."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         """Keep what the sweep was started with; the trials are trained by nnkit, not by Hydra's task."""
         self.config = config
 
@@ -26,7 +25,7 @@ class GridSweeper(Sweeper):
         from nnkit.config.options import find_groups
         from nnkit.config.space import grid
 
-        assert GlobalHydra.instance().is_initialized()
+        assert self.config is not None
         node = self.config.hydra
         places = [Path(source.path) for source in node.runtime.config_sources if source.schema == "file"]
         groups = find_groups(places)

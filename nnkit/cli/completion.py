@@ -1,4 +1,4 @@
-"""`nnkit completion SHELL`, and the hidden query behind it. Answers come from the config files alone, so they are quick."""
+"""`nnkit completion SHELL`, and the hidden query behind it, answered from the config files alone."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ _nnkit() {
 }
 compdef _nnkit nnkit"""
 FISH = """\
-complete -c nnkit -f -a '(nnkit _complete (count (commandline -opc)) (commandline -opc)[2] (commandline -ct) 2>/dev/null)'"""
+function __nnkit
+    nnkit _complete (count (commandline -opc)) (commandline -opc)[2] (commandline -ct) 2>/dev/null
+end
+complete -c nnkit -f -a '(__nnkit)'"""
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def command(argv: list[str]) -> int:
     """Print a completion script, or answer its query; return the exit code."""
     if argv[:1] == ["_complete"]:
-        print("\n".join(candidates(*(argv[1:] + ["", "", ""])[:3])))
+        print("\n".join(candidates(*[*argv[1:], "", "", ""][:3])))
         return 0
     if argv == ["--help"] or argv == ["-h"]:
         print('usage: nnkit completion bash|zsh|fish      (bash: eval "$(nnkit completion bash)" in ~/.bashrc)')

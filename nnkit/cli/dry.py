@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nnkit.config.schema import Config
+
+if TYPE_CHECKING:
+    from nnkit.assemble import Prepared
+    from nnkit.data.batches import Samples
+    from nnkit.summary import Layer
+    from nnkit.train.run import Run
 
 
 def dry_run(config: Config) -> None:
@@ -13,7 +21,7 @@ def dry_run(config: Config) -> None:
     Raises:
         NnkitError: whatever would have stopped the run.
     """
-    from nnkit.assemble import assemble, count_parameters, prepare
+    from nnkit.assemble import assemble, prepare
     from nnkit.summary import layers
     from nnkit.train.loop import take_step
     from nnkit.train.state import TrainState
@@ -24,47 +32,47 @@ def dry_run(config: Config) -> None:
     found = layers(run.model, prepared.spec)
     run.model.train()
     take_step(run, next(iter(run.train.epoch(0))), state)
-    parameters, flops = count_parameters(run.model), sum(layer.flops for layer in found)
-    picked, splits, spec = prepared.config, prepared.splits, prepared.spec
-    rows = f"{len(splits.train)} train, {len(splits.val)} validation, {len(splits.test)} test"
-    shape = "x".join(str(n) for n in spec.inputs[0].shape)
-    what = f"{spec.num_classes} classes" if spec.num_classes else f"{spec.num_targets} value(s)"
-    trainer = picked.trainer
+    run.check_weights(state)
     _print_layers(found)
-    print(f"data        {picked.data.kind}: {rows}; {spec.inputs[0].kind} {shape} -> {what}")
-    print(f"parameters  {parameters:,} trainable")
-    print(f"work        {flops:,} FLOPs a sample, forward")
-    print(f"memory      about {_memory(run_bytes(found, parameters, run.train.samples, run.micro_batch)):s}")
-    print(
-        f"loss        {picked.loss.kind}: {state.first_loss:.4g} on the first batch (watched: {run.monitor}, {run.mode})"
-    )
-    print(f"device      {trainer.device}, {trainer.precision}, {trainer.threads} thread(s)")
-    print(f"training    {len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs")
+    for name, text in _facts(prepared, run, found, state.first_loss or 0.0).items():
+        print(f"{name:<12}{text}")
 
 
-def run_bytes(found: object, parameters: int, samples: object, micro_batch: int) -> int:
-    """Return an estimate of the bytes that a training holds: data, four copies of the weights, two of the activations."""
-    from nnkit.data.batches import Samples
-    from nnkit.summary import Layer
+def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: float) -> dict[str, str]:
+    from nnkit.assemble import count_parameters
 
-    assert isinstance(samples, Samples)
-    layers = [layer for layer in found if isinstance(layer, Layer)]  # type: ignore[attr-defined]
+    picked, splits, spec = prepared.config, prepared.splits, prepared.spec
+    trainer, given = picked.trainer, spec.inputs[0]
+    shape = "x".join(str(n) for n in given.shape)
+    what = f"{spec.num_classes} classes" if spec.num_classes else f"{spec.num_targets} value(s)"
+    rows = f"{len(splits.train)} train, {len(splits.val)} validation, {len(splits.test)} test"
+    parameters = count_parameters(run.model)
+    size = training_bytes(found, parameters, run.train.samples, run.micro_batch)
+    return {
+        "data": f"{picked.data.kind}: {rows}; {given.kind} {shape} -> {what}",
+        "parameters": f"{parameters:,} trainable",
+        "work": f"{sum(layer.flops for layer in found):,} FLOPs a sample, forward",
+        "memory": f"about {size / 2**20:,.1f} MiB (data, weights, optimizer, activations)",
+        "loss": f"{picked.loss.kind}: {first_loss:.4g} on the first batch; watched: {run.monitor} ({run.mode})",
+        "device": f"{trainer.device}, {trainer.precision}, {trainer.threads} thread(s)",
+        "training": f"{len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs",
+    }
+
+
+def training_bytes(found: Sequence[Layer], parameters: int, samples: Samples, micro_batch: int) -> int:
+    """Return about how many bytes a training holds: the data, four copies of the weights, two of the activations."""
     data = sum(x.numel() * x.element_size() for x in (*samples.inputs, samples.target, samples.weight))
-    activations = sum(math.prod(layer.shape) for layer in layers) * micro_batch * 4
+    activations = sum(math.prod(layer.shape) for layer in found) * micro_batch * 4
     return data + 4 * 4 * parameters + 2 * activations
 
 
-def _memory(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB (data, weights, optimizer, activations)"
-
-
-def _print_layers(found: object) -> None:
+def _print_layers(found: Sequence[Layer]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("layer", "kind", "output shape", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
-    for layer in found:  # type: ignore[attr-defined]
+    for layer in found:
         shape = "x".join(str(n) for n in layer.shape)
         table.add_row(layer.name, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
     Console(width=None if Console().is_terminal else 100).print(table)

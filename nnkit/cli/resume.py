@@ -22,7 +22,8 @@ from nnkit.storage import FolderLock
 USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY ...]
 
-RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/, or below output_dir=FOLDER). The run goes on as if it had never stopped.
+RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
+The run goes on as if it had never stopped.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
 the steps to come needs --allow KEY; what would make it another run is refused."""
 

@@ -59,7 +59,8 @@ def sweep(combinations: Sequence[Combination]) -> None:
 
 
 def _checked(combinations: Sequence[Combination]) -> list[Config]:
-    configs, problems = [], {}
+    configs: list[Config] = []
+    problems: dict[str, Problem] = {}
     for combination in combinations:
         try:
             configs.append(check(combination.composed))

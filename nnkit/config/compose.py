@@ -120,7 +120,7 @@ def composed_of(config: DictConfig, typed: Mapping[str, str], groups: Groups) ->
     named = dict(typed)
     if experiment is not None:
         named = {**_typed_in(groups.get("experiment", {}).get(experiment) or _overlay(experiment)), **named}
-    plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    plain = OmegaConf.masked_copy(config, [k for k in map(str, config) if k != "hydra"])
     try:
         values = OmegaConf.to_container(plain, resolve=True)
     except OmegaConfBaseException as error:

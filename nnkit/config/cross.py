@@ -111,12 +111,14 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
             yield Problem(
                 "loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none"
             )
-    if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) and classes:
-        if len(loss.class_weights) != classes:
-            yield Problem(
-                f"loss.class_weights must have {classes} numbers, one a class of data={data}, got {len(loss.class_weights)}",
-                "loss.class_weights=balanced",
-            )
+    given = (
+        len(loss.class_weights) if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) else 0
+    )
+    if classes and given not in (0, classes):
+        yield Problem(
+            f"loss.class_weights must have {classes} numbers, one a class of data={data}, got {given}",
+            "loss.class_weights=balanced",
+        )
 
 
 def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
@@ -141,7 +143,7 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
         if min(sizes) < 1:
             fitting = next(i for i, s in enumerate(sizes) if s < 1)
             yield Problem(
-                f"model.channels has {len(sizes)} blocks, but after {fitting} of them nothing is left of {size} positions",
+                f"model.channels has {len(sizes)} blocks, but {fitting} of them leave nothing of {size} positions",
                 "fewer channels, model.pooling=none, or model.padding=same",
             )
             return

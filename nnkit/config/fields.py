@@ -36,10 +36,10 @@ def options(annotation: Any) -> dict[str, type]:
     """Return the dataclasses that a section may be, by their kind; a section without kinds has one, named ""."""
     found: dict[str, type] = {}
     for member in _union_members(_bare(annotation)):
-        if is_dataclass(member):
-            kind = hints(member).get("kind")  # type: ignore[arg-type]
+        if isinstance(member, type) and is_dataclass(member):
+            kind = hints(member).get("kind")
             names = get_args(_bare(kind)) if kind is not None else ("",)
-            found.update(dict.fromkeys(names, member))  # type: ignore[arg-type]
+            found.update(dict.fromkeys(names, member))
     return found
 
 

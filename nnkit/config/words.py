@@ -111,7 +111,7 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
         return []  # plugins bring options of their own; Hydra names an unknown one
     if value.startswith("["):
         return [Problem(f"{group} takes one option, got the list {value}", f"{group}={next(iter(options))}")]
-    if value == "null" and group == "experiment" or "(" in value:
+    if (value == "null" and group == "experiment") or "(" in value:
         return []
     if "," in value and not multirun:
         return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]

@@ -48,8 +48,9 @@ class Source:
     @property
     def spec(self) -> DataSpec:
         """The contract with the model."""
-        task = "classification" if self.classes else "regression"
-        return DataSpec(task, self.specs, TargetSpec(self.target_names, self.classes))
+        return DataSpec(
+            "classification" if self.classes else "regression", self.specs, TargetSpec(self.target_names, self.classes)
+        )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all values, in hexadecimal: equal data, equal fingerprint."""

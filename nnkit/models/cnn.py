@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, final
@@ -44,8 +45,7 @@ class ConvBlock(nn.Module):
         self.conv = conv(in_channels, out_channels, kernel_size, stride, zeros, bias=norm != "batch")
         self.norm = _norm(norm, out_channels, dimensions)
         self.activation = activation()
-        pools = {1: {"max": nn.MaxPool1d, "avg": nn.AvgPool1d}, 2: {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}}
-        self.pool = nn.Identity() if pooling == "none" else pools[dimensions][pooling](pool_size)
+        self.pool = _pool(pooling, pool_size, dimensions)
         keeps_shape = in_channels == out_channels and stride == 1 and 2 * zeros == kernel_size - 1
         self.residual = residual
         self.skip = conv(in_channels, out_channels, 1, stride, bias=False) if residual and not keeps_shape else None
@@ -62,6 +62,14 @@ def _fitted(skip: Tensor, y: Tensor) -> Tensor:
     """Cut the skip connection to the size of `y`, or fill it with zeros, at the far edges."""
     missing = [y.shape[d] - skip.shape[d] for d in range(y.dim() - 1, 1, -1)]
     return nn.functional.pad(skip, [n for m in missing for n in (0, m)]) if any(missing) else skip
+
+
+def _pool(kind: Pooling, size: int, dimensions: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
+    if dimensions == 1:
+        return nn.MaxPool1d(size) if kind == "max" else nn.AvgPool1d(size)
+    return nn.MaxPool2d(size) if kind == "max" else nn.AvgPool2d(size)
 
 
 def _norm(kind: NormKind, channels: int, dimensions: int) -> nn.Module:
@@ -112,7 +120,7 @@ class CNN(nn.Module):
                     residual=residual,
                     activation=activation,
                 )
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
+                for a, b in itertools.pairwise(widths)
             )
         )
         self.global_pooling = global_pooling

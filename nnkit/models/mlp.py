@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import final
 
@@ -61,7 +62,7 @@ def dense_blocks(
     return nn.Sequential(
         *(
             DenseBlock(a, b, norm=norm, residual=residual, activation=activation, dropout=dropout)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in itertools.pairwise(widths)
         )
     )
 

@@ -30,7 +30,7 @@ def schedule_factor(config: SchedulerConfig, step: int, *, total: int, steps_per
         A number in [0, 1].
 
     Raises: nothing.
-    Source: Goyal et al. 2017 (warm-up), Loshchilov & Hutter 2017 (cosine, without restarts), Smith & Topin 2018 (one cycle).
+    Source: Goyal et al. 2017 (warm-up), Loshchilov & Hutter 2017 (cosine), Smith & Topin 2018 (one cycle).
     """
     warmup, step = config.warmup_steps, min(step, max(total - 1, 0))
     if step < warmup:

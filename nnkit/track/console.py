@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import final
+from typing import Any, final
 
 from tqdm import tqdm
 
@@ -17,7 +17,7 @@ class ProgressBar:
 
     def __init__(self) -> None:
         """Start without a bar; `start` draws it."""
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._steps_per_epoch = 1
 
     def start(self, info: RunInfo) -> None:

@@ -71,7 +71,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     data = _verified(folder, STATE)
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # noqa: BLE001 - torch.load has no error type of its own
+    except Exception as error:
         raise CheckpointError(f"{folder / STATE} is damaged: {str(error).splitlines()[0]}") from error
     return state
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, final
-
-import os
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +69,7 @@ class Arithmetic:
     @classmethod
     def of(cls, device: str, precision: Precision) -> Arithmetic:
         """Return the arithmetic of a device and a precision."""
-        scaler = torch.amp.GradScaler(device) if precision == "fp16" else None  # type: ignore[attr-defined]
+        scaler = torch.amp.GradScaler(device) if precision == "fp16" else None
         return cls(torch.device(device), precision, scaler)
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -79,12 +78,13 @@ class Arithmetic:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16 if self.precision == "bf16" else torch.float16)
 
-    def scaled(self, loss: Tensor) -> Tensor:
-        """Return the loss as it is to be differentiated."""
-        return loss if self.scaler is None else self.scaler.scale(loss)
+    def differentiate(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, scaled up in fp16."""
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move a model to the device; convolutions in reduced precision are laid out channels last."""
         if self.precision != "fp32" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
         return model.to(self.device)

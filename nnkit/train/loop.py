@@ -77,7 +77,7 @@ def take_step(run: Run, batch: Batch, state: TrainState) -> None:
     note_loss(run, state, total, weight)
     penalty = run.objective.penalty()
     if penalty is not None:
-        run.arithmetic.scaled(penalty).backward()
+        run.arithmetic.differentiate(penalty)
     run.update(state, factor(run, state))
     state.step += 1
     state.position += 1
@@ -92,7 +92,7 @@ def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tenso
         with run.arithmetic.autocast():
             outputs = run.model(*part.inputs).float()
             total = run.objective.total(outputs, part.target, part.weight)
-        run.arithmetic.scaled(total / weight).backward()
+        run.arithmetic.differentiate(total / weight)
         state.pending.append((outputs.detach(), part.target, part.weight))
         totals.append(total.detach())
     if (state.position + 1) % FLUSH_EVERY == 0:
@@ -160,14 +160,14 @@ def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
         values = train_values(run, state)
         if validated:
             values |= note_score(run, state, evaluate(run, run.val))
-        write_record(run, state, sinks, values)
+        write_record(state, sinks, values)
     if ended:
         state.epoch += 1
         state.position, state.loss_total, state.loss_weight = 0, 0.0, 0.0
         state.sums = run.metrics.zero(run.device)
 
 
-def write_record(run: Run, state: TrainState, sinks: Sequence[Sink], values: dict[str, float]) -> None:
+def write_record(state: TrainState, sinks: Sequence[Sink], values: dict[str, float]) -> None:
     """Tell every sink of an event."""
     record = Record(state.step, state.epoch + 1, {**values, "time/seconds": round(state.seconds, 6)})
     state.records += 1

@@ -46,7 +46,7 @@ class Run:
         mode: whether it is better at its "min" or its "max".
         micro_batch: samples a forward pass; a step may have several.
         average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
-        unread: step, loss and weight of the steps whose values have not been looked at, on devices where looking is dear.
+        unread: step, loss and weight of the steps that have not been looked at, where looking is dear.
     """
 
     seed: int

@@ -32,7 +32,7 @@ def catching_signals() -> Iterator[Signals]:
     seen = Signals()
     before = {}
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         seen.number = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
