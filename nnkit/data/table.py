@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,15 +52,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, low_memory=False)  # in one piece: piece by piece, a column may get two types
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+            # In one piece: piece by piece, a column may get two types. No index: it would be the first column, silently.
+            return pd.read_csv(path, low_memory=False, index_col=False)
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.csv") from None
+    except pd.errors.ParserWarning:
+        raise DataError(f"{path} has rows with more values than the header has names") from None
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from error
-    if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first values for names of rows
-        names = len(frame.columns)
-        raise DataError(f"{path}: the rows have {frame.index.nlevels + names} values, but the header has {names} names")
-    return frame
 
 
 def _check_cells(features: pd.DataFrame, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10, read by torchvision from a folder on disk."""
+"""MNIST, Fashion-MNIST and CIFAR-10, in the folders that torchvision makes; it fetches them on demand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nnkit.data.idx import idx_file, read_idx
 from nnkit.data.source import Source
 from nnkit.errors import DataError
 from nnkit.spec import InputSpec
@@ -58,21 +59,42 @@ def read_vision(name: str, root: Path, *, download: bool) -> Source:
             hint="data.root=FOLDER where they are, or data.download=true to fetch them",
         )
     if place is None:
-        make_folder(root / name)
-    parts = [_read_part(published.dataset, place or root / name, train, download) for train in (True, False)]
+        place = root / name
+        make_folder(place)
+        _torchvision_part(published.dataset, place, True, download=True)
+    parts = [_read_part(published, place, train) for train in (True, False)]
     images = np.concatenate([_channels_first(p[0]) for p in parts])
-    target = np.concatenate([p[1] for p in parts])
+    target = np.concatenate([p[1] for p in parts]).astype(np.int64)
     test_rows = np.arange(len(parts[0][1]), len(target), dtype=np.int64)
     spec = InputSpec("image", "image", images.shape[1:])
     return Source(f"data={name}", (images,), (spec,), target, ("class",), published.classes, test_rows)
 
 
 def _has_files(root: Path, published: _Published) -> bool:
-    folder = root / published.folder
-    return any((folder / f"{published.a_file}{end}").is_file() for end in ("", ".gz"))
+    return idx_file(root / published.folder, published.a_file) is not None
 
 
-def _read_part(dataset: str, root: Path, train: bool, download: bool) -> tuple[Any, Any]:
+def _read_part(published: _Published, root: Path, train: bool) -> tuple[Any, Any]:
+    """Return images and labels; IDX files are read directly, since importing torchvision costs seconds."""
+    if published.dataset == "CIFAR10":
+        images, labels = _torchvision_part(published.dataset, root, train, download=False)
+    else:
+        images, labels = (_idx_part(root / published.folder, train, kind) for kind in ("images-idx3", "labels-idx1"))
+    if len(images) != len(labels):
+        text = f"{published.dataset} in {root} has {len(images)} images, but {len(labels)} labels"
+        raise DataError(text, hint=_WHOLE_FILES)
+    return images, labels
+
+
+def _idx_part(folder: Path, train: bool, kind: str) -> Any:
+    name = f"{'train' if train else 't10k'}-{kind}-ubyte"
+    path = idx_file(folder, name)
+    if path is None:
+        raise DataError(f"{folder / name} is not there", hint=_WHOLE_FILES)
+    return read_idx(path)
+
+
+def _torchvision_part(dataset: str, root: Path, train: bool, *, download: bool) -> tuple[Any, Any]:
     import torchvision.datasets  # costs seconds
 
     try:
@@ -80,10 +102,7 @@ def _read_part(dataset: str, root: Path, train: bool, download: bool) -> tuple[A
     except (RuntimeError, OSError, ValueError, EOFError, AssertionError, LookupError, TypeError) as error:
         reason = " ".join(str(error).split()) or "the files are damaged"
         raise DataError(f"{dataset} cannot be read from {root}: {reason}", hint=_WHOLE_FILES) from error
-    images, labels = np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
-    if len(images) != len(labels):
-        raise DataError(f"{dataset} in {root} has {len(images)} images, but {len(labels)} labels", hint=_WHOLE_FILES)
-    return images, labels
+    return np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
 
 
 def _channels_first(images: Any) -> Any:
