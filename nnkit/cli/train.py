@@ -81,6 +81,7 @@ def _through_hydra(flags: Flags) -> int:
         extra_dirs=flags.config_dirs,
         multirun=flags.multirun,
         trust="--trust" in flags.own,
+        starts=flags.multirun or "--cfg" not in flags.hydra,
     )
     words = ["nnkit train", *overrides, *flags.hydra, *(["--multirun"] if flags.multirun else [])]
     before, had = sys.argv, os.environ.get("HYDRA_FULL_ERROR")

@@ -63,11 +63,12 @@ def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.
 
 
 def hydra_words(
-    words: Sequence[str], *, config_name: str, extra_dirs: Sequence[Path], multirun: bool, trust: bool
+    words: Sequence[str], *, config_name: str, extra_dirs: Sequence[Path], multirun: bool, trust: bool, starts: bool
 ) -> tuple[list[str], Path, Groups]:
     """Return the overrides for Hydra's own main, the folder of the primary config, and the groups.
 
-    The config is composed once before, so that what Hydra would run while it starts is refused before it starts.
+    Where Hydra starts loggers or plugins (`starts`: all but showing the config), the config is composed once before,
+    so that what they would run is refused before they start.
 
     Raises:
         ConfigError: with every word that cannot be taken.
@@ -78,7 +79,8 @@ def hydra_words(
     with opened(dirs), translated(groups):
         if not multirun:
             refuse_sweeps(overrides)
-        load(config_name, overrides, mode=RunMode.MULTIRUN if multirun else RunMode.RUN, trust=trust)
+        if starts:
+            load(config_name, overrides, mode=RunMode.MULTIRUN if multirun else RunMode.RUN, trust=trust)
     return overrides, dirs[0], groups
 
 

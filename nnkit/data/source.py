@@ -116,7 +116,14 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
 
 
 def keep_some(source: Source, limit: int, seed: int) -> Source:
-    """Return at most `limit` rows, drawn by `seed`; a published test set stays whole."""
+    """Return at most `limit` rows, drawn by `seed`; a published test set stays whole.
+
+    Raises:
+        ConfigError: there are more classes than rows to be kept.
+    """
+    if limit < max(3, len(source.classes)):
+        needed = f"the {len(source.classes)} classes of {source.name}" if source.classes else "three parts"
+        raise ConfigError(f"data.limit={limit} is too few for {needed}", hint="data.limit=null")
     rows = (
         np.arange(len(source)) if source.test_rows is None else np.setdiff1d(np.arange(len(source)), source.test_rows)
     )

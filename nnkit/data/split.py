@@ -41,9 +41,15 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
     num_test = 0 if test_fraction is None else round(len(rows) * test_fraction)
     num_val = round(len(rows) * val_fraction)
     if test_fraction is not None and num_test < 1:
-        raise ConfigError(f"data.test_fraction={test_fraction} of {len(rows)} samples leaves no test sample")
+        raise ConfigError(
+            f"data.test_fraction={test_fraction} of {len(rows)} samples leaves no test sample",
+            hint="data.test_fraction=0.2",
+        )
     if num_val < 1:
-        raise ConfigError(f"data.val_fraction={val_fraction} of {len(rows)} samples leaves no validation sample")
+        raise ConfigError(
+            f"data.val_fraction={val_fraction} of {len(rows)} samples leaves no validation sample",
+            hint="data.val_fraction=0.2",
+        )
     if num_test + num_val >= len(rows):
         raise ConfigError(
             f"data.val_fraction and data.test_fraction leave no training sample of {len(rows)}",

@@ -54,7 +54,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-            # In one piece: piece by piece, a column may get two types. No index: it would be the first column, silently.
+            # In one piece, or a long column may get two types; no index, or surplus values would shift the columns.
             return pd.read_csv(path, low_memory=False, index_col=False)
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.csv") from None
@@ -86,13 +86,16 @@ def _check_target(column: pd.Series[float], path: Path, target: str) -> None:
 
 def _line(path: Path, row: int) -> int:
     """Return the line where a row starts: pandas skips blank lines, and a quoted cell may span several."""
+    start, starts = 1, []
     try:
         records = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-    except UnicodeDecodeError:  # pandas reads compressed files too; their rows are counted as if each had one line
+        for record in records:
+            if len(record) > 1 or any(cell.strip() for cell in record):
+                starts.append(start)
+            start = records.line_num + 1
+    except (
+        UnicodeDecodeError,
+        csv.Error,
+    ):  # a compressed file, or a cell too long for csv: as if each row had one line
         return row + 2
-    start, starts = 1, []
-    for record in records:
-        if len(record) > 1 or any(cell.strip() for cell in record):
-            starts.append(start)
-        start = records.line_num + 1
     return starts[row + 1]

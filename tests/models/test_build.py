@@ -104,7 +104,7 @@ def test_the_activations_gain_scales_hidden_layers_where_init_asks_for_it(init: 
 
 def square_after(activation: str, *words: str) -> float:
     """Return the mean square of a layer's outputs where the layer before put out N(0, 1)."""
-    model = built(features(256), "model.hidden=[256,256]", "init=he_normal", f"activation={activation}", *words)
+    model = built(features(256), "model.hidden=[256,4096]", "init=he_normal", f"activation={activation}", *words)
     assert isinstance(model, MLP)
     z = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
