@@ -49,10 +49,12 @@ def test_forward_pass_computes_in_the_precision(precision: str, dtype: torch.dty
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
 
 
-def test_only_fp16_scales_the_loss() -> None:
-    loss = torch.tensor(2.0)
-    assert Arithmetic.of("cpu", "bf16").scaled(loss) is loss
-    assert Arithmetic.of("cpu", "fp16").scaled(loss).item() == 2 * 65536  # torch's first scale
+@pytest.mark.parametrize(("precision", "scale"), [("fp32", 1), ("bf16", 1), ("fp16", 65536)])  # torch's first scale
+def test_only_fp16_scales_the_gradient(precision: str, scale: int) -> None:
+    x = torch.tensor(3.0, requires_grad=True)
+    Arithmetic.of("cpu", precision).differentiate(x.square())  # type: ignore[arg-type]
+    assert x.grad is not None
+    assert x.grad.item() == 2 * 3 * scale
 
 
 @pytest.mark.parametrize(("precision", "channels_last"), [("fp32", False), ("bf16", True)])

@@ -86,7 +86,7 @@ def test_step_with_an_overflown_scaled_gradient_is_left_out() -> None:
     before = run.parameters.values.clone()
     scaler = run.arithmetic.scaler
     assert scaler is not None
-    run.arithmetic.scaled(run.parameters.values.sum())
+    run.arithmetic.differentiate(run.parameters.weights[0].sum())
     run.parameters.grad.fill_(float("inf"))
     run.update(state_of(run), 1.0)
     assert torch.equal(run.parameters.values, before)
@@ -108,7 +108,7 @@ def test_weight_that_is_not_finite_is_refused(bad: float) -> None:
 def test_everything_comes_back_from_plain_values(words: tuple[str, ...]) -> None:
     run, other = run_of(*words), run_of(*words, "seed=1")
     state = state_of(run)
-    run.arithmetic.scaled(run.parameters.values.sum())
+    run.arithmetic.differentiate(run.parameters.weights[0].sum())
     for _ in range(3):
         run.parameters.grad.normal_()
         run.update(state, 1.0)

@@ -1,0 +1,89 @@
+"""`nnkit list` and `nnkit completion`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nnkit.cli import main
+from nnkit.cli.completion import candidates
+from nnkit.config.options import config_dir
+
+
+def test_list_shows_groups_options_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert "optimizer" in capsys.readouterr().out
+    assert main(["list", "model"]) == 0
+    assert "model=cnn" in capsys.readouterr().out
+    for word in ("model/cnn", "model=cnn"):
+        assert main(["list", word]) == 0
+        assert capsys.readouterr().out.strip() == (config_dir() / "model" / "cnn.yaml").read_text().strip()
+
+
+def test_list_as_json_is_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"] == sorted(path.stem for path in (config_dir() / "loss").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["modell"], "did you mean model?"),
+        (["zzzz"], "groups: "),
+        (["model/cnnn"], "did you mean model/cnn?"),
+        (["model/zzzz"], "options: "),
+        (["a", "b"], "list takes one group or option, got a b"),
+        (["--yaml"], "list takes one group or option, got --yaml"),
+    ],
+)
+def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", *words]) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("position", "first", "word", "found"),
+    [
+        ("1", "tr", "tr", ["train"]),
+        ("2", "train", "model=c", ["model=cnn"]),
+        ("2", "train", "optimizer.l", ["optimizer.lr="]),
+        ("2", "train", "see", ["seed="]),
+        ("2", "list", "mod", ["model"]),
+        ("2", "completion", "z", ["zsh"]),
+    ],
+)
+def test_completion_knows_commands_groups_options_and_settings(
+    position: str, first: str, word: str, found: list[str]
+) -> None:
+    assert candidates(position, first, word) == found
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_asks_the_hidden_query(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "nnkit _complete" in capsys.readouterr().out
+
+
+def test_the_bash_script_completes_in_a_real_bash(tmp_path: Path) -> None:
+    script = (
+        'eval "$(nnkit completion bash)"; COMP_LINE="nnkit train model=c"; COMP_POINT=${#COMP_LINE}; '
+        'COMP_WORDS=(nnkit train model = c); COMP_CWORD=4; _nnkit 2>/dev/null; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "cnn"
+
+
+def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "tcsh"]) == 2
+    assert "completion takes one of bash, zsh, fish, got 'tcsh'" in capsys.readouterr().err
+    assert main(["completion", "--help"]) == 0
+    assert main(["list", "--help"]) == 0
+
+
+def test_the_hidden_query_prints_one_word_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["_complete", "2", "train", "loss=m"]) == 0
+    assert capsys.readouterr().out.split() == ["loss=mae", "loss=mse"]

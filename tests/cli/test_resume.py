@@ -1,0 +1,139 @@
+"""`nnkit resume`: what may change, what may not, and real signals to a real process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+
+from nnkit.cli import main
+from nnkit.storage import FolderLock
+
+QUICK = ["data=iris", "model.hidden=[8]", "regularization=dropout", "trainer.ema_decay=0.9", "scheduler=plateau"]
+
+
+def trained(words: list[str], capsys: pytest.CaptureFixture[str], command: str = "train") -> Path:
+    assert main([command, *words]) == 0
+    return Path(capsys.readouterr().out.strip())
+
+
+def weights(folder: Path, name: str) -> dict[str, bytes]:
+    step = json.loads((folder / "checkpoints" / name).read_text())["step"]
+    loaded = safetensors.torch.load_file(folder / "checkpoints" / f"step-{step:08d}" / "model.safetensors")
+    return {key: value.numpy().tobytes() for key, value in loaded.items()}
+
+
+def events(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+
+def test_a_longer_run_in_two_parts_equals_the_run_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = trained([*QUICK, "trainer.max_epochs=6"], capsys)
+    part = trained([*QUICK, "trainer.max_epochs=2"], capsys)
+    assert trained([str(part), "trainer.max_epochs=6"], capsys, "resume") == part
+    assert events(part) == events(whole)
+    assert weights(part, "last") == weights(whole, "last")
+    assert json.loads((part / "run.json").read_text())["resumed"] == [
+        {"step": 4, "changes": {"trainer.max_epochs": 6}}
+    ]
+
+
+def test_last_is_the_newest_run_below_the_output_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    trained([*QUICK, "trainer.max_epochs=1", "output_dir=a"], capsys)
+    second = trained([*QUICK, "trainer.max_epochs=1", "output_dir=b"], capsys)
+    assert trained(["last", "output_dir=b", "trainer.max_epochs=2"], capsys, "resume") == second
+    assert main(["resume", "last"]) == 2
+    assert "there is no run in outputs" in capsys.readouterr().err
+
+
+def test_a_run_that_has_ended_says_what_to_raise(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    assert main(["resume", str(folder)]) == 0
+    assert "raise trainer.max_epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["model.hidden=[9]"], "model.hidden cannot change in a run that has begun (model.hidden: [8] -> [9])"),
+        (["seed=7"], "seed cannot change"),
+        (["optimizer.lr=1e-2"], "optimizer.lr changes the maths of the run (optimizer.lr: 0.001 -> 0.01)"),
+        (["optimizer.lr=abc"], "optimizer.lr must be a number > 0, got 'abc'"),
+        (["trainer.max_epoch=9"], "trainer.max_epoch is not a setting of trainer"),
+        (["nosuch.key=1"], "nosuch is not a setting"),
+        (["output_dir=x"], "output_dir cannot change: the run stays in its folder"),
+        (["--allow", "optimizer.lr"], "--allow optimizer.lr names nothing that changes"),
+        (["--force"], "--force is not a flag of resume"),
+        (["again"], "again is not of the form key=value"),
+    ],
+)
+def test_what_cannot_change_is_refused(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
+    assert main(["resume", str(folder), *words]) == 2
+    assert text in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def test_an_allowed_change_is_applied_and_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    words = ["trainer.max_epochs=2", "optimizer.lr=0.5", "--allow", "optimizer.lr"]
+    trained([str(folder), *words], capsys, "resume")
+    assert events(folder)[-1]["lr"] == 0.5
+    changes = json.loads((folder / "run.json").read_text())["resumed"][0]["changes"]
+    assert changes == {"trainer.max_epochs": 2, "optimizer.lr": 0.5}
+
+
+@pytest.mark.parametrize("word", ["nowhere", "."])
+def test_a_folder_that_is_no_run_is_named(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", word]) == 2
+    assert f"{word} is not a run folder" in capsys.readouterr().err
+
+
+def test_resume_alone_shows_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume"]) == 2
+    assert main(["resume", "--help"]) == 0
+    assert capsys.readouterr().out.count("usage: nnkit resume RUN") == 2
+    assert main(["resume", "--allow", "x"]) == 2
+    assert "resume needs a run" in capsys.readouterr().err
+
+
+def test_a_second_process_on_the_folder_exits_6_before_torch_loads(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    code = "import sys, nnkit.cli; c = nnkit.cli.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(c)"
+    with FolderLock(folder):
+        words = [sys.executable, "-c", code, "resume", str(folder), "trainer.max_epochs=2"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 6, done.stderr
+    assert "is in use by process" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_a_run_that_resumes_exactly(
+    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*QUICK, "trainer.max_epochs=400", "trainer.patience=null", "trainer.threads=1"]
+    command = [sys.executable, "-m", "nnkit", "train", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(Path("outputs").glob("*/*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    folder = Path(out.strip())
+    assert "nnkit resume" in err
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "interrupted"
+    assert "test/accuracy" not in facts["metrics"]
+    trained([str(folder)], capsys, "resume")
+    whole = trained([*words, "output_dir=whole"], capsys)
+    assert weights(folder, "last") == weights(whole, "last")
+    assert events(folder) == events(whole)

@@ -1,0 +1,112 @@
+"""`nnkit train -m`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from nnkit.cli import main
+
+QUICK = ["data=iris", "model.hidden=[8]", "trainer.max_epochs=2"]
+
+
+def swept(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Path, str]:
+    code = main(["train", "-m", *words])
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    return code, Path(captured.out.strip()), captured.err
+
+
+def test_every_combination_is_trained_and_ranked(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, err = swept(["model=mlp,linear", "optimizer.lr=1e-1,1e-3", "data=iris", "trainer.max_epochs=2"], capsys)
+    assert code == 0
+    facts = json.loads((folder / "sweep.json").read_text())
+    assert [trial["changed"] for trial in facts["trials"]] == [
+        {"model": model, "optimizer.lr": lr} for model in ("mlp", "linear") for lr in ("0.1", "0.001")
+    ]
+    assert all((folder / trial["folder"] / "run.json").is_file() for trial in facts["trials"])
+    scores = {t["folder"]: (-t["metrics"]["val/accuracy"], t["metrics"]["val/loss"]) for t in facts["trials"]}
+    assert facts["best"] == min(scores, key=lambda name: scores[name])
+    assert "4 trials, ranked by val/accuracy" in err
+    assert folder.parent.name == "sweep"
+
+
+def test_only_the_winner_looks_at_the_test_set(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, err = swept([*QUICK, "optimizer.lr=1e-1,1e-5"], capsys)
+    facts = json.loads((folder / "sweep.json").read_text())
+    looked = {
+        trial["folder"]: "test/accuracy" in json.loads((folder / trial["folder"] / "run.json").read_text())["metrics"]
+        for trial in facts["trials"]
+    }
+    assert looked == {trial["folder"]: trial["folder"] == facts["best"] for trial in facts["trials"]}
+    assert f"{facts['test']['test/accuracy']:.4f}" in err
+
+
+def test_trials_equal_but_for_the_seed_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, err = swept([*QUICK, "seed=0,1,2"], capsys)
+    trials = json.loads((folder / "sweep.json").read_text())["trials"]
+    scores = [trial["metrics"]["val/accuracy"] for trial in trials]
+    assert f"{statistics.mean(scores):.4f} ± {statistics.stdev(scores):.4f}" in err
+    assert len({trial["metrics"]["val/loss"] for trial in trials}) == 3
+
+
+def test_a_broken_trial_is_named_and_the_others_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=digits", "optimizer=sgd", "model.hidden=[8]", "trainer.max_epochs=1"]
+    code, folder, err = swept([*words, "optimizer.lr=1e-1,1e8,1e-2,1e-3"], capsys)
+    assert code == 9
+    trials = json.loads((folder / "sweep.json").read_text())["trials"]
+    assert [trial["status"] for trial in trials] == ["completed", "failed", "completed", "completed"]
+    assert "error: trial 1 (optimizer.lr=100000000.0) failed: training loss became" in err
+    assert json.loads((folder / trials[1]["folder"] / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_trial_that_does_not_fit_its_data_fails_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, err = swept(["data=iris", "trainer.max_epochs=1", "loss=auto,bce"], capsys)
+    assert code == 9
+    assert "loss=bce needs one output, but data=iris has 3 classes" in err
+    failed = json.loads((folder / "sweep.json").read_text())["trials"][1]["folder"]
+    assert "loss=bce" in (folder / failed / "run.log").read_text()
+
+
+def test_all_wrong_trials_are_reported_before_the_first_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, "regularization.dropout=0.1,1.5", "optimizer.lr=1e-3,-1"]) == 2
+    err = capsys.readouterr().err
+    assert "regularization.dropout must be a number in [0, 1), got 1.5 (with regularization.dropout=1.5" in err
+    assert "optimizer.lr must be a number > 0, got -1" in err
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("optimizer.lr=interval(1e-4,1e-1)", "optimizer.lr is an interval, which has no grid"),
+        ("model=mlp,cnnn", "model=cnnn is not there"),
+        ("hydra/sweeper=nope", "nope"),
+        ("hydra/launcher=joblib", "hydra/launcher"),
+        ("hydra.sweeper.jobs=3", "jobs"),
+        ("hydra.sweep.dir=x", "output_dir=FOLDER"),
+    ],
+)
+def test_a_space_that_grid_cannot_take_is_refused(word: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, word]) == 2
+    err = capsys.readouterr().err
+    assert text in err
+    assert "Traceback" not in err
+    assert not Path("outputs").exists()
+
+
+def test_ranges_and_choices_in_hydras_syntax_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, _ = swept(["data=iris", "trainer.max_epochs=1", "model.hidden=choice([4],[8,4])", "seed=range(2)"], capsys)
+    assert code == 0
+    changed = [trial["changed"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
+    assert changed == [{"model.hidden": h, "seed": s} for h in ("[4]", "[8,4]") for s in ("0", "1")]
+
+
+def test_a_sweep_is_a_run_on_the_command_line_by_its_best_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, _ = swept([*QUICK, "optimizer.lr=1e-1,1e-5"], capsys)
+    best = json.loads((folder / "sweep.json").read_text())["best"]
+    assert main(["resume", str(folder), "trainer.max_epochs=3"]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / best)
