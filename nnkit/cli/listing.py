@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnkit.config.options import Groups, find_groups, search_dirs
-from nnkit.config.suggest import nearest
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError
 
 USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION] [--json]"

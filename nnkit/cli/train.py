@@ -7,14 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
-from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.schema import Config
 from nnkit.errors import ConfigError, DataError, NnkitError
-from nnkit.runs import CONFIG, new_folder
 from nnkit.storage import FolderLock, remove_folder
 
 if TYPE_CHECKING:
+    from nnkit.config.schema import Config
     from nnkit.run import Result
 
 
@@ -28,6 +26,8 @@ def command(argv: list[str]) -> int:
         return 0
     if flags.multirun or flags.hydra:
         return _through_hydra(flags)
+    from nnkit.config.check import check  # the schema; showing a config does without
+
     composed = compose(
         flags.words, config_name=flags.config_name, extra_dirs=flags.config_dirs, trust="--trust" in flags.own
     )
@@ -41,6 +41,8 @@ def command(argv: list[str]) -> int:
 
 
 def _train(config: Config) -> int:
+    from nnkit.runs import CONFIG, new_folder
+
     folder = new_folder(config)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
         try:

@@ -13,7 +13,8 @@ from nnkit.config.cross import cross_problems, unread_problems
 from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, takes_list
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.config.suggest import key_hint, nearest, spell
+from nnkit.config.suggest import key_hint, spell
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, Problem
 
 
@@ -78,7 +79,7 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
     at = composed.values.get(section)
     value = at.get(key.rpartition(".")[2], value) if isinstance(at, Mapping) else composed.values.get(key, value)
     text = f"{key} must be {_expected(key, known)}, got {_shown(value)}{place}"
-    return Problem(text, _value_hint(key, value, known.get(key)))
+    return Problem(text, _value_hint(key, value, known.get(key), composed.default(key)))
 
 
 def _owner(section: str, composed: Composed) -> str:
@@ -105,7 +106,7 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else spell(value)
 
 
-def _value_hint(key: str, value: Any, leaf: Leaf | None) -> str:
+def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     if leaf is None:
         return ""
     words = choices_of(leaf.annotation)
@@ -114,6 +115,6 @@ def _value_hint(key: str, value: Any, leaf: Leaf | None) -> str:
         return f"{key}={near}"
     if takes_list(leaf.annotation) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"'{key}=[{spell(value)}]'"
-    if value == "" or value is None:
-        return f"{key}={words[0]}" if words else f"give a value: {key}=…"
-    return f"nnkit list {key.partition('.')[0]} shows the settings and their defaults" if "." in key else ""
+    if words and value in ("", None):
+        return f"{key}={words[0]}"
+    return f"{key}={spell(default)}" if default is not None else f"give a value: {key}=…"

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
-from nnkit.config.suggest import nearest
+from nnkit.config.synonyms import nearest
 from nnkit.config.words import Words, read_words
 from nnkit.errors import ConfigError, Problem
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+import yaml
+
 COMMAND_LINE = "the command line"
 
 
@@ -34,6 +36,15 @@ class Composed:
                 return "" if where == COMMAND_LINE else f" (in {where})"
         file = self.files.get(key.partition(".")[0])
         return f" (in {file})" if file else ""
+
+    def default(self, key: str) -> Any:
+        """Return what the chosen option's file has for `key`, unless that is where the value stands; None without."""
+        section, _, name = key.partition(".")
+        file = self.files.get(section)
+        if file is None or not any(key == typed for typed in self.typed):
+            return None
+        loaded = yaml.safe_load(file.read_text())
+        return loaded.get(name) if isinstance(loaded, dict) else None
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import final
 
 from nnkit.config.options import Groups
 from nnkit.config.origin import COMMAND_LINE
-from nnkit.config.suggest import SYNONYMS, nearest
+from nnkit.config.synonyms import SYNONYMS, nearest
 from nnkit.errors import ConfigError, Problem
 
 PATH_KEYS = frozenset({"path", "root", "output_dir"})

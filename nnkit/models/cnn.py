@@ -59,9 +59,9 @@ class ConvBlock(nn.Module):
 
 
 def _fitted(skip: Tensor, y: Tensor) -> Tensor:
-    """Cut the skip connection to the size of `y`, or fill it with zeros, at the far edges."""
+    """Cut the skip connection to the size of `y`, or fill it with zeros, alike on both edges."""
     missing = [y.shape[d] - skip.shape[d] for d in range(y.dim() - 1, 1, -1)]
-    return nn.functional.pad(skip, [n for m in missing for n in (0, m)]) if any(missing) else skip
+    return nn.functional.pad(skip, [n for m in missing for n in (m // 2, m - m // 2)]) if any(missing) else skip
 
 
 def _pool(kind: Pooling, size: int, dimensions: int) -> nn.Module:

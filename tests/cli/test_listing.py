@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,10 @@ def test_the_bash_script_completes_in_a_real_bash(tmp_path: Path) -> None:
         'eval "$(nnkit completion bash)"; COMP_LINE="nnkit train model=c"; COMP_POINT=${#COMP_LINE}; '
         'COMP_WORDS=(nnkit train model = c); COMP_CWORD=4; _nnkit 2>/dev/null; echo "${COMPREPLY[@]}"'
     )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+    )
     assert done.stdout.strip() == "cnn"
 
 

@@ -70,13 +70,14 @@ def by_hand(model: CNN, x: Tensor, sizes: tuple[int, ...], **chosen: Any) -> Ten
 
 
 def overlapping(skip: Tensor, y: Tensor) -> Tensor:
-    placed = torch.zeros_like(y)
-    shared = (
-        slice(None),
-        slice(None),
-        *(slice(0, min(a, b)) for a, b in zip(skip.shape[2:], y.shape[2:], strict=True)),
-    )
-    placed[shared] = skip[shared]
+    """The skip in the size of y: both have the same centre, and zeros stand where the skip has nothing."""
+    placed, here, there = torch.zeros_like(y), [slice(None)] * 2, [slice(None)] * 2
+    for have, want in zip(skip.shape[2:], y.shape[2:], strict=True):
+        cut, shift = max(0, -((want - have) // 2)), max(0, (want - have) // 2)
+        length = min(have - cut, want - shift)
+        there.append(slice(cut, cut + length))
+        here.append(slice(shift, shift + length))
+    placed[tuple(here)] = skip[tuple(there)]
     return placed
 
 
