@@ -37,7 +37,9 @@ def test_version_is_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None
         (["xyzzy"], "commands: train, resume"),
     ],
 )
-def test_an_unknown_command_is_told_the_nearest(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_told_the_nearest(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     captured = capsys.readouterr()
     assert f"error: {words[0]} is not a command" in captured.err

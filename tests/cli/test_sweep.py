@@ -21,7 +21,9 @@ def swept(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, Pa
 
 
 def test_every_combination_is_trained_and_ranked(capsys: pytest.CaptureFixture[str]) -> None:
-    code, folder, err = swept(["model=mlp,linear", "optimizer.lr=1e-1,1e-3", "data=iris", "trainer.max_epochs=2"], capsys)
+    code, folder, err = swept(
+        ["model=mlp,linear", "optimizer.lr=1e-1,1e-3", "data=iris", "trainer.max_epochs=2"], capsys
+    )
     assert code == 0
     facts = json.loads((folder / "sweep.json").read_text())
     assert [trial["changed"] for trial in facts["trials"]] == [
@@ -99,7 +101,9 @@ def test_a_space_that_grid_cannot_take_is_refused(word: str, text: str, capsys: 
 
 
 def test_ranges_and_choices_in_hydras_syntax_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
-    code, folder, _ = swept(["data=iris", "trainer.max_epochs=1", "model.hidden=choice([4],[8,4])", "seed=range(2)"], capsys)
+    code, folder, _ = swept(
+        ["data=iris", "trainer.max_epochs=1", "model.hidden=choice([4],[8,4])", "seed=range(2)"], capsys
+    )
     assert code == 0
     changed = [trial["changed"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
     assert changed == [{"model.hidden": h, "seed": s} for h in ("[4]", "[8,4]") for s in ("0", "1")]

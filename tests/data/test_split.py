@@ -67,14 +67,18 @@ def test_training_and_test_part_of_few_classes_are_stratified_within_one_sample(
     assert max(train_error, test_error) < 1
 
 
-@pytest.mark.parametrize("read", [read_digits, *(lambda n=n: read_classes(n) for n in ("iris", "wine", "breast_cancer"))])
+@pytest.mark.parametrize(
+    "read", [read_digits, *(lambda n=n: read_classes(n) for n in ("iris", "wine", "breast_cancer"))]
+)
 def test_the_embedded_sets_are_stratified_within_one_sample(read: Callable[[], Source]) -> None:
     source = read()
     for seed in range(10):
         assert max(class_errors(source, split(source, val_fraction=0.15, test_fraction=0.2, seed=seed))) < 1
 
 
-@pytest.mark.parametrize("source", [source_of_values(60), source_of_classes([0, 1, 2] * 20, 3)], ids=["values", "classes"])
+@pytest.mark.parametrize(
+    "source", [source_of_values(60), source_of_classes([0, 1, 2] * 20, 3)], ids=["values", "classes"]
+)
 def test_the_split_is_a_function_of_the_seed(source: Source) -> None:
     def parts(seed: int) -> list[list[int]]:
         return parts_of(split(source, val_fraction=0.2, test_fraction=0.2, seed=seed))
@@ -101,7 +105,10 @@ def test_a_published_test_set_is_the_test_part(labels: list[int], num_test: int,
     rest = sorted(set(range(len(labels))) - set(published.tolist()))
     assume({labels[row] for row in rest} == {0, 1, 2})
     splits = split(
-        source_of_classes(labels, 3, test_rows=published.astype(np.int64)), val_fraction=0.2, test_fraction=None, seed=seed
+        source_of_classes(labels, 3, test_rows=published.astype(np.int64)),
+        val_fraction=0.2,
+        test_fraction=None,
+        seed=seed,
     )
     train_rows, val_rows, test_rows = parts_of(splits)
     assert test_rows == sorted(published.tolist())
