@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nnkit import data
 from nnkit.config.cross import DataFacts, check_against_data
 from nnkit.config.schema import Config
-from nnkit.config.sections.data import ArrayConfig, EmbeddedValuesConfig, TableConfig
+from nnkit.config.sections.data import ArrayConfig, EmbeddedValuesConfig, TableConfig, VisionConfig
 from nnkit.data.batches import Batches, Samples, encode
 from nnkit.data.preprocess import Preprocess, fit_preprocess
 from nnkit.metrics.classification import ClassificationMetrics
@@ -91,6 +91,10 @@ def _pick(config: Config, spec: DataSpec, num_train: int) -> Config:
     if isinstance(section, (EmbeddedValuesConfig, ArrayConfig, TableConfig)) and section.target_scaling == "auto":
         keep = bool(spec.num_classes) or loss.kind == "poisson"
         section = replace(section, target_scaling="none" if keep else "standard")
+    if isinstance(section, (ArrayConfig, TableConfig)):
+        section = replace(section, path=str(data.absolute(section.path)))
+    elif isinstance(section, VisionConfig):
+        section = replace(section, root=str(data.absolute(section.root or "")))
     picked = replace(config, loss=loss, data=section)
     flops = flops_per_sample(empty_model(picked, spec, num_outputs(loss, spec)), spec)
     threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))

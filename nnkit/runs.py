@@ -31,7 +31,7 @@ def timestamp() -> str:
 
 def new_folder(config: Config) -> Path:
     """Make the folder of a new run: <output_dir>/<name>/<time>. Raises: StorageError."""
-    folder = (Path(config.output_dir) / default_name(config) / timestamp()).absolute()
+    folder = (Path(config.output_dir).expanduser() / default_name(config) / timestamp()).absolute()
     make_folder(folder)
     return folder
 

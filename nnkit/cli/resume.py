@@ -35,7 +35,7 @@ def command(argv: list[str]) -> int:
         return 0 if argv else 2
     run, words, allowed = _read_words(argv)
     output_dir = str(words.pop("output_dir", "outputs")) if run == "last" else "outputs"
-    folder = find_run(run, Path(output_dir))
+    folder = find_run(run, Path(output_dir).expanduser())
     with FolderLock(folder):
         config, changes = changed_config(read_config(folder), words, allowed)
         from nnkit.cli.train import report

@@ -81,7 +81,7 @@ def sweep_folder(configs: Sequence[Config]) -> Path:
     """
     names = {default_name(config) for config in configs}
     name = names.pop() if len(names) == 1 else "sweep"
-    folder = (Path(configs[0].output_dir) / name / f"sweep-{timestamp()}").absolute()
+    folder = (Path(configs[0].output_dir).expanduser() / name / f"sweep-{timestamp()}").absolute()
     make_folder(folder)
     return folder
 

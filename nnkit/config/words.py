@@ -17,7 +17,8 @@ PATH_KEYS = frozenset({"path", "root", "output_dir"})
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
 _KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
-_NEEDS_QUOTES = re.compile(r"[\s()\[\]{}'\"\\,:]")
+_SAFE = re.compile(r"^[A-Za-z0-9_./-]*$")
+_SAFE_LIST = re.compile(r"^[A-Za-z0-9_./,-]*$")
 
 
 @final
@@ -82,7 +83,7 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
         return [
             Problem(f"{key or word} is not the name of a setting", "section.setting=value, such as optimizer.lr=0.01")
         ]
-    found.overrides.append(f"++{key}={_quoted(key, value)}")
+    found.overrides.append(f"++{key}={quoted(key, value, multirun=multirun)}")
     found.typed[key] = COMMAND_LINE
     return []
 
@@ -127,10 +128,10 @@ def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[P
     return [Problem(text, f"did you mean {group}={near}? ({listed})" if near else listed)]
 
 
-def _quoted(key: str, value: str) -> str:
-    """Quote a path that Hydra's grammar would take apart, such as `My Data (1).csv`."""
-    is_path = key.rpartition(".")[2] in PATH_KEYS
-    if not is_path or not _NEEDS_QUOTES.search(value) or value[:1] in "'\"" or value.startswith("${"):
+def quoted(key: str, value: str, *, multirun: bool = False) -> str:
+    """Quote a path that Hydra's grammar would take apart, such as `My Data (1).csv`; in a sweep a comma separates."""
+    safe = _SAFE_LIST if multirun else _SAFE
+    if key.rpartition(".")[2] not in PATH_KEYS or safe.match(value) or value[:1] in "'\"" or value.startswith("${"):
         return value
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    return f"'{escaped}'"
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

@@ -12,7 +12,7 @@ from nnkit.data.split import Splits, split
 from nnkit.data.table import read_table
 from nnkit.data.vision import read_vision
 
-__all__ = ["Source", "Splits", "read", "split_by"]
+__all__ = ["Source", "Splits", "absolute", "read", "split_by"]
 
 
 def read(config: DataConfig) -> Source:
@@ -34,13 +34,18 @@ def _read(config: DataConfig) -> Source:
         case EmbeddedValuesConfig():
             return read_diabetes()
         case VisionConfig():
-            return read_vision(config.kind, Path(config.root or "").absolute(), download=config.download)
+            return read_vision(config.kind, absolute(config.root or ""), download=config.download)
         case ArrayConfig():
-            return read_array(Path(config.path), kind=config.input, task=config.task)
+            return read_array(absolute(config.path), kind=config.input, task=config.task)
         case TableConfig():
-            return read_table(Path(config.path), target=config.target, task=config.task)
+            return read_table(absolute(config.path), target=config.target, task=config.task)
         case _:
             return read_digits() if config.kind == "digits" else read_classes(config.kind)
+
+
+def absolute(path: str) -> Path:
+    """Return a user's path, absolute, with `~` being the home folder."""
+    return Path(path).expanduser().absolute()
 
 
 def split_by(config: DataConfig, source: Source) -> Splits:

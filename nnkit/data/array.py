@@ -51,11 +51,12 @@ def read_array(path: Path, *, kind: Literal["auto", "features", "series", "image
 
 def _load(path: Path) -> tuple[Any, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("x", "y") if name not in file]
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            missing = [name for name in ("x", "y") if name not in arrays]
             if missing:
-                raise DataError(f"{path} has no array named {' or '.join(missing)}, only {', '.join(file)}")
-            x, y = file["x"], file["y"]
+                raise DataError(f"{path} has no array named {' or '.join(missing)}, only {', '.join(arrays)}")
+            x, y = arrays["x"], arrays["y"]
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npz") from None
     except (

@@ -84,7 +84,7 @@ def check_source(source: Source) -> None:
             where = np.argwhere(~finite)[0]
             raise DataError(
                 f"{source.name} has {np.count_nonzero(~finite)} values that are not finite; "
-                f"the first is {array[tuple(where)]} in row {where[0] + 1}, position {list(where[1:] + 1)}"
+                f"the first is {array[tuple(where)]} in row {where[0] + 1}, position {(where[1:] + 1).tolist()}"
             )
     if len(source.classes) == 1:
         raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")

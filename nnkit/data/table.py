@@ -93,9 +93,6 @@ def _line(path: Path, row: int) -> int:
             if len(record) > 1 or any(cell.strip() for cell in record):
                 starts.append(start)
             start = records.line_num + 1
-    except (
-        UnicodeDecodeError,
-        csv.Error,
-    ):  # a compressed file, or a cell too long for csv: as if each row had one line
-        return row + 2
+    except (UnicodeDecodeError, csv.Error):
+        return row + 2  # a compressed file, or a cell too long for csv: as if each row had one line
     return starts[row + 1]

@@ -63,6 +63,9 @@ def read_vision(name: str, root: Path, *, download: bool) -> Source:
         make_folder(place)
         _torchvision_part(published.dataset, place, True, download=True)
     parts = [_read_part(published, place, train) for train in (True, False)]
+    if parts[0][0].shape[1:] != parts[1][0].shape[1:]:
+        shapes = " and ".join(str(p[0].shape[1:]) for p in parts)
+        raise DataError(f"{published.dataset} in {place} has training and test images of {shapes}", hint=_WHOLE_FILES)
     images = np.concatenate([_channels_first(p[0]) for p in parts])
     target = np.concatenate([p[1] for p in parts]).astype(np.int64)
     test_rows = np.arange(len(parts[0][1]), len(target), dtype=np.int64)
@@ -80,8 +83,11 @@ def _read_part(published: _Published, root: Path, train: bool) -> tuple[Any, Any
         images, labels = _torchvision_part(published.dataset, root, train, download=False)
     else:
         images, labels = (_idx_part(root / published.folder, train, kind) for kind in ("images-idx3", "labels-idx1"))
-    if len(images) != len(labels):
-        text = f"{published.dataset} in {root} has {len(images)} images, but {len(labels)} labels"
+    if images.ndim not in (3, 4) or labels.shape != images.shape[:1]:
+        text = f"{published.dataset} in {root} has images of shape {images.shape}, but labels of shape {labels.shape}"
+        raise DataError(text, hint=_WHOLE_FILES)
+    if labels.max(initial=0) >= len(published.classes):
+        text = f"{published.dataset} in {root} has the label {labels.max()}, but {len(published.classes)} classes"
         raise DataError(text, hint=_WHOLE_FILES)
     return images, labels
 

@@ -1,0 +1,174 @@
+"""Wrong words, wherever they stand: what is said of them, and that all are said together."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.config.fields import leaves
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config, to_plain
+from nnkit.config.suggest import key_hint
+from nnkit.errors import ConfigError, Problem
+
+
+def problems(*words: str) -> list[Problem]:
+    with pytest.raises(ConfigError) as caught:
+        check(compose(words))
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "hint"),
+    [
+        (["model.hiden=[3]"], "model.hiden is not a setting of model=mlp", "did you mean model.hidden?"),
+        (["+model.hiden=[3]"], "model.hiden is not a setting of model=mlp", "did you mean model.hidden?"),
+        (
+            ["++trainer.max_epoch=3"],
+            "trainer.max_epoch is not a setting of trainer",
+            "did you mean trainer.max_epochs=3?",
+        ),
+        (["model.lr=1"], "model.lr is not a setting of model=mlp", "did you mean optimizer.lr=1?"),
+        (["dropout=0.5"], "dropout is not a setting of nnkit", "did you mean regularization.dropout=0.5?"),
+        (["batch=32"], "batch is not a setting", "did you mean batching.batch_size=32?"),
+        (["wd=0.1"], "wd is not a setting", "did you mean optimizer.weight_decay=0.1?"),
+        (["gpu=1"], "gpu is not a setting", "did you mean trainer.device=cuda?"),
+        (["net=cnn"], "net is not a setting", "did you mean model=cnn?"),
+        (["channels=[3]"], "channels is not a setting", "model.channels belongs to model=cnn"),
+        (
+            ["data.path=x.csv"],
+            "data.path is not a setting of data=digits",
+            "data.path belongs to data=array and data=table",
+        ),
+        (["qqqqqq=1"], "qqqqqq is not a setting", "nnkit list"),
+        (["regularization.dropout=1.5"], "regularization.dropout must be a number in [0, 1), got 1.5", "=0.0"),
+        (["optimizer.lr=0"], "optimizer.lr must be a number > 0, got 0", "optimizer.lr=0.001"),
+        (["optimizer.lr=nan"], "optimizer.lr must be a number > 0, got nan", "optimizer.lr=0.001"),
+        (["optimizer.lr=inf"], "optimizer.lr must be a number > 0, got inf", "optimizer.lr=0.001"),
+        (["optimizer.lr="], "optimizer.lr must be a number > 0, got ''", "optimizer.lr=0.001"),
+        (["optimizer.lr=null"], "optimizer.lr must be a number > 0, got null", "optimizer.lr=0.001"),
+        (["optimizer.lr='1e-3'"], "optimizer.lr must be a number > 0, got '1e-3'", "optimizer.lr=0.001"),
+        (["batching.batch_size=true"], "batching.batch_size must be a whole number >= 1 or full, got true", "=64"),
+        (["batching.batch_size=2.5"], "batching.batch_size must be a whole number >= 1 or full, got 2.5", "=64"),
+        (["batching.batch_size=ful"], "batching.batch_size must be a whole number >= 1 or full, got 'ful'", "=full"),
+        (["model.norm=bath"], "model.norm must be one of none, batch, layer, got 'bath'", "model.norm=batch"),
+        (["model.norm=null"], "model.norm must be one of none, batch, layer, got null", "model.norm=none"),
+        (["model.hidden=64"], "model.hidden must be a list, each a whole number >= 1, got 64", "'model.hidden=[64]'"),
+        (["model.hidden=[64,0]"], "model.hidden must be a list, each a whole number >= 1, got [64,0]", "[128,64]"),
+        (["model.kind=nlp"], "model.kind must be one of linear, mlp, cnn, got 'nlp'", "did you mean mlp?"),
+        (["seed=1.5"], "seed must be a whole number, got 1.5", "seed=…"),
+        (["trainer=3"], "trainer=3 is not there", "trainer is one of default"),
+        (["data=table", "data.target=y"], "data.path is missing: text", "data.path=…"),
+        (["seed=${nope}"], "seed cannot be resolved", ""),
+    ],
+)
+def test_a_wrong_word_is_named_with_what_is_right(words: list[str], text: str, hint: str) -> None:
+    found = problems(*words)
+    assert len(found) == 1
+    assert found[0].text.startswith(text)
+    assert hint in found[0].hint
+
+
+def test_all_problems_are_reported_together() -> None:
+    words = ["epochs=3", "model.hiden=1", "optimizer.lr=-1", "regularization.dropout=2", "trainer.device=tpu"]
+    assert len(problems(*words)) == len(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["model=linear", "activation=gelu"], "activation is set, but model=linear does not read it"),
+        (["model=linear", "regularization.dropout=0.1"], "regularization.dropout is set, but model=linear"),
+        (["model=linear", "regularization=dropout"], "regularization is set, but model=linear does not read it"),
+        (["model=cnn", "model.pooling=none", "model.pool_size=3"], "model.pool_size is set, but model.pooling=none"),
+        (
+            ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0"],
+            "optimizer.nesterov=true needs momentum",
+        ),
+        (["batching.batch_size=full", "batching.drop_last=true"], "batching.batch_size=full is one batch an epoch"),
+        (["batching.batch_size=full", "batching.accumulate=2"], "batching.batch_size=full is one batch an epoch"),
+        (["model.norm=batch", "batching.batch_size=1"], "model.norm=batch needs at least 2 samples a batch"),
+        (["trainer.validate_every_steps=5"], "trainer.validate_every and trainer.validate_every_steps are both set"),
+        (["trainer.validate_every=null"], "trainer.validate_every and trainer.validate_every_steps are both null"),
+        (["data=mnist", "data.root=null"], "data=mnist needs the folder of its files, but data.root is null"),
+    ],
+)
+def test_settings_that_fight_or_that_nobody_reads_are_errors(words: list[str], text: str) -> None:
+    assert problems(*words)[0].text.startswith(text)
+
+
+def test_a_default_that_nobody_reads_is_silent() -> None:
+    assert check(compose(["model=linear"])).activation.kind == "relu"
+    assert check(compose(["model=linear", "regularization=l2"])).regularization.l2 > 0
+
+
+def test_a_typo_in_a_file_names_the_file() -> None:
+    folder = Path("configs/model")
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("kind: mlp\nhiden: [3]\nhidden: [4]\n")
+    assert problems("model=mine")[0].text == (
+        f"model.hiden is not a setting of model=mine (in {(folder / 'mine.yaml').resolve()})"
+    )
+    Path("my.yaml").write_text("optimizer:\n  learning: 0.1\n  lr: fast\n")
+    texts = [problem.text for problem in problems("my.yaml")]
+    assert f"optimizer.learning is not a setting of optimizer=adam (in {Path('my.yaml').resolve()})" in texts
+    assert f"optimizer.lr must be a number > 0, got 'fast' (in {Path('my.yaml').resolve()})" in texts
+
+
+def test_what_an_experiment_names_must_be_read() -> None:
+    Path("my.yaml").write_text("defaults:\n  - override /model: linear\n  - override /activation: gelu\n")
+    assert problems("my.yaml")[0].text == (
+        f"activation is set, but model=linear does not read it (in {Path('my.yaml').resolve()})"
+    )
+
+
+def test_an_option_by_name_inside_a_file_is_told_how_to_write_it() -> None:
+    Path("my.yaml").write_text("model: cnn\n")
+    found = problems("my.yaml")[0]
+    assert found.text.startswith("model must be a section, got 'cnn'")
+    assert "override /model: cnn" in found.hint
+
+
+def test_a_checked_config_survives_the_way_through_plain_data() -> None:
+    config = check(compose(["model=cnn", "loss=cross_entropy", "loss.class_weights=balanced", "tags=[a,b]"]))
+    assert isinstance(config, Config)
+    assert check(Composed(to_plain(config))) == config
+    assert config.tags == ["a", "b"]
+
+
+KEYS = sorted(key for key in leaves(compose(["model=cnn"]).values) if not key.endswith(".kind"))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_one_letter_typo_is_told_the_key(data: st.DataObject) -> None:
+    key = data.draw(st.sampled_from([k for k in KEYS if len(k.rpartition(".")[2]) >= 4]))
+    head, _, last = key.rpartition(".")
+    at = data.draw(st.integers(0, len(last) - 1))
+    letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz"))
+    wrong = data.draw(
+        st.sampled_from(
+            [last[:at] + last[at + 1 :], last[:at] + letter + last[at + 1 :], last[:at] + letter + last[at:]]
+        )
+    )
+    typo = f"{head}.{wrong}" if head else wrong
+    if typo not in KEYS and wrong not in {k.rpartition(".")[2] for k in KEYS}:
+        hint = key_hint(typo, compose_values())
+        suggested = hint.removeprefix("did you mean ").rstrip("?")
+        as_near = SequenceMatcher(None, suggested, typo).ratio() >= SequenceMatcher(None, key, typo).ratio()
+        assert suggested == key or (suggested in KEYS and as_near), (typo, hint)
+
+
+def compose_values() -> dict[str, object]:
+    if not _values:
+        _values.update(compose(["model=cnn"]).values)
+    return _values
+
+
+_values: dict[str, object] = {}

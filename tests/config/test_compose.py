@@ -1,0 +1,144 @@
+"""Hydra's part, and the folders that options come from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nnkit.config.check import check
+from nnkit.config.compose import compose, opened, parse
+from nnkit.config.options import config_dir, find_groups, search_dirs
+from nnkit.config.space import grid
+from nnkit.errors import ConfigError
+
+
+def write(path: str, text: str) -> Path:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file.resolve()
+
+
+def test_words_files_and_options_are_laid_over_each_other_in_order() -> None:
+    write("my.yaml", "defaults:\n  - override /model: cnn\noptimizer:\n  lr: 0.5\nseed: 4\n")
+    config = check(compose(["my.yaml", "seed=5"]))
+    assert (config.model.kind, config.optimizer.lr, config.seed) == ("cnn", 0.5, 5)
+
+
+def test_a_path_with_spaces_and_brackets_is_a_path() -> None:
+    composed = compose(["data=table", "data.path=My Data (1).csv", "data.target=y"])
+    assert composed.values["data"]["path"] == "My Data (1).csv"
+
+
+def test_the_users_configs_join_once() -> None:
+    write("configs/model/wide.yaml", "kind: mlp\nhidden: [512]\n")
+    assert search_dirs() == [config_dir(), Path("configs").resolve()]
+    assert check(compose(["model=wide"])).model.hidden == [512]  # type: ignore[union-attr]
+
+
+def test_a_copy_of_nnkits_configs_is_not_read_twice() -> None:
+    shutil.copytree(config_dir(), "configs")
+    assert search_dirs() == [config_dir()]
+    assert search_dirs([Path("configs")]) == [config_dir()]
+
+
+def test_an_option_in_two_places_names_both_files() -> None:
+    mine = write("configs/model/mlp.yaml", "kind: mlp\nhidden: [1]\n")
+    with pytest.raises(ConfigError) as caught:
+        compose([])
+    assert f"model=mlp stands in two files: {config_dir() / 'model' / 'mlp.yaml'} and {mine}" in str(caught.value)
+
+
+def test_a_config_dir_brings_options() -> None:
+    write("more/optimizer/slow.yaml", "kind: sgd\nlr: 0.001\n")
+    config = check(compose(["optimizer=slow"], extra_dirs=[Path("more")]))
+    assert config.optimizer.lr == 0.001
+    with pytest.raises(ConfigError, match="--config-dir nowhere is not a folder"):
+        compose([], extra_dirs=[Path("nowhere")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("defaults:\n  - override /model: mpl\n", "model=mpl is not there"),
+        ("defaults:\n  - override /modell: mlp\n", "the config cannot be composed"),
+        ("seed: [1\n", "my.yaml cannot be read"),
+        ("- 1\n- 2\n", "my.yaml must hold settings by name, got ListConfig"),
+    ],
+)
+def test_a_broken_file_is_a_config_error(text: str, message: str) -> None:
+    write("my.yaml", text)
+    with pytest.raises(ConfigError, match=message):
+        compose(["my.yaml"])
+
+
+def test_a_broken_option_file_is_a_config_error() -> None:
+    write("configs/model/bad.yaml", "kind: [mlp\n")
+    with pytest.raises(ConfigError, match="a config file is not valid YAML"):
+        compose(["model=bad"])
+
+
+def test_an_unknown_primary_config_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="nope"):
+        compose([], config_name="nope")
+
+
+@pytest.mark.parametrize("words", [["optimizer.lr=1,2"], ["seed=range(3)"], ["model=choice(mlp,cnn)"]])
+def test_several_values_are_refused_without_m(words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(words)
+    assert f"{words[0]} lists several values" in str(caught.value)
+    assert caught.value.problems[0].hint == f"nnkit train -m {words[0]}"
+
+
+def test_a_value_outside_hydras_grammar_is_told_to_be_quoted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["name=a (b", "seed=]"])
+    assert [p.text for p in caught.value.problems] == [
+        "name=a (b cannot be read as a value",
+        "seed=] cannot be read as a value",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hydra:\n  callbacks:\n    x: {_target_: builtins.print}\n", "hydra.callbacks would run code"),
+        ("hydra:\n  job_logging:\n    handlers: {x: {'()': builtins.open}}\n", "hydra.job_logging would run code"),
+        ("hydra:\n  sweeper: {_target_: os.system}\n", "hydra.sweeper would run os.system"),
+        ("hydra:\n  launcher: {_target_: os.system}\n", "hydra.launcher would run os.system"),
+    ],
+)
+def test_code_in_a_config_is_refused_unless_trusted(text: str, message: str) -> None:
+    write("my.yaml", text)
+    with pytest.raises(ConfigError, match=message):
+        compose(["my.yaml"])
+    assert compose(["my.yaml"], trust=True).values["seed"] == 0
+
+
+def test_a_grid_is_every_combination_in_the_order_of_a_nested_loop() -> None:
+    dirs = search_dirs()
+    with opened(dirs):
+        found = grid(["model=mlp,linear", "++optimizer.lr=0.1,0.2", "++seed=7"], "train", find_groups(dirs))
+    assert [dict(one.changed) for one in found] == [
+        {"model": m, "optimizer.lr": lr} for m in ("mlp", "linear") for lr in ("0.1", "0.2")
+    ]
+    configs = [check(one.composed) for one in found]
+    assert [(c.model.kind, c.optimizer.lr, c.seed) for c in configs] == [
+        (m, lr, 7) for m in ("mlp", "linear") for lr in (0.1, 0.2)
+    ]
+
+
+def test_each_combination_equals_what_its_words_alone_compose() -> None:
+    dirs = search_dirs()
+    with opened(dirs):
+        found = grid(["optimizer=sgd,adam", "++model.hidden=[4],[8,4]"], "train", find_groups(dirs))
+    for one in found:
+        alone = compose([f"{key}={value}" for key, value in one.changed.items()])
+        assert one.composed.values == alone.values
+
+
+def test_overrides_are_parsed_each_for_itself() -> None:
+    assert [o.key_or_group for o in parse(["model=cnn", "++seed=1"])] == ["model", "seed"]

@@ -1,0 +1,89 @@
+"""Words before Hydra sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnkit.config.options import find_groups, search_dirs
+from nnkit.config.words import quoted, read_words
+from nnkit.errors import ConfigError
+
+GROUPS = find_groups(search_dirs())
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "hint"),
+    [
+        ("model=mpl", "model=mpl is not there", "did you mean model=mlp?"),
+        ("model=", "model= has no value", "model is one of cnn, linear, mlp"),
+        ("experiment=mnist_cn", "experiment=mnist_cn is not there", "did you mean experiment=mnist_cnn?"),
+        ("cnn", "cnn is not of the form key=value", "did you mean model=cnn?"),
+        ("model", "model has no value", "model=cnn"),
+        ("hello", "hello is not of the form key=value", "model=cnn"),
+        ("~model", "~model removes a setting", "model=null"),
+        ("~optimizer.lr=3", "~optimizer.lr=3 removes a setting", "optimizer.lr=null"),
+        (
+            "regularization=[dropout,l2]",
+            "regularization takes one option, got the list [dropout,l2]",
+            "regularization=",
+        ),
+        ("model=mlp,cnn", "model=mlp,cnn lists several options", "nnkit train -m model=mlp,cnn"),
+        ("hydra.run.dir=x", "hydra.run.dir=x is not used", "output_dir=FOLDER"),
+        ("hydra.searchpath=[x]", "hydra.searchpath=[x] is not used", "--config-dir"),
+        ("hydra.typo=1", "hydra.typo=1 is not used", ""),
+        ("hydra/job_logging=default", "hydra/job_logging=default is not used", ""),
+        ("=3", "=3 is not the name of a setting", "optimizer.lr=0.01"),
+        ("model@x=mlp", "model@x is not the name of a setting", ""),
+        ("no.yaml", "no.yaml is not there", ""),
+    ],
+)
+def test_a_word_that_cannot_be_taken_is_named(word: str, text: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_words([word], GROUPS)
+    (problem,) = caught.value.problems
+    assert problem.text.startswith(text)
+    assert hint in problem.hint
+
+
+def test_all_of_them_are_named_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_words(["model=mpl", "~x", "hello", "loss=mse"], GROUPS)
+    assert len(caught.value.problems) == 3
+
+
+def test_a_setting_becomes_a_forced_override_and_an_option_stays() -> None:
+    read = read_words(["model=cnn", "optimizer.lr=0.1", "+seed=3", "++name=x", "+loss=mse"], GROUPS)
+    assert read.overrides == ["model=cnn", "++optimizer.lr=0.1", "++seed=3", "++name=x", "loss=mse"]
+    assert set(read.typed) == {"model", "optimizer.lr", "seed", "name", "loss"}
+
+
+def test_several_options_are_taken_in_a_sweep_and_each_is_checked() -> None:
+    assert read_words(["model=mlp,cnn"], GROUPS, multirun=True).overrides == ["model=mlp,cnn"]
+    with pytest.raises(ConfigError, match="model=cn is not there"):
+        read_words(["model=mlp,cn"], GROUPS, multirun=True)
+
+
+def test_one_file_may_lie_over_the_config() -> None:
+    Path("a.yaml").write_text("seed: 1\n")
+    Path("b.yml").write_text("seed: 2\n")
+    assert read_words(["a.yaml"], GROUPS).overlay == Path("a.yaml").resolve()
+    with pytest.raises(ConfigError, match=r"one config file at a time, got a\.yaml, b\.yml"):
+        read_words(["a.yaml", "b.yml"], GROUPS)
+
+
+@given(st.text(alphabet="abAB01 ()[]{}'\"\\,:=$~äé-_./", min_size=1).filter(lambda t: t[0] not in "'\"$"))
+def test_any_path_comes_through_hydras_grammar_unchanged(path: str) -> None:
+    parsed = OverridesParser.create().parse_override(f"++data.path={quoted('data.path', path)}")
+    assert str(parsed.value()) == path or parsed.value() == float(path)
+
+
+def test_paths_may_be_swept() -> None:
+    assert quoted("data.path", "a.csv,b.csv", multirun=True) == "a.csv,b.csv"
+    assert quoted("data.path", "a.csv,b.csv") == "'a.csv,b.csv'"
+    assert quoted("name", "a b") == "a b"
+    assert quoted("data.root", "${oc.env:HOME}") == "${oc.env:HOME}"

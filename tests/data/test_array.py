@@ -1,0 +1,157 @@
+"""Arrays of an .npz file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from nnkit.data.array import read_array
+from nnkit.data.source import Source
+from nnkit.errors import DataError
+
+Kind = Literal["auto", "features", "series", "image"]
+PATH = Path("set.npz")
+
+
+def read(x: Any, y: Any = None, *, kind: Kind = "auto", task: str = "auto") -> Source:
+    """Write x and y, by default classes 0, 1, 0, …, and read them."""
+    np.savez(PATH, x=x, y=np.arange(len(x)) % 2 if y is None else y)
+    return read_array(PATH, kind=kind, task=task)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "read_as"),
+    [
+        ((4, 7), "auto", "features"),
+        ((4, 7, 2), "auto", "series"),
+        ((4, 3, 5, 6), "auto", "image"),
+        ((4, 7), "features", "features"),
+        ((4, 7, 2), "series", "series"),
+        ((4, 2, 5, 6), "image", "image"),
+    ],
+)
+def test_the_kind_goes_by_the_dimensions(shape: tuple[int, ...], kind: Kind, read_as: str) -> None:
+    x = np.random.default_rng(0).normal(size=shape)
+    source = read(x, kind=kind)
+    assert (source.specs[0].kind, source.specs[0].shape) == (read_as, shape[1:])
+    np.testing.assert_array_equal(source.inputs[0], x.astype(np.float32))
+    assert source.inputs[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(np.uint8, "auto"), (np.float32, "image"), (np.uint8, "image")])
+def test_grey_images_need_no_channel(dtype: Any, kind: Kind) -> None:
+    x = np.arange(4 * 5 * 6).reshape(4, 5, 6).astype(dtype)
+    source = read(x, kind=kind)
+    assert source.specs[0].shape == (1, 5, 6)
+    np.testing.assert_array_equal(source.inputs[0], x[:, None])
+
+
+def test_channels_may_come_last() -> None:
+    x = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
+    source = read(x)
+    assert source.specs[0].shape == (3, 5, 6)
+    assert source.inputs[0][2, 1, 3, 4] == x[2, 3, 4, 1]
+
+
+def test_channels_stay_first_where_both_ends_could_be_channels() -> None:
+    assert read(np.zeros((4, 3, 5, 4))).specs[0].shape == (3, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "dtype"),
+    [((4, 1, 2, 2), "auto", np.uint8), ((4, 2), "auto", np.float32), ((4, 2, 2), "series", np.float32)],
+)
+def test_bytes_stay_bytes_in_images_alone(shape: tuple[int, ...], kind: Kind, dtype: Any) -> None:
+    assert read(np.ones(shape, np.uint8), kind=kind).inputs[0].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.uint16, np.float16, np.float64])
+def test_all_real_numbers_are_read(dtype: Any) -> None:
+    source = read(np.array([[0, 1], [1, 0]], dtype))
+    assert source.inputs[0].tolist() == [[0, 1], [1, 0]]
+
+
+def test_the_target_is_named_by_its_columns() -> None:
+    assert read(np.ones((3, 2)), y=np.ones((3, 2)), task="regression").target_names == ("y0", "y1")
+    assert read(np.ones((3, 2)), y=np.array([0.5, 1.5, 2.5])).target_names == ("y",)
+    assert read(np.ones((3, 2)), y=np.array(["b", "a", "b"])).classes == ("a", "b")
+
+
+def test_a_value_beyond_32_bits_becomes_infinite_for_the_check_to_find() -> None:
+    assert read(np.array([[1e39], [1.0], [-1e39]])).inputs[0].tolist() == [[np.inf], [1.0], [-np.inf]]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "kind", "message"),
+    [
+        (np.ones(4), None, "auto", r"set\.npz: x has shape \(4,\), which is no features, series or image"),
+        (np.ones((1,) * 5), None, "auto", r"x has shape \(1, 1, 1, 1, 1\), which is no features, series or image"),
+        (np.ones((4, 2)), None, "series", r"set\.npz: x has shape \(4, 2\), which is no series"),
+        (np.ones((4, 2)), None, "image", r"x has shape \(4, 2\), which is no image"),
+        (np.ones((4, 2, 2)), None, "features", r"x has shape \(4, 2, 2\), which is no features"),
+        (np.ones((4, 2)), np.ones(3), "auto", r"set\.npz: x has 4 rows, but y has shape \(3,\)"),
+        (np.ones((4, 2)), np.array(3), "auto", r"set\.npz: x has 4 rows, but y has shape \(\)"),
+        (np.array([["a"], ["b"]]), None, "auto", r"set\.npz: x must be numeric, got <U1"),
+        (np.ones((4, 2), complex), None, "auto", r"set\.npz: x must be numeric, got complex128"),
+        (np.ones((2, 2)), np.ones((2, 2, 2)), "auto", r"set\.npz: y must be numbers .* of shape \(2, 2, 2\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(x: Any, y: Any, kind: Kind, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(x, y, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [({"x": 1, "data": 2}, "named y, only x, data"), ({"a": 1, "b": 2}, "named x or y, only a, b")],
+)
+def test_a_missing_array_is_named(arrays: dict[str, Any], message: str) -> None:
+    np.savez(PATH, **arrays)
+    with pytest.raises(DataError, match=f"set.npz has no array {message}"):
+        read_array(PATH, kind="auto", task="auto")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(DataError, match=r"^set\.npz is not there$") as raised:
+        read_array(PATH, kind="auto", task="auto")
+    assert raised.value.problems[0].hint == "data.path=FILE.npz"
+
+
+def write_a_plain_array() -> None:
+    with PATH.open("wb") as file:
+        np.save(file, np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: PATH.write_bytes(b""),
+        lambda: PATH.write_text("x,y\n1,2\n"),
+        lambda: PATH.mkdir(),
+        write_a_plain_array,
+        lambda: np.savez(PATH, x=np.ones((3, 2)), y=np.array([{}, [], ""], dtype=object)),
+    ],
+    ids=["empty", "text", "folder", "npy", "objects"],
+)
+def test_what_is_no_file_of_plain_arrays_is_refused(write: Callable[[], object]) -> None:
+    write()
+    with pytest.raises(DataError, match=r"set\.npz is not an \.npz file of plain arrays: ."):
+        read_array(PATH, kind="auto", task="auto")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_byte_is_noticed_or_does_not_matter(save: Callable[..., None]) -> None:
+    save(PATH, x=np.random.default_rng(0).random((6, 2)), y=np.arange(6) % 2)
+    whole, fingerprint = PATH.read_bytes(), read_array(PATH, kind="auto", task="auto").fingerprint()
+    noticed = 0
+    for place in range(len(whole)):
+        PATH.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert read_array(PATH, kind="auto", task="auto").fingerprint() == fingerprint, place
+        except DataError:
+            noticed += 1
+    assert noticed > len(whole) // 4

@@ -1,0 +1,210 @@
+"""Batches in an order that depends on seed and epoch alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnkit.data import batches as module
+from nnkit.data.batches import Batch, Batches, Samples, encode, spans
+from nnkit.data.preprocess import Scale, fit_preprocess
+from nnkit.data.source import Source
+from tests.data.sources import source_of, source_of_classes
+
+CPU = torch.device("cpu")
+# Below one batch, one batch or a few, and all of them: the samples below take 8 bytes a row.
+BLOCK_SIZES = pytest.mark.parametrize("block_bytes", [1, 50, 130, 1 << 20])
+
+
+def numbered(num_rows: int) -> Samples:
+    """Return samples of which each tensor holds the row's number."""
+    numbers = torch.arange(num_rows)
+    return Samples((numbers[:, None].expand(-1, 2).float().contiguous(),), numbers, numbers.float())
+
+
+def batches_of(num_rows: int, size: int, *, shuffle: bool = True, drop_last: bool = False, seed: int = 0) -> Batches:
+    return Batches(numbered(num_rows), size=size, shuffle=shuffle, drop_last=drop_last, seed=seed)
+
+
+def order_of(found: Batches, epoch: int, first_step: int = 0) -> list[list[int]]:
+    return [batch.index.tolist() for batch in found.epoch(epoch, first_step=first_step)]
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "drop_last", "expected"),
+    [
+        (6, 3, False, [(0, 3), (3, 6)]),
+        (8, 3, False, [(0, 3), (3, 6), (6, 8)]),
+        (7, 3, False, [(0, 3), (3, 7)]),
+        (7, 3, True, [(0, 3), (3, 6)]),
+        (8, 3, True, [(0, 3), (3, 6)]),
+        (6, 3, True, [(0, 3), (3, 6)]),
+        (4, 3, False, [(0, 4)]),
+        (2, 3, True, [(0, 2)]),
+        (1, 3, False, [(0, 1)]),
+        (3, 1, False, [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_rows_are_cut_into_stretches(total: int, size: int, drop_last: bool, expected: list[tuple[int, int]]) -> None:
+    assert spans(total, size, drop_last=drop_last) == expected
+
+
+@given(total=st.integers(1, 200), size=st.integers(1, 50))
+def test_stretches_follow_each_other_over_all_rows_and_none_is_left_alone(total: int, size: int) -> None:
+    cut = spans(total, size)
+    assert (cut[0][0], cut[-1][1]) == (0, total)
+    assert all(left[1] == right[0] for left, right in pairwise(cut))
+    assert size == 1 or total == 1 or min(stop - start for start, stop in cut) > 1
+
+
+@given(
+    num_rows=st.integers(1, 60),
+    size=st.integers(1, 20),
+    shuffle=st.booleans(),
+    seed=st.integers(-9, 9),
+    epoch=st.integers(0, 9),
+    block_bytes=st.sampled_from([1, 50, 130, 1 << 20]),
+)
+def test_an_epoch_has_every_row_exactly_once(
+    num_rows: int, size: int, shuffle: bool, seed: int, epoch: int, block_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_BYTES", block_bytes)
+        found = batches_of(num_rows, size, shuffle=shuffle, seed=seed)
+    order = order_of(found, epoch)
+    assert len(order) == len(found)
+    assert sorted(sum(order, [])) == list(range(num_rows))
+
+
+@BLOCK_SIZES
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_batch_keeps_the_parts_of_a_sample_together(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int, shuffle: bool
+) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    for batch in batches_of(23, 5, shuffle=shuffle).epoch(0):
+        assert batch.inputs[0].tolist() == [[k, k] for k in batch.index.tolist()]
+        assert batch.target.tolist() == batch.weight.tolist() == batch.index.tolist()
+        assert len(batch) == len(batch.index)
+
+
+@BLOCK_SIZES
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_an_epoch_goes_on_from_any_step_as_if_it_had_not_been_left(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int, shuffle: bool
+) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    found = batches_of(23, 5, shuffle=shuffle)
+    whole = order_of(found, 3)
+    for step in range(len(found) + 1):
+        assert order_of(found, 3, first_step=step) == whole[step:]
+
+
+def test_the_size_of_a_block_does_not_change_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for block_bytes in (1, 50, 130, 1 << 20):
+        monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+        found.append(order_of(batches_of(23, 5), 1))
+    assert all(order == found[0] for order in found)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    torch.manual_seed(1)
+    first = order_of(batches_of(30, 7, seed=5), 2)
+    torch.manual_seed(2)
+    again = batches_of(30, 7, seed=5)
+    order_of(again, 0)
+    assert order_of(again, 2) == first
+    orders = {tuple(sum(order_of(batches_of(30, 7, seed=seed), e), [])) for seed in (5, 6) for e in (0, 1, 2)}
+    assert len(orders) == 6
+
+
+def test_drawing_an_order_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    order_of(batches_of(30, 7), 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_batch_size_does_not_change_the_order_of_the_rows() -> None:
+    assert sum(order_of(batches_of(30, 4), 1), []) == sum(order_of(batches_of(30, 30), 1), [])
+
+
+def test_without_shuffling_each_epoch_has_the_rows_in_order() -> None:
+    found = batches_of(8, 3, shuffle=False)
+    assert order_of(found, 0) == order_of(found, 1) == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+def test_an_incomplete_last_batch_is_dropped_on_demand_and_differs_by_epoch() -> None:
+    found = batches_of(8, 3, drop_last=True)
+    epochs = [sum(order_of(found, e), []) for e in range(8)]
+    assert all(len(rows) == len(set(rows)) == 6 for rows in epochs)
+    assert set(sum(epochs, [])) == set(range(8))
+
+
+def test_rows_of_a_batch_are_views() -> None:
+    batch = next(batches_of(8, 8, shuffle=False).epoch(0))
+    part: Batch = batch.rows(2, 5)
+    assert part.index.tolist() == part.target.tolist() == part.weight.tolist() == [2, 3, 4]
+    assert part.inputs[0].data_ptr() == batch.inputs[0][2:].data_ptr()
+
+
+def encoded(source: Source, rows: Any, **scaling: str) -> Samples:
+    rows = np.asarray(rows)
+    settings = {"scaling": "standard", "target_scaling": "none"} | scaling
+    return encode(source, rows, fit_preprocess(source, rows, **settings), CPU)
+
+
+def test_floats_are_scaled_once_when_they_are_encoded() -> None:
+    samples = encoded(source_of(np.array([[9], [1], [3]], np.float32), [0, 1, 2]), [1, 2])
+    assert samples.prepare is None
+    assert samples.inputs[0].tolist() == [[-1.0], [1.0]]
+    assert samples.target.tolist() == [[1.0], [2.0]]
+    assert samples.weight.tolist() == [1.0, 1.0]
+    assert (len(samples), samples.target.dtype) == (2, torch.float32)
+
+
+def test_unscaled_floats_are_stored_as_they_are() -> None:
+    samples = encoded(source_of(np.array([[9], [1], [3]], np.float32), [0, 1, 2]), [0, 2], scaling="none")
+    assert (samples.inputs[0].tolist(), samples.prepare) == ([[9.0], [3.0]], None)
+
+
+def test_targets_are_scaled_when_they_are_encoded() -> None:
+    source = source_of(np.zeros((3, 1), np.float32), [10.0, 20.0, 99.0])
+    assert encoded(source, [0, 1], target_scaling="standard").target.tolist() == [[-1.0], [1.0]]
+
+
+def test_class_numbers_are_encoded_as_they_are() -> None:
+    samples = encoded(source_of_classes([2, 0, 1], 3), [0, 2])
+    assert (samples.target.tolist(), samples.target.dtype) == ([2, 1], torch.int64)
+
+
+@pytest.mark.parametrize(("scaling", "shift", "size"), [("standard", 4.0, 2.0), ("minmax", 0.0, 255.0), ("none", 0, 1)])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_bytes_stay_bytes_until_a_batch_is_made_of_them(scaling: str, shift: float, size: float, shuffle: bool) -> None:
+    images = np.array([2, 6, 2, 6], np.uint8).reshape(4, 1, 1, 1)
+    samples = encoded(source_of(images, range(4), classes="abcd", kind="image"), range(4), scaling=scaling)
+    assert samples.inputs[0].dtype == torch.uint8
+    for batch in Batches(samples, size=2, shuffle=shuffle, drop_last=False, seed=0).epoch(0):
+        expected = (images[batch.index.numpy()].astype(np.float64) - shift) / size
+        np.testing.assert_allclose(batch.inputs[0], expected, rtol=1e-6)
+        assert batch.inputs[0].dtype == torch.float32
+
+
+def test_encoding_leaves_the_source_as_it_was() -> None:
+    source = source_of(np.array([[9], [1], [3]], np.float32), [5, 6, 8])
+    before = source.fingerprint()
+    encoded(source, [0, 1, 2], target_scaling="standard")
+    assert source.fingerprint() == before
+
+
+def test_other_parts_are_scaled_by_what_was_fitted_on_the_training_rows() -> None:
+    source = source_of(np.array([[0], [2], [5]], np.float32), [0, 1, 2])
+    preprocess = fit_preprocess(source, np.array([0, 1]), scaling="standard", target_scaling="none")
+    assert preprocess.inputs == (Scale("features", (1.0,), (1.0,)),)
+    assert encode(source, np.array([2]), preprocess, CPU).inputs[0].tolist() == [[4.0]]

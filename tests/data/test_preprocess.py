@@ -1,0 +1,146 @@
+"""Scaling, fitted on the training rows alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+from nnkit.data.preprocess import Scale, fit_preprocess
+from nnkit.data.source import Source
+from nnkit.spec import InputKind
+from tests.data.sources import source_of
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+SHARES = {"low": 0.25, "middle": 0.5, "high": 0.75}
+
+
+def fitted(source: Source, train: Any, scaling: str) -> Scale:
+    scale = fit_preprocess(source, np.asarray(train), scaling=scaling, target_scaling="none").inputs[0]
+    assert scale is not None
+    return scale
+
+
+@pytest.mark.parametrize("scaling", SCALERS)
+def test_features_are_scaled_as_scikit_learn_does_from_the_training_rows(scaling: str) -> None:
+    x = (np.random.default_rng(0).gamma(2, size=(41, 3)) * [1, 100, 0.01] + [0, -50, 3]).astype(np.float32)
+    train = np.arange(0, 41, 3)
+    expected = SCALERS[scaling]().fit(x[train].astype(np.float64)).transform(x.astype(np.float64))
+    scaled = fitted(source_of(x, range(41)), train, scaling).apply(torch.from_numpy(x))
+    np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-4)
+    assert scaled.dtype == torch.float32
+
+
+@pytest.mark.parametrize("scaling", SCALERS)
+def test_rows_outside_training_change_nothing(scaling: str) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    other = x.copy()
+    other[10:] = 1e6
+    train = np.arange(10)
+    assert fitted(source_of(x, range(20)), train, scaling) == fitted(source_of(other, range(20)), train, scaling)
+
+
+@pytest.mark.parametrize(("kind", "shape", "axis"), [("series", (9, 5, 2), 2), ("image", (9, 2, 3, 4), 1)])
+@pytest.mark.parametrize("scaling", SCALERS)
+def test_a_channel_is_scaled_as_one_column(kind: InputKind, shape: tuple[int, ...], axis: int, scaling: str) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    columns = np.moveaxis(x, axis, -1).reshape(-1, 2)
+    expected = np.moveaxis(x, axis, -1) * 0 + SCALERS[scaling]().fit_transform(columns).reshape(
+        np.moveaxis(x, axis, -1).shape
+    )
+    scaled = fitted(source_of(x, range(9), kind=kind), range(9), scaling).apply(torch.from_numpy(x))
+    np.testing.assert_allclose(scaled, np.moveaxis(expected, -1, axis), rtol=1e-4, atol=1e-5)
+
+
+@given(seed=st.integers(0, 99), num_rows=st.integers(1, 6), scaling=st.sampled_from(["standard", "robust"]))
+def test_statistics_of_bytes_equal_those_of_numpy_on_floats(seed: int, num_rows: int, scaling: str) -> None:
+    images = np.random.default_rng(seed).integers(0, 256, (num_rows, 3, 2, 3), dtype=np.uint8)
+    scale = fitted(source_of(images, range(num_rows), kind="image"), range(num_rows), scaling)
+    columns = np.moveaxis(images, 1, -1).reshape(-1, 3).astype(np.float64)
+    low, middle, high = (np.quantile(columns, share, axis=0) for share in SHARES.values())
+    shift, size = (columns.mean(0), columns.std(0)) if scaling == "standard" else (middle, high - low)
+    np.testing.assert_allclose(scale.shift, shift, rtol=1e-12)
+    np.testing.assert_allclose(scale.size, np.where(size > 0, size, 1), rtol=1e-9)
+
+
+def test_bytes_are_brought_to_0_and_1_by_their_range_not_by_the_darkest_and_brightest_pixel() -> None:
+    images = np.array([[[[51, 102]]], [[[51, 51]]]], np.uint8)
+    scaled = fitted(source_of(images, [0, 1], kind="image"), [0, 1], "minmax").apply(torch.from_numpy(images))
+    np.testing.assert_allclose(scaled.flatten(), [0.2, 0.4, 0.2, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", SCALERS)
+def test_a_constant_column_is_only_shifted(scaling: str) -> None:
+    x = np.full((7, 1), 0.1, np.float32)
+    scale = fitted(source_of(x, range(7)), range(7), scaling)
+    assert scale.size == (1.0,)
+    assert scale.apply(torch.tensor([[0.1], [1.1]])).flatten().tolist() == pytest.approx([0, 1])
+
+
+@pytest.mark.parametrize("scaling", ["standard", "robust"])
+def test_a_constant_channel_of_bytes_is_only_shifted(scaling: str) -> None:
+    images = np.full((3, 1, 2, 2), 77, np.uint8)
+    assert fitted(source_of(images, range(3), kind="image"), range(3), scaling) == Scale("image", (77.0,), (1.0,))
+
+
+@pytest.mark.parametrize("num_rows", range(2, 60))
+def test_a_constant_target_is_only_shifted_whatever_its_mean_rounds_to(num_rows: int) -> None:
+    source = source_of(np.zeros((num_rows, 1), np.float32), np.full(num_rows, 0.1))
+    target = fit_preprocess(source, np.arange(num_rows), scaling="none", target_scaling="standard").target
+    assert target is not None
+    assert target.size == (1.0,)
+
+
+def test_a_small_spread_on_a_large_value_is_not_taken_for_a_constant() -> None:
+    y = 1e9 + np.arange(8.0)
+    source = source_of(np.zeros((8, 1), np.float32), y)
+    target = fit_preprocess(source, np.arange(8), scaling="none", target_scaling="standard").target
+    assert target is not None
+    np.testing.assert_allclose(
+        target.apply(torch.from_numpy(source.target)).flatten(), (y - y.mean()) / y.std(), rtol=1e-6
+    )
+
+
+def test_targets_are_scaled_column_by_column_from_the_training_rows() -> None:
+    y = np.random.default_rng(0).normal([3, -200], [1, 50], size=(12, 2))
+    source = source_of(np.zeros((12, 1), np.float32), y)
+    target = fit_preprocess(source, np.arange(8), scaling="none", target_scaling="standard").target
+    assert target is not None
+    expected = StandardScaler().fit(y[:8]).transform(y)
+    np.testing.assert_allclose(target.apply(torch.from_numpy(y)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_none_leaves_inputs_and_target_as_they_are() -> None:
+    preprocess = fit_preprocess(
+        source_of(np.ones((3, 1), np.float32), [1, 2, 3]), np.arange(3), scaling="none", target_scaling="none"
+    )
+    assert (preprocess.inputs, preprocess.target) == ((None,), None)
+
+
+def test_classes_are_never_scaled() -> None:
+    source = source_of(np.ones((3, 1), np.float32), [0, 1, 0], classes=["no", "yes"])
+    preprocess = fit_preprocess(source, np.arange(3), scaling="none", target_scaling="standard")
+    assert (preprocess.target, preprocess.classes) == (None, ("no", "yes"))
+
+
+def test_scaling_leaves_what_it_is_given_untouched() -> None:
+    for dtype in (torch.uint8, torch.float32, torch.float64):
+        x = torch.tensor([[1, 2], [3, 4]], dtype=dtype)
+        Scale("features", (1.0, 1.0), (2.0, 2.0)).apply(x)
+        assert x.tolist() == [[1, 2], [3, 4]]
+
+
+def test_what_was_fitted_survives_json() -> None:
+    source = source_of(np.array([[1, 5], [3, 9]], np.float32), [10.0, 20.0])
+    plain = fit_preprocess(source, np.arange(2), scaling="standard", target_scaling="standard").to_plain()
+    assert json.loads(json.dumps(plain)) == {
+        "inputs": [{"kind": "features", "shift": [2.0, 7.0], "size": [1.0, 2.0]}],
+        "target": {"kind": "features", "shift": [15.0], "size": [5.0]},
+        "classes": [],
+    }
