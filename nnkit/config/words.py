@@ -129,9 +129,14 @@ def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[P
 
 
 def quoted(key: str, value: str, *, multirun: bool = False) -> str:
-    """Quote a path that Hydra's grammar would take apart, such as `My Data (1).csv`; in a sweep a comma separates."""
+    """Quote a text that Hydra's grammar would take apart, such as the path `My Data (1).csv`.
+
+    In a sweep a comma separates values.
+    """
     safe = _SAFE_LIST if multirun else _SAFE
-    if key.rpartition(".")[2] not in PATH_KEYS or safe.match(value) or value[:1] in "'\"" or value.startswith("${"):
+    is_path = key.rpartition(".")[2] in PATH_KEYS
+    is_foreign_text = not value.isascii() and not set(value) & set("()[]{},$")  # Hydra's grammar knows ASCII alone
+    if not (is_path or is_foreign_text) or safe.match(value) or value[:1] in "'\"" or value.startswith("${"):
         return value
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

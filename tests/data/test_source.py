@@ -133,7 +133,7 @@ def test_classes_that_cannot_be_kept_are_refused(wanted: list[str | int], messag
 
 
 def test_classes_of_a_regression_target_are_refused() -> None:
-    with pytest.raises(ConfigError, match="data.classes picks classes, but the target is a number"):
+    with pytest.raises(ConfigError, match="picks classes, but the target is a number"):
         keep_classes(source_of_values(4), ["a", "b"])
 
 

@@ -51,8 +51,8 @@ def test_each_part_has_each_class_in_proportion(counts: list[int], val: float, t
     train_error, val_error, test_error = class_errors(
         source, split(source, val_fraction=val, test_fraction=test, seed=seed)
     )
-    # Members of a class lie evenly in the order, half a step from its ends: of any stretch that starts at an end, a class
-    # of share w out of C has the exact count to within (1 + w (C - 2)) / 2; validation lies between two such stretches.
+    # Members of a class lie evenly in the order, half a step from its ends. So a stretch that starts at an end has the
+    # exact count of a class of share w, out of C, to within (1 + w (C - 2)) / 2; validation lies between two of them.
     bound = 1 + max(counts) / sum(counts) * (len(counts) - 2)
     assert max(train_error, test_error) <= bound / 2 + 1e-9
     assert val_error <= bound + 1e-9

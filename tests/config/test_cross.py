@@ -1,0 +1,94 @@
+"""The second stage: words against data."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.config.cross import DataFacts, check_against_data
+from nnkit.errors import ConfigError
+from nnkit.spec import DataSpec, InputSpec, TargetSpec
+
+CLASSES = TargetSpec(("y",), tuple("0123456789"))
+IMAGES = DataSpec("classification", (InputSpec("x", "image", (1, 8, 8)),), CLASSES)
+BINARY = DataSpec("classification", (InputSpec("x", "features", (5,)),), TargetSpec(("y",), ("no", "yes")))
+VALUES = DataSpec("regression", (InputSpec("x", "features", (5,)),), TargetSpec(("y",)))
+SERIES = DataSpec("regression", (InputSpec("x", "series", (6, 2)),), TargetSpec(("y",)))
+FACTS = DataFacts(train=100, smallest_target=0.0, devices=("cpu",))
+
+
+def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[str]:
+    try:
+        check_against_data(check(compose(words)), spec, facts)
+    except ConfigError as error:
+        return [problem.text for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("words", "spec", "text"),
+    [
+        (["loss=bce"], IMAGES, "loss=bce needs one output, but data=digits has 10 classes"),
+        (["loss=bce"], VALUES, "loss=bce needs one output, but data=digits has a regression target"),
+        (["loss=cross_entropy"], VALUES, "loss=cross_entropy needs classes, but data=digits has a regression target"),
+        (["loss=mse"], BINARY, "loss=mse needs a regression target, but data=digits has 2 classes"),
+        (["loss=huber"], BINARY, "loss=huber needs a regression target"),
+        (["loss=cross_entropy", "loss.class_weights=[1,2]"], IMAGES, "loss.class_weights must have 10 numbers"),
+        (["model=cnn"], BINARY, "model=cnn expects images or series, got 5 features from data=digits"),
+        (
+            ["model=cnn", "model.channels=[4,4,4,4]"],
+            IMAGES,
+            "model.channels has 4 blocks, but 3 of them leave nothing of 8",
+        ),
+        (
+            ["model=cnn", "model.channels=[4,4,4]"],
+            SERIES,
+            "model.channels has 3 blocks, but 2 of them leave nothing of 6",
+        ),
+        (
+            ["trainer.monitor=val/rmse"],
+            IMAGES,
+            "trainer.monitor must be one of auto, val/loss, val/accuracy, val/macro_f1",
+        ),
+        (["trainer.monitor=val/accuracy"], VALUES, "trainer.monitor must be one of auto, val/loss, val/rmse, val/mae"),
+        (["trainer.device=cuda"], IMAGES, "trainer.device=cuda is not available: this machine has cpu"),
+        (
+            ["batching.drop_last=true", "batching.batch_size=101"],
+            IMAGES,
+            "batching.drop_last=true leaves no batch: 100",
+        ),
+        (["batching.drop_last=true", "batching.accumulate=2"], IMAGES, "batching.drop_last=true leaves no batch: 100"),
+    ],
+)
+def test_words_that_do_not_fit_the_data_are_named(words: list[str], spec: DataSpec, text: str) -> None:
+    (problem,) = found(words, spec)
+    assert problem.startswith(text)
+
+
+def test_poisson_needs_counts_as_they_are() -> None:
+    words = ["data=diabetes", "loss=poisson", "data.target_scaling=standard"]
+    negative = DataFacts(train=100, smallest_target=-2.0, devices=("cpu",))
+    assert [text[:30] for text in found(words, VALUES, negative)] == [
+        "loss=poisson needs counts >= 0",
+        "loss=poisson needs counts as t",
+    ]
+    assert found(["data=diabetes", "loss=poisson"], VALUES) == []
+
+
+def test_one_training_sample_is_too_few_for_batch_norm() -> None:
+    one = DataFacts(train=1, smallest_target=0.0, devices=("cpu",))
+    assert found(["model.norm=batch"], IMAGES, one) == ["model.norm=batch needs at least 2 training samples, got 1"]
+    assert found(["model.norm=layer"], IMAGES, one) == []
+
+
+def test_all_problems_of_the_stage_come_together() -> None:
+    assert len(found(["loss=mse", "trainer.device=cuda", "trainer.monitor=val/r2"], IMAGES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "spec"),
+    [([], IMAGES), (["model=cnn"], IMAGES), (["loss=bce"], BINARY), (["model=cnn", "model.channels=[3]"], SERIES)],
+)
+def test_what_fits_passes(words: list[str], spec: DataSpec) -> None:
+    assert found(words, spec) == []

@@ -1,0 +1,149 @@
+"""Writing so that a crash leaves the old or the new, and a folder that has one owner."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nnkit import storage
+from nnkit.errors import FolderInUseError, StorageError
+from nnkit.storage import FolderLock, LineFile, is_locked, read_bytes, write_bytes, write_folder, write_json
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from nnkit.storage import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def failing(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(StorageError, match=rf"cannot write {path}: No space left on device \(errno 28\)") as caught:
+        write_bytes(path, b"new")
+    assert caught.value.exit_code == 5
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_replaces_the_whole_content(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "file", b"a long old content")
+    write_bytes(tmp_path / "file", b"new")
+    assert read_bytes(tmp_path / "file") == b"new"
+
+
+def test_json_refuses_numbers_that_are_not_finite(tmp_path: Path) -> None:
+    write_json(tmp_path / "file", {"a": [1, 2.5, None]})
+    assert json.loads((tmp_path / "file").read_text()) == {"a": [1, 2.5, None]}
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "file", {"a": float("nan")})
+    assert json.loads((tmp_path / "file").read_text()) == {"a": [1, 2.5, None]}
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_folder_appears_whole_or_not_at_all(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        with pytest.raises(StorageError, match="errno 28"):
+            write_folder(tmp_path / "new", {"a": b"1", "b": b"2"})
+    assert list(tmp_path.iterdir()) == []
+    write_folder(tmp_path / "new", {"a": b"1", "b": b"2"})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "new").iterdir()} == {"a": b"1", "b": b"2"}
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-step-1-99").mkdir()
+    (tmp_path / ".tmp-step-1-99" / "a").write_text("x")
+    (tmp_path / ".tmp-best-99").write_text("x")
+    (tmp_path / "kept").write_text("x")
+    storage.remove_temporaries(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_folders_are_made_and_removed(tmp_path: Path) -> None:
+    storage.make_folder(tmp_path / "a" / "b")
+    storage.make_folder(tmp_path / "a" / "b")
+    storage.remove_folder(tmp_path / "a")
+    storage.remove_folder(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot make folder .*/file/x: .* \(errno"):
+        storage.make_folder(tmp_path / "file" / "x")
+    with pytest.raises(StorageError, match="cannot read .*/nothing"):
+        read_bytes(tmp_path / "nothing")
+
+
+def test_lines_are_added_and_cut_back(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    for keep, line in ((None, "a"), (None, "b"), (1, "c"), (0, "d"), (9, "é")):
+        file = LineFile(path, keep_lines=keep)
+        file.append(line)
+        file.sync()
+        file.close()
+    assert path.read_text(encoding="utf-8") == "d\né\n"
+
+
+def test_a_half_written_last_line_is_cut_off_with_the_lines_behind_a_save(tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("one\ntwo\nthr")
+    LineFile(tmp_path / "lines", keep_lines=2).close()
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+
+
+def held_by_another(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_locked_folder_names_its_owner_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
+    process = held_by_another(tmp_path)
+    try:
+        assert is_locked(tmp_path)
+        with pytest.raises(
+            FolderInUseError, match=f"in use by process {process.pid} on {socket.gethostname()}"
+        ) as caught:
+            FolderLock(tmp_path)
+        assert caught.value.exit_code == 6
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    deadline = time.monotonic() + 10
+    while is_locked(tmp_path) and time.monotonic() < deadline:
+        pass
+    with FolderLock(tmp_path):
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+
+
+def test_the_same_process_cannot_own_a_folder_twice(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with pytest.raises(FolderInUseError, match="by this very process"):
+        FolderLock(tmp_path)
+    lock.release()
+    lock.release()
+    FolderLock(tmp_path).release()
+
+
+def test_a_folder_without_a_lock_is_free(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
