@@ -119,7 +119,10 @@ def find_run(word: str, output_dir: Path) -> Path:
     if (folder / CONFIG).is_file():
         return folder
     if (folder / SWEEP).is_file():
-        best = json.loads(read_bytes(folder / SWEEP)).get("best")
+        try:
+            best = dict(json.loads(read_bytes(folder / SWEEP))).get("best")
+        except (StorageError, ValueError, TypeError) as error:
+            raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
         if best is None:
             raise ConfigError(f"the sweep {folder} has no finished trial")
         return folder / str(best)

@@ -163,8 +163,9 @@ class LineFile:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file; further lines are refused."""
-        self._file.close()
+        """Close the file; further lines are refused. Raises: StorageError, when lines were still to be written."""
+        with reporting("write", self.path):
+            self._file.close()
 
 
 # A POSIX lock belongs to the process, and closing *any* descriptor of its file drops it. So the folders that this

@@ -38,7 +38,7 @@ def test_config_yaml_is_plain_and_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["[1", "- 1", "!!python/object/apply:os.system ['true']", ""])
 def test_a_broken_config_yaml_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="config.yaml"):
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
         read_config(tmp_path)
 
 
@@ -82,6 +82,11 @@ def test_a_sweep_stands_for_its_best_trial(tmp_path: Path) -> None:
     sweep = tmp_path / "sweep" / "sweep.json"
     sweep.write_text(json.dumps({"best": "001"}))
     assert find_run(str(tmp_path / "sweep"), tmp_path) == best
+    assert find_run(str(best), tmp_path) == best
+    for damaged in ("{", "3"):
+        sweep.write_text(damaged)
+        with pytest.raises(ConfigError, match=r"sweep\.json cannot be read"):
+            find_run(str(tmp_path / "sweep"), tmp_path)
     sweep.write_text(json.dumps({"best": None}))
     with pytest.raises(ConfigError, match="has no finished trial"):
         find_run(str(tmp_path / "sweep"), tmp_path)

@@ -89,7 +89,7 @@ def test_folders_are_made_and_removed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot make folder .*/file/x: .* \(errno"):
         storage.make_folder(tmp_path / "file" / "x")
-    with pytest.raises(StorageError, match="cannot read .*/nothing"):
+    with pytest.raises(StorageError, match=r"cannot read .*/nothing"):
         read_bytes(tmp_path / "nothing")
 
 
@@ -107,6 +107,14 @@ def test_a_half_written_last_line_is_cut_off_with_the_lines_behind_a_save(tmp_pa
     (tmp_path / "lines").write_text("one\ntwo\nthr")
     LineFile(tmp_path / "lines", keep_lines=2).close()
     assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full device is Linux's")
+def test_a_full_disk_is_told_when_lines_are_added_and_when_the_file_is_closed() -> None:
+    file = LineFile(Path("/dev/full"))
+    for call in (lambda: file.append("a"), file.close):
+        with pytest.raises(StorageError, match=r"cannot write /dev/full: No space left on device \(errno 28\)"):
+            call()
 
 
 def held_by_another(folder: Path) -> subprocess.Popen[str]:

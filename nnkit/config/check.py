@@ -33,13 +33,18 @@ def check(composed: Composed) -> Config:
         ConfigError: with every problem of this stage.
     """
     try:
-        config = _adapter().validate_json(json.dumps(composed.values))
+        config = _adapter().validate_json(json.dumps(composed.values, default=_as_mapping))
     except ValidationError as error:
         raise ConfigError(*_problems(error, composed)) from None
     problems = [*cross_problems(config), *unread_problems(config, composed)]
     if problems:
         raise ConfigError(*problems)
     return config
+
+
+def _as_mapping(value: object) -> dict[str, str]:
+    """Stand for what JSON lacks (a date, bytes): no setting takes a mapping, so its key is reported."""
+    return {type(value).__name__: str(value)}
 
 
 def _problems(error: ValidationError, composed: Composed) -> list[Problem]:
@@ -71,10 +76,11 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
     if kind == "missing":
         return Problem(f"{key} is missing: {_expected(key, known)}{place}", f"{key}=…")
     if kind.startswith("union_tag"):
-        return _wrong_kind(section, value, place)
+        return _wrong_kind(section, value, composed.place(f"{section}.kind"))
     if key in sections():
+        option = value if isinstance(value, str) else "OPTION"
         return Problem(
-            f"{key} must be a section, got {value!r}{place}", f"in a file: defaults: [override /{key}: {value}]"
+            f"{key} must be a section, got {_shown(value)}{place}", f"in a file: defaults: [override /{key}: {option}]"
         )
     at = composed.values.get(section)
     value = at.get(key.rpartition(".")[2], value) if isinstance(at, Mapping) else composed.values.get(key, value)
@@ -99,7 +105,7 @@ def _wrong_kind(section: str, value: Any, place: str) -> Problem:
 
 
 def _expected(key: str, known: Mapping[str, Leaf]) -> str:
-    return describe(known[key].annotation) if key in known else "another value"
+    return describe(known[key].annotation) if key in known else "a section"
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,7 +56,12 @@ def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.
     """Return Hydra's composed config, with the node `hydra`; inside `opened`. Raises: ConfigError; Hydra's errors."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    config = hydra.compose_config(config_name=config_name, overrides=list(overrides), run_mode=mode, from_shell=False)
+    try:
+        config = hydra.compose_config(
+            config_name=config_name, overrides=list(overrides), run_mode=mode, from_shell=False
+        )
+    except ValueError as error:  # a defaults list that is none, a name in a list's place, a file that is not UTF-8
+        raise ConfigError(_uncomposable(error, {})) from None
     if not trust:
         refuse_foreign_code(config.hydra)
     return config
@@ -122,7 +127,8 @@ def composed_of(config: DictConfig, typed: Mapping[str, str], groups: Groups) ->
     named = dict(typed)
     if experiment is not None:
         named = {**_typed_in(groups.get("experiment", {}).get(experiment) or _overlay(experiment)), **named}
-    plain = OmegaConf.masked_copy(config, [k for k in map(str, config) if k != "hydra"])
+    names: list[Any] = [k for k in config if k != "hydra"]  # not all of them text: YAML takes `1: x`
+    plain = OmegaConf.masked_copy(config, names)
     try:
         values = OmegaConf.to_container(plain, resolve=True)
     except OmegaConfBaseException as error:
@@ -137,8 +143,10 @@ def _overlay(name: str) -> Path:
 
 
 def _typed_in(path: Path) -> dict[str, str]:
-    """Return the groups and settings that an experiment file names."""
+    """Return the groups and settings that an experiment file names. Raises: ConfigError."""
     loaded = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(Problem(f"{path} must hold settings by name, got {loaded!r}"))
     entries = [entry for entry in loaded.pop("defaults", []) if isinstance(entry, dict)]
     named = [str(key).removeprefix("override ").lstrip("/") for entry in entries for key in entry]
     return dict.fromkeys([*named, *(key for key, _ in flatten(loaded))], str(path))
@@ -150,7 +158,7 @@ def _store_overlay(path: Path) -> str:
         try:
             node = OmegaConf.load(path)
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise ConfigError(Problem(f"{path} cannot be read: {_first_line(error)}")) from None
+            raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
     if not isinstance(node, DictConfig):
         raise ConfigError(Problem(f"{path} must hold settings by name, got {type(node).__name__}"))
     name = re.sub(r"\W", "_", path.stem)
@@ -231,9 +239,21 @@ def translated(groups: Groups) -> Iterator[None]:
         raise ConfigError(_missing_option(error, groups)) from None
     except yaml.YAMLError as error:
         raise ConfigError(Problem(f"a config file is not valid YAML: {_one_line(error)}")) from None
-    except (HydraException, ConfigCompositionException, OmegaConfBaseException) as error:
-        cause = error.__cause__ or error
-        raise ConfigError(Problem(f"the config cannot be composed: {_first_line(cause)}")) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_uncomposable(error, groups)) from None
+
+
+def _uncomposable(error: Exception, groups: Groups) -> Problem:
+    """Word what Hydra, or OmegaConf under it, says of values that do not go together."""
+    text = _first_line(error)
+    if error.__cause__ is not None:
+        word = text.removeprefix("Error merging override ").lstrip("+")
+        return Problem(f"{word} cannot be set: {_first_line(error.__cause__)}")
+    if text.endswith(":"):
+        text = " ".join(str(error).strip().splitlines()[:2])
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    near = nearest(unknown[1], groups) if unknown else None
+    return Problem(f"the config cannot be composed: {text}", f"did you mean override /{near}?" if near else "")
 
 
 def _missing_option(error: MissingConfigException, groups: Groups) -> Problem:

@@ -32,7 +32,9 @@ class Composed:
     def place(self, key: str) -> str:
         """Return where `key` was written, as " (in …)"; empty for the command line and for the unknown."""
         for name, where in self.typed.items():
-            if key == name or (key.startswith(name + ".") and name not in self.files):
+            is_above = key.startswith(name + ".") and name not in self.files
+            is_below = name.startswith(key + ".") and key not in self.files
+            if key == name or is_above or is_below:
                 return "" if where == COMMAND_LINE else f" (in {where})"
         file = self.files.get(key.partition(".")[0])
         return f" (in {file})" if file else ""

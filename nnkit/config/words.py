@@ -17,7 +17,7 @@ PATH_KEYS = frozenset({"path", "root", "output_dir"})
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
 _KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
-_SAFE = re.compile(r"^[A-Za-z0-9_./-]*$")
+_SAFE = re.compile(r"^(null)?$")  # a folder may be named 12 or true
 _SAFE_LIST = re.compile(r"^[A-Za-z0-9_./,-]*$")
 
 
@@ -54,6 +54,8 @@ def read_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
     for word in words:
         if word not in overlays:
             problems += _read_word(word, groups, multirun, found)
+    if overlays and "experiment" in found.typed:
+        problems.append(Problem(f"one experiment at a time, got {overlays[0]} and experiment="))
     if len(overlays) > 1:
         problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
     problems += [Problem(f"{path} is not there") for path in overlays if not Path(path).is_file()]
@@ -75,6 +77,8 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
         return _option_problems(key, value, groups, multirun) if "/" in key else []
     if key.partition(".")[0] == "hydra" or key.startswith("hydra/"):
         return [_hydra_problem(word, key)]
+    if key == "experiment" and value == "null":
+        return []  # no experiment is the default, and Hydra takes no null for a group
     if key in groups:
         found.overrides.append(f"{key}={value}")
         found.typed[key] = COMMAND_LINE
@@ -112,7 +116,7 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
         return []  # plugins bring options of their own; Hydra names an unknown one
     if value.startswith("["):
         return [Problem(f"{group} takes one option, got the list {value}", f"{group}={next(iter(options))}")]
-    if (value == "null" and group == "experiment") or "(" in value:
+    if "(" in value:
         return []
     if "," in value and not multirun:
         return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]

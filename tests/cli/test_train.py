@@ -137,7 +137,7 @@ def test_a_flag_that_hydra_cannot_use_is_a_config_error(capsys: pytest.CaptureFi
 
 def test_code_in_a_config_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
     Path("evil.yaml").write_text(
-        "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: builtins.open\n      file: made\n      mode: w\n"
+        "hydra:\n  callbacks:\n    x:\n      _target_: builtins.open\n      file: made\n      mode: w\n"
     )
     for words in (["evil.yaml"], ["-m", "evil.yaml", "seed=0,1"], ["evil.yaml", "--info", "config"]):
         code, _, err = run(["train", *words], capsys)

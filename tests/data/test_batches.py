@@ -109,6 +109,15 @@ def test_an_epoch_goes_on_from_any_step_as_if_it_had_not_been_left(
         assert order_of(found, 3, first_step=step) == whole[step:]
 
 
+def test_an_epoch_that_goes_on_has_its_batches_at_the_same_places_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 130)
+    found = batches_of(23, 5)
+    whole = [batch.inputs[0].storage_offset() for batch in found.epoch(0)]
+    assert len(set(whole)) > 1
+    for step in range(len(found)):
+        assert [batch.inputs[0].storage_offset() for batch in found.epoch(0, first_step=step)] == whole[step:]
+
+
 def test_the_size_of_a_block_does_not_change_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for block_bytes in (1, 50, 130, 1 << 20):

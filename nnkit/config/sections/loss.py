@@ -24,7 +24,7 @@ class CrossEntropyConfig:
     """Cross-entropy over the classes' logits."""
 
     kind: Override[Literal["cross_entropy"]]
-    class_weights: Override[Literal["none", "balanced"] | list[Positive]] = "none"
+    class_weights: Override[Literal["none", "balanced"] | Annotated[list[Positive], Field(min_length=1)]] = "none"
     label_smoothing: Override[Probability] = 0.0
 
 

@@ -1,0 +1,58 @@
+"""What only a CUDA device shows: that a run trains there, resumes there, and agrees with the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.errors import DivergenceError
+from nnkit.run import Result, resume, train
+from nnkit.runs import new_folder
+from nnkit.train import checkpoints
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+]
+QUICK = ["model=cnn", "trainer.max_epochs=4", "trainer.device=cuda"]
+
+
+def trained(words: list[str]) -> Result:
+    config = check(compose(words))
+    return train(config, new_folder(config))
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoints.read_weights(checkpoints.pointed(folder / "checkpoints", "last"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_each_precision_trains(precision: str) -> None:
+    result = trained([*QUICK, f"trainer.precision={precision}"])
+    assert result.metrics["test/accuracy"] > 0.9
+
+
+def test_the_first_epoch_agrees_with_the_cpu() -> None:
+    words = ["trainer.max_epochs=1", "trainer.precision=fp32"]
+    there, here = (trained([*words, f"trainer.device={device}"]) for device in ("cuda", "cpu"))
+    assert there.metrics["val/loss"] == pytest.approx(here.metrics["val/loss"], rel=1e-3)
+
+
+def test_a_run_goes_on_where_it_stopped() -> None:
+    words = [*QUICK, "trainer.deterministic=true", "trainer.precision=fp32", "regularization=dropout"]
+    whole = trained(words)
+    part = trained([*words, "trainer.max_steps=30"])
+    config = check(compose([*words, f"output_dir={part.folder.parent}"]))
+    done = resume(config, part.folder)
+    assert done.steps == whole.steps
+    for name, value in last_weights(whole.folder).items():
+        assert torch.equal(value, last_weights(done.folder)[name]), name
+
+
+def test_a_divergence_is_caught_at_the_next_look() -> None:
+    with pytest.raises(DivergenceError, match="training loss became|a weight became"):
+        trained(["optimizer=sgd", "optimizer.lr=1e8", "trainer.device=cuda"])
