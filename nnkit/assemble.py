@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from nnkit import data
-from nnkit.config.cross import DataFacts, check_against_data
+from nnkit.config.cross import BETTER_AT, DEFAULT_MONITOR, DataFacts, data_problems
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import ArrayConfig, EmbeddedValuesConfig, TableConfig, VisionConfig
 from nnkit.data.batches import Batches, Samples, encode
 from nnkit.data.preprocess import Preprocess, fit_preprocess
+from nnkit.errors import ConfigError, Problem
 from nnkit.metrics.classification import ClassificationMetrics
 from nnkit.metrics.regression import RegressionMetrics
 from nnkit.models import build, empty_model
@@ -30,8 +32,6 @@ from nnkit.summary import flops_per_sample
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads
 from nnkit.train.run import Metrics, Run
 from nnkit.train.saver import Saver
-
-HIGHER_IS_BETTER = ("val/accuracy", "val/macro_f1", "val/r2")
 
 
 @final
@@ -70,10 +70,17 @@ def prepare(config: Config) -> Prepared:
         ConfigError: the words do not fit the data, or this machine.
     """
     source = data.read(config.data)
-    splits = data.split_by(config.data, source)
-    spec = source.spec
+    spec, splits = source.spec, None
+    problems: list[Problem] = []
+    try:
+        splits = data.split_by(config.data, source)
+    except ConfigError as error:
+        problems += error.problems
     smallest = 0.0 if spec.num_classes else float(source.target.min())
-    check_against_data(config, spec, DataFacts(len(splits.train), smallest, devices()))
+    facts = DataFacts(len(source if splits is None else splits.train), smallest, devices())
+    problems += data_problems(config, spec, facts)
+    if problems or splits is None:
+        raise ConfigError(*problems)
     picked = _pick(config, spec, len(splits.train))
     target_scaling = getattr(picked.data, "target_scaling", "none")
     preprocess = fit_preprocess(source, splits.train, scaling=picked.data.scaling, target_scaling=target_scaling)
@@ -84,8 +91,8 @@ def _pick(config: Config, spec: DataSpec, num_train: int) -> Config:
     """Replace every `auto`, by rules that look at words and sizes alone."""
     loss = resolve_loss(config.loss, spec)
     trainer = config.trainer
-    monitor = "val/loss" if trainer.monitor == "auto" else trainer.monitor
-    mode = trainer.mode if trainer.mode != "auto" else "max" if monitor in HIGHER_IS_BETTER else "min"
+    monitor = DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor
+    mode = BETTER_AT[monitor] if trainer.mode == "auto" else trainer.mode
     device = pick_device(trainer.device)
     section = config.data
     if isinstance(section, (EmbeddedValuesConfig, ArrayConfig, TableConfig)) and section.target_scaling == "auto":
@@ -124,6 +131,7 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     config, trainer = prepared.config, prepared.config.trainer
     torch.set_num_threads(int(trainer.threads))
     if trainer.deterministic != torch.are_deterministic_algorithms_enabled():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
         torch.use_deterministic_algorithms(trainer.deterministic)  # its first call imports torch's compiler
     arithmetic = Arithmetic.of(trainer.device, trainer.precision)  # type: ignore[arg-type]
     model = arithmetic.place(build(config, prepared.spec, prepared.num_outputs))

@@ -82,8 +82,9 @@ def train(
         test: whether to look at the test set at the end; a sweep does so for its winner alone.
 
     Raises:
-        ConfigError, DataError: the words do not fit the data, or the data is bad; nothing was written.
-        NnkitError: the run failed; run.json and run.log say why.
+        ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
+            memory; nothing was written.
+        NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
     started = datetime.now().astimezone().isoformat(timespec="microseconds")
     with _worded_out_of_memory(config):

@@ -40,7 +40,7 @@ def test_every_auto_of_the_maths_has_its_pick(data: str) -> None:
         ((), "val/loss", "min"),
         (("trainer.monitor=val/accuracy",), "val/accuracy", "max"),
         (("trainer.monitor=val/macro_f1",), "val/macro_f1", "max"),
-        (("trainer.monitor=val/accuracy", "trainer.mode=min"), "val/accuracy", "min"),
+        (("trainer.monitor=val/accuracy", "trainer.mode=max"), "val/accuracy", "max"),
         (("data=diabetes", "trainer.monitor=val/rmse"), "val/rmse", "min"),
         (("data=diabetes", "trainer.monitor=val/r2"), "val/r2", "max"),
     ],

@@ -22,6 +22,7 @@ class GridSweeper(Sweeper):
         from pathlib import Path
 
         from nnkit.cli.sweep import sweep
+        from nnkit.config.compose import foreign_code
         from nnkit.config.options import find_groups
         from nnkit.config.space import grid
 
@@ -30,4 +31,5 @@ class GridSweeper(Sweeper):
         places = [Path(source.path) for source in node.runtime.config_sources if source.schema == "file"]
         groups = find_groups(places)
         search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
-        return sweep(grid([*arguments, *search_path], node.job.config_name, groups))
+        # Code in the primary config was refused before Hydra started, unless the user trusts it.
+        return sweep(grid([*arguments, *search_path], node.job.config_name, groups, trust=bool(foreign_code(node))))

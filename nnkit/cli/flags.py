@@ -31,6 +31,7 @@ REFUSED = {
     "--run": "it is what train does without -m",
     "-r": "it is what train does without -m",
 }
+CFG = ("job", "hydra", "all")
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -94,6 +95,8 @@ def _take(flags: Flags, name: str, value: str) -> None:
         flags.config_name = value.removesuffix(".yaml")
     elif VALUED[name] == "dir":
         flags.config_dirs.append(Path(value))
+    elif name == "--cfg" and value not in CFG:
+        raise ConfigError(f"--cfg must be one of {', '.join(CFG)}, got '{value}'", hint="nnkit train --cfg job")
     else:
         flags.hydra += [name, value]
 

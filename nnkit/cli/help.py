@@ -22,7 +22,7 @@ MOST_USED = (
 FLAGS = (
     ("-m", "sweep: every combination of the values listed with commas"),
     ("--dry-run", "check, load, build, one batch; print layers, shapes, parameters, memory"),
-    ("--cfg job", "print the composed config and stop"),
+    ("--cfg job", "print the composed config, not checked, and stop"),
     ("--info [all|config|defaults|…]", "what Hydra knows: search path, defaults, plugins"),
     ("--config-dir FOLDER", "more options beside nnkit's own and ./configs"),
     ("--config-name NAME", "another primary config"),

@@ -10,7 +10,7 @@ import yaml
 
 from nnkit.cli.messages import note
 from nnkit.config.check import check
-from nnkit.config.fields import leaves
+from nnkit.config.fields import leaves, sections
 from nnkit.config.marks import Resume
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
@@ -20,7 +20,7 @@ from nnkit.runs import find_run, read_config, read_run
 from nnkit.storage import FolderLock
 
 USAGE = """\
-usage: nnkit resume RUN [section.setting=value ...] [--allow KEY ...]
+usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]...
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 The run goes on as if it had never stopped.
@@ -103,6 +103,12 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
     Raises:
         ConfigError: config.yaml or a word is wrong, or a setting may not change.
     """
+    whole = [key for key in words if key in sections()]
+    if whole:
+        texts = (
+            Problem(f"{key} cannot change in a run that has begun", "nnkit train starts a new run") for key in whole
+        )
+        raise ConfigError(*texts)
     changed = copy.deepcopy(values)
     for key, value in words.items():
         section, _, name = key.rpartition(".")

@@ -53,9 +53,11 @@ def sweep(combinations: Sequence[Combination]) -> None:
     if signals.number:
         raise InterruptedSweepError(signals.number, f"stopped after {len(result.outcomes)} of {len(trials)} trials")
     failed = [outcome for outcome in result.outcomes if outcome.status == "failed"]
-    if failed:
-        texts = (Problem(f"trial {o.trial.number} ({_words(o.trial.changed)}) failed: {o.error}") for o in failed)
-        raise SweepError(*texts)
+    problems = [Problem(f"trial {o.trial.number} ({_words(o.trial.changed)}) failed: {o.error}") for o in failed]
+    if result.problem:
+        problems.append(Problem(f"the winner could not be tested: {result.problem}"))
+    if problems:
+        raise SweepError(*problems)
 
 
 def _checked(combinations: Sequence[Combination]) -> list[Config]:
@@ -113,7 +115,7 @@ def _show(result: SweepResult) -> None:
     for name in ("rank", "trial", *keys, result.objective, "val/loss", "epochs", "seconds"):
         table.add_column(name, justify="left" if name in keys else "right")
     for rank, group in enumerate(result.groups, 1):
-        table.add_row(str(rank), *_cells(group, keys))
+        table.add_row(str(rank), *_cells(group, keys, result.objective))
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
     console.print(f"{len(result.outcomes)} trials, ranked by {result.objective}", style="bold", highlight=False)
     console.print(table)
@@ -124,8 +126,9 @@ def _show(result: SweepResult) -> None:
         )
 
 
-def _cells(group: Group, keys: Sequence[str]) -> list[str]:
-    score = f"{group.score:.4f}" + (f" ± {group.deviation:.4f}" if group.deviation is not None else "")
+def _cells(group: Group, keys: Sequence[str], metric: str) -> list[str]:
+    name = "" if group.metric == metric else f"{group.metric} "
+    score = f"{name}{group.score:.4f}" + (f" ± {group.deviation:.4f}" if group.deviation is not None else "")
     numbers = ",".join(str(outcome.trial.number) for outcome in group.outcomes)
     epochs = sum(outcome.epochs for outcome in group.outcomes) / len(group.outcomes)
     seconds = sum(outcome.seconds for outcome in group.outcomes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.config.compose import compose
-from nnkit.errors import ConfigError, DataError, NnkitError
+from nnkit.errors import ConfigError, NnkitError
 from nnkit.storage import FolderLock, remove_folder
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def command(argv: list[str]) -> int:
 
         print(train_help())
         return 0
+    if "--dry-run" in flags.own and (flags.multirun or flags.hydra):
+        raise ConfigError("--dry-run looks at one run", hint="leave out -m, --cfg and --info")
     if flags.multirun or flags.hydra:
         return _through_hydra(flags)
     from nnkit.config.check import check  # the schema; showing a config does without
@@ -52,12 +54,11 @@ def _train(config: Config) -> int:
 
             with catching_signals() as signals:
                 result = train(config, folder, [ProgressBar()], signals)
-        except (ConfigError, DataError, KeyboardInterrupt):
-            if not (folder / CONFIG).exists():
+        except (NnkitError, KeyboardInterrupt):
+            if (folder / CONFIG).exists():
+                print(f"the run is in {folder}", file=sys.stderr)
+            else:  # it never began: wrong words for the data, bad data, no memory
                 remove_folder(folder)
-            raise
-        except NnkitError:
-            print(f"the run is in {folder}", file=sys.stderr)
             raise
     return report(result, signals.number)
 

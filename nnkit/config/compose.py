@@ -62,8 +62,9 @@ def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.
         )
     except ValueError as error:  # a defaults list that is none, a name in a list's place, a file that is not UTF-8
         raise ConfigError(_uncomposable(error, {})) from None
-    if not trust:
-        refuse_foreign_code(config.hydra)
+    problems = [] if trust else foreign_code(config.hydra)
+    if problems:
+        raise ConfigError(*problems)
     return config
 
 
@@ -126,7 +127,9 @@ def composed_of(config: DictConfig, typed: Mapping[str, str], groups: Groups) ->
     files = {g: groups[g][o] for g, o in choices.items() if o in groups.get(g, {})}
     named = dict(typed)
     if experiment is not None:
-        named = {**_typed_in(groups.get("experiment", {}).get(experiment) or _overlay(experiment)), **named}
+        in_file = _typed_in(groups.get("experiment", {}).get(experiment) or _overlay(experiment))
+        _refuse_unread_hydra(in_file)
+        named = {**in_file, **named}
     names: list[Any] = [k for k in config if k != "hydra"]  # not all of them text: YAML takes `1: x`
     plain = OmegaConf.masked_copy(config, names)
     try:
@@ -135,6 +138,16 @@ def composed_of(config: DictConfig, typed: Mapping[str, str], groups: Groups) ->
         raise ConfigError(Problem(f"{error.full_key or 'config'} cannot be resolved: {_first_line(error)}")) from None
     assert isinstance(values, dict)
     return Composed(_without_missing(values), dict(sorted(choices.items())), named, files)
+
+
+def _refuse_unread_hydra(typed: Mapping[str, str]) -> None:
+    """Refuse settings of Hydra in an experiment that nnkit does not use, such as hydra.run.dir. Raises: ConfigError."""
+    used = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.sweeper", "hydra.launcher")
+    unread = [key for key in typed if key.startswith("hydra.") and not key.startswith(used)]
+    if unread:
+        raise ConfigError(
+            *(Problem(f"{key} is not used (in {typed[key]})", "output_dir=FOLDER name=NAME") for key in unread)
+        )
 
 
 def _overlay(name: str) -> Path:
@@ -161,7 +174,7 @@ def _store_overlay(path: Path) -> str:
             raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
     if not isinstance(node, DictConfig):
         raise ConfigError(Problem(f"{path} must hold settings by name, got {type(node).__name__}"))
-    name = re.sub(r"\W", "_", path.stem)
+    name = "file_" + re.sub(r"\W", "_", path.stem)  # not the name of a shipped experiment
     ConfigStore.instance().store(group="experiment", name=name, node=node, package="_global_", provider=str(path))
     return name
 
@@ -198,12 +211,8 @@ def refuse_sweeps(overrides: Sequence[str]) -> None:
         raise ConfigError(*(Problem(f"{word} lists several values", f"nnkit train -m {word}") for word in shown))
 
 
-def refuse_foreign_code(hydra_node: DictConfig) -> None:
-    """Refuse what Hydra would run or import while it starts: callbacks, logging factories, foreign plugins.
-
-    Raises:
-        ConfigError: naming each such entry.
-    """
+def foreign_code(hydra_node: DictConfig) -> list[Problem]:
+    """Return what Hydra would run or import while it starts: callbacks, logging factories, foreign plugins."""
     node = OmegaConf.to_container(hydra_node, resolve=False)
     assert isinstance(node, dict)
     problems = []
@@ -216,8 +225,7 @@ def refuse_foreign_code(hydra_node: DictConfig) -> None:
         for key, value in _walk(node.get(name) or {}):
             if key == "_target_" and not str(value).startswith(TRUSTED_TARGETS):
                 problems.append(Problem(f"hydra.{name} would run {value}", "name a plugin, or pass --trust"))
-    if problems:
-        raise ConfigError(*problems)
+    return problems
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:

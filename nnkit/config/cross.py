@@ -10,11 +10,22 @@ from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import VisionConfig
 from nnkit.config.sections.loss import CrossEntropyConfig
-from nnkit.config.sections.model import CNNConfig, LinearConfig
+from nnkit.config.sections.model import CNNConfig, MLPConfig
 from nnkit.config.sections.optimizer import SGDConfig
-from nnkit.errors import ConfigError, Problem
+from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
 from nnkit.spec import DataSpec
+
+DEFAULT_MONITOR = "val/loss"
+# Whether a monitored value is better at its "max" or its "min".
+BETTER_AT = {
+    "val/loss": "min",
+    "val/accuracy": "max",
+    "val/macro_f1": "max",
+    "val/rmse": "min",
+    "val/mae": "min",
+    "val/r2": "max",
+}
 
 
 def cross_problems(config: Config) -> Iterator[Problem]:
@@ -27,7 +38,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
             "batching.batch_size=full is one batch an epoch, so drop_last and accumulate have nothing to do",
             "batching.drop_last=false batching.accumulate=1",
         )
-    if not isinstance(config.model, LinearConfig) and config.model.norm == "batch" and batching.batch_size == 1:
+    if getattr(config.model, "norm", "none") == "batch" and batching.batch_size == 1:
         yield Problem(
             "model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer"
         )
@@ -39,6 +50,12 @@ def cross_problems(config: Config) -> Iterator[Problem]:
         yield Problem(
             "trainer.validate_every and trainer.validate_every_steps are both null", "trainer.validate_every=1"
         )
+    better = BETTER_AT[DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor]
+    if trainer.mode not in ("auto", better):
+        yield Problem(f"trainer.mode={trainer.mode} contradicts trainer.monitor={trainer.monitor}", "trainer.mode=auto")
+    model = config.model
+    if isinstance(model, MLPConfig) and not model.hidden and (model.norm != "none" or model.residual):
+        yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
     if isinstance(config.data, VisionConfig) and not config.data.root:
         yield Problem(
             f"data={config.data.kind} needs the folder of its files, but data.root is null",
@@ -51,6 +68,8 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
     model = config.model
     shared = {"activation", "regularization.dropout"} - model.reads
     unread = dict.fromkeys(shared, f"model={model.kind}")
+    if isinstance(model, MLPConfig) and not model.hidden:
+        unread = dict.fromkeys(("activation", "regularization.dropout"), "model.hidden=[]")
     if isinstance(model, CNNConfig) and model.pooling == "none":
         unread["model.pool_size"] = "model.pooling=none"
     for key, by in unread.items():
@@ -77,19 +96,11 @@ class DataFacts:
     devices: tuple[str, ...]
 
 
-def check_against_data(config: Config, spec: DataSpec, facts: DataFacts) -> None:
-    """Check the words against the data, before the model is built.
-
-    Raises:
-        ConfigError: with every problem of this stage.
-    """
-    problems = [
-        *_loss_problems(config, spec, facts),
-        *_model_problems(config, spec),
-        *_trainer_problems(config, spec, facts),
-    ]
-    if problems:
-        raise ConfigError(*problems)
+def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
+    """Yield what in the words does not fit the data or this machine; looked at before the model is built."""
+    yield from _loss_problems(config, spec, facts)
+    yield from _model_problems(config, spec)
+    yield from _trainer_problems(config, spec, facts)
 
 
 def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
@@ -111,6 +122,9 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
             yield Problem(
                 "loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none"
             )
+    if classes and getattr(config.data, "target_scaling", "none") == "standard":
+        text = f"data.target_scaling=standard is for numbers, but data={data} has {classes} classes"
+        yield Problem(text, "data.target_scaling=auto")
     given = (
         len(loss.class_weights) if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) else 0
     )
@@ -141,10 +155,10 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
             pool_size=model.pool_size if model.pooling != "none" else None,
         )
         if min(sizes) < 1:
-            fitting = next(i for i, s in enumerate(sizes) if s < 1)
+            fitting = next(i for i, s in enumerate(sizes, 1) if s < 1)
             yield Problem(
                 f"model.channels has {len(sizes)} blocks, but {fitting} of them leave nothing of {size} positions",
-                "fewer channels, model.pooling=none, or model.padding=same",
+                "fewer channels, or model.pooling=none",
             )
             return
 
@@ -164,10 +178,16 @@ def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Itera
             "trainer.device=auto",
         )
     step = facts.train if batching.batch_size == "full" else batching.batch_size * batching.accumulate
+    planned = trainer.max_epochs * -(-facts.train // step)
+    if config.scheduler.warmup_steps >= min(planned, trainer.max_steps or planned):
+        yield Problem(
+            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is the whole training of {planned} steps",
+            f"scheduler.warmup_steps={planned // 10}",
+        )
     if batching.drop_last and step > facts.train:
         yield Problem(
             f"batching.drop_last=true leaves no batch: {facts.train} training samples are fewer than {step} a step",
             "batching.drop_last=false",
         )
-    if facts.train == 1 and not isinstance(config.model, LinearConfig) and config.model.norm == "batch":
+    if facts.train == 1 and getattr(config.model, "norm", "none") == "batch":
         yield Problem("model.norm=batch needs at least 2 training samples, got 1", "model.norm=layer")

@@ -30,7 +30,7 @@ class Combination:
     composed: Composed
 
 
-def grid(overrides: Sequence[str], config_name: str, groups: Groups) -> list[Combination]:
+def grid(overrides: Sequence[str], config_name: str, groups: Groups, *, trust: bool = False) -> list[Combination]:
     """Return every combination of the values that the overrides list, in the order of a nested loop.
 
     Each distinct set of group choices is composed once; settings are laid over a copy. Inside `opened`.
@@ -39,6 +39,7 @@ def grid(overrides: Sequence[str], config_name: str, groups: Groups) -> list[Com
         overrides: in Hydra's form, as `hydra_overrides` returns them.
         config_name: the primary config.
         groups: the options there are.
+        trust: whether the configs may run code.
 
     Raises:
         ConfigError: a range without points, or an override that Hydra cannot take.
@@ -60,7 +61,7 @@ def grid(overrides: Sequence[str], config_name: str, groups: Groups) -> list[Com
     combinations = []
     for words in itertools.product(*(_alternatives(o) for o in parsed)):
         with translated(groups):
-            config = _composed(words, config_name, cache)
+            config = _composed(words, config_name, cache, trust)
             composed = composed_of(config, typed, groups)
         written = {word.lstrip("+").partition("=")[0]: word.partition("=")[2] for word in words}
         combinations.append(Combination({key: written[key] for key in swept}, composed))
@@ -75,11 +76,13 @@ def _alternatives(override: Override) -> list[str]:
     return [override.input_line or ""]
 
 
-def _composed(words: Sequence[str], config_name: str, cache: dict[tuple[str, ...], DictConfig]) -> DictConfig:
+def _composed(
+    words: Sequence[str], config_name: str, cache: dict[tuple[str, ...], DictConfig], trust: bool
+) -> DictConfig:
     """Return the config of one combination; the part that the groups decide comes from the cache."""
     choices = tuple(word for word in words if not word.startswith("++"))
     if choices not in cache:
-        cache[choices] = load(config_name, choices)
+        cache[choices] = load(config_name, choices, trust=trust)
     config = cache[choices].copy()
     for override in parse([word for word in words if word.startswith("++")]):
         value: Any = override.value()

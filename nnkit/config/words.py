@@ -69,7 +69,8 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
     assert match is not None  # the pattern takes any text
     key, value = match["key"], match["value"]
     if "~" in match["prefix"]:
-        return [Problem(f"{word} removes a setting, but each one is needed", f"{key}=null turns off what can be off")]
+        hint = f"{key}={next(iter(groups[key]))}" if key in groups else f"{key}=null turns it off, where it can be off"
+        return [Problem(f"{word} removes a setting, but each one is needed", hint)]
     if value is None:
         return [_not_a_word(word, groups)]
     if word.startswith(HYDRA_WORDS):

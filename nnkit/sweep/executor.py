@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,23 +38,26 @@ class InProcess:
 
 def run_trial(trial: Trial, folder: Path, signals: Signals) -> Outcome:
     """Train one trial in `folder`; whatever goes wrong in it becomes its outcome."""
-    make_folder(folder)
-    with FolderLock(folder):
-        try:
-            result = train(trial.config, folder, (), signals, test=False)
-        except NnkitError as error:
-            return _failed(trial, folder, "; ".join(problem.text for problem in error.problems))
-        except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
-            return _failed(trial, folder, f"{type(error).__name__}: {error}")
+    try:
+        make_folder(folder)
+        with FolderLock(folder):
+            try:
+                result = train(trial.config, folder, (), signals, test=False)
+            except NnkitError:
+                _note_failure(trial, folder)
+                raise
+    except NnkitError as error:
+        return Outcome(trial, folder, "failed", error="; ".join(problem.text for problem in error.problems))
+    except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
+        return Outcome(trial, folder, "failed", error=f"{type(error).__name__}: {error}")
     return Outcome(trial, folder, result.status, result.metrics, result.epochs, result.seconds)
 
 
-def _failed(trial: Trial, folder: Path, text: str) -> Outcome:
-    """Note a failure in the trial's folder, where the run has not done so itself."""
+def _note_failure(trial: Trial, folder: Path) -> None:
+    """Note the failure that is being handled in the trial's folder, where the run has not done so itself."""
     if not (folder / CONFIG).exists():
         write_config(folder, trial.config)
-        write_run(folder, {"status": "failed", "error": text})
+        write_run(folder, {"status": "failed", "error": str(sys.exc_info()[1])})
         log = RunLog(folder)
         log.note(traceback.format_exc())
         log.close()
-    return Outcome(trial, folder, "failed", error=text)

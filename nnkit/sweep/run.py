@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.errors import NnkitError
 from nnkit.run import look_at_test
 from nnkit.runs import SWEEP
 from nnkit.storage import write_json
@@ -29,6 +30,7 @@ class SweepResult:
         outcomes: of the trials that were run.
         groups: the finished ones by rank.
         test: the winner's test metrics, mean over its seeds; empty when there is no winner or a signal came.
+        problem: why the winner could not be tested; empty when it could.
     """
 
     folder: Path
@@ -36,6 +38,7 @@ class SweepResult:
     outcomes: Sequence[Outcome]
     groups: Sequence[Group]
     test: dict[str, float]
+    problem: str = ""
 
 
 def run_sweep(
@@ -59,9 +62,14 @@ def run_sweep(
         tell(outcome)
         _write(folder, trials, outcomes, {})
     groups = ranked([outcome for outcome in outcomes if outcome.status != "interrupted"])
-    test = _test_of(groups[0]) if groups and not signals.number else {}
-    _write(folder, trials, outcomes, test)
-    return SweepResult(folder, objective(outcomes)[0], outcomes, groups, test)
+    test: dict[str, float] = {}
+    problem = ""
+    try:
+        test = _test_of(groups[0]) if groups and not signals.number else {}
+        _write(folder, trials, outcomes, test)
+    except (NnkitError, ValueError) as error:
+        problem = str(error)
+    return SweepResult(folder, objective(outcomes)[0], outcomes, groups, test, problem)
 
 
 def _test_of(winner: Group) -> dict[str, float]:

@@ -82,6 +82,7 @@ class Group:
     Attributes:
         outcomes: the finished ones, at least one.
         changed: what they have in common of what differs in the sweep.
+        metric: the objective of their task.
         score: mean of the objective.
         deviation: its standard deviation; None for one trial.
         tie: mean validation loss.
@@ -89,6 +90,7 @@ class Group:
 
     outcomes: Sequence[Outcome]
     changed: Mapping[str, str]
+    metric: str
     score: float
     deviation: float | None
     tie: float
@@ -101,13 +103,23 @@ def objective(outcomes: Iterable[Outcome]) -> tuple[str, str]:
 
 
 def ranked(outcomes: Sequence[Outcome]) -> list[Group]:
-    """Return the finished trials, those equal but for `seed` together, the best first."""
-    name, mode = objective(outcomes)
+    """Return the finished trials, those equal but for `seed` together, the best first.
+
+    Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
+    """
+    left, groups = [outcome for outcome in outcomes if outcome.metrics], []
+    while left:
+        name, mode = objective(left)
+        groups += _ranked([outcome for outcome in left if name in outcome.metrics], name, mode)
+        left = [outcome for outcome in left if name not in outcome.metrics]
+    return groups
+
+
+def _ranked(outcomes: Sequence[Outcome], name: str, mode: str) -> list[Group]:
     together: dict[tuple[tuple[str, str], ...], list[Outcome]] = {}
     for outcome in outcomes:
-        if name in outcome.metrics:
-            key = tuple((k, v) for k, v in outcome.trial.changed.items() if k != "seed")
-            together.setdefault(key, []).append(outcome)
+        key = tuple((k, v) for k, v in outcome.trial.changed.items() if k != "seed")
+        together.setdefault(key, []).append(outcome)
     groups = [_group(dict(key), members, name) for key, members in together.items()]
     return sorted(groups, key=lambda group: (-group.score if mode == "max" else group.score, group.tie))
 
@@ -118,7 +130,7 @@ def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) ->
     scores = [member.metrics[name] for member in members]
     deviation = statistics.stdev(scores) if len(scores) > 1 else None
     tie = statistics.fmean(member.metrics["val/loss"] for member in members)
-    return Group(members, changed, statistics.fmean(scores), deviation, tie)
+    return Group(members, changed, name, statistics.fmean(scores), deviation, tie)
 
 
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:

@@ -8,6 +8,7 @@ checkpoints, metrics and the bar on. Printed: microseconds a step, median of 7, 
 from __future__ import annotations
 
 import argparse
+import io
 import statistics
 import sys
 import tempfile
@@ -33,7 +34,15 @@ CASES = {
     "MLP 64-128-128-10": ["model=mlp", "model.hidden=[128,128]"],
     "default CNN": ["model=cnn"],
 }
+MOST = 1.05
 COMMON = ["data=digits", "batching.batch_size=64", "trainer.patience=1000"]
+
+
+class Terminal(io.StringIO):
+    """A terminal that nobody looks at, so that the bar is drawn."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def main() -> int:
@@ -42,27 +51,30 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=0, help="0: what nnkit picks")
     args = parser.parse_args()
+    missed = False
     for name, words in CASES.items():
         threads = [f"trainer.threads={args.threads}"] if args.threads else []
         words = [*COMMON, *words, *threads, f"trainer.max_epochs={args.epochs}"]
         pairs = [(ours(words), by_hand(words)) for _ in range(args.rounds + 1)][1:]  # the first is a warm-up
         mine, hand = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratios = [a / b for a, b in pairs]
+        missed |= statistics.median(ratios) > MOST
         print(
             f"{name:<20} ours {mine:7.1f} us/step   by hand {hand:7.1f} us/step   "
             f"ratio {statistics.median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})",
             flush=True,
         )
-    return 0
+    return int(missed)
 
 
 def ours(words: list[str]) -> float:
-    """Return microseconds a step of `fit`, everything on, the validations taken out as in the loop by hand."""
+    """Return microseconds a step of `fit`, everything on, with a validation an epoch as in the loop by hand."""
     prepared = prepare(check(compose(words)))
     with tempfile.TemporaryDirectory() as folder:
         run = assemble(prepared, Path(folder) / CHECKPOINTS)
         state = TrainState(run.trainer.max_epochs * len(run.train), sums=run.metrics.zero(run.device))
         sinks = [JsonLines(), ProgressBar()]
+        screen, sys.stderr = sys.stderr, Terminal()
         for sink in sinks:
             sink.start(RunInfo(Path(folder), "bench", run.trainer.max_epochs, len(run.train), run.monitor))
         started = time.perf_counter()
@@ -70,6 +82,7 @@ def ours(words: list[str]) -> float:
         seconds = time.perf_counter() - started
         for sink in sinks:
             sink.close("completed")
+        sys.stderr = screen
     return seconds / state.step * 1e6
 
 

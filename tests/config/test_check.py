@@ -95,6 +95,12 @@ def test_all_problems_are_reported_together() -> None:
         (["batching.batch_size=full", "batching.accumulate=2"], "batching.batch_size=full is one batch an epoch"),
         (["model.norm=batch", "batching.batch_size=1"], "model.norm=batch needs at least 2 samples a batch"),
         (["trainer.validate_every_steps=5"], "trainer.validate_every and trainer.validate_every_steps are both set"),
+        (
+            ["trainer.monitor=val/accuracy", "trainer.mode=min"],
+            "trainer.mode=min contradicts trainer.monitor=val/accuracy",
+        ),
+        (["model.hidden=[]", "model.norm=batch"], "model.norm and model.residual are for hidden layers"),
+        (["model.hidden=[]", "activation=gelu"], "activation is set, but model.hidden=[] does not read it"),
         (["trainer.validate_every=null"], "trainer.validate_every and trainer.validate_every_steps are both null"),
         (["data=mnist", "data.root=null"], "data=mnist needs the folder of its files, but data.root is null"),
     ],

@@ -6,8 +6,7 @@ import pytest
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.cross import DataFacts, check_against_data
-from nnkit.errors import ConfigError
+from nnkit.config.cross import DataFacts, data_problems
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 
 CLASSES = TargetSpec(("y",), tuple("0123456789"))
@@ -19,11 +18,7 @@ FACTS = DataFacts(train=100, smallest_target=0.0, devices=("cpu",))
 
 
 def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[str]:
-    try:
-        check_against_data(check(compose(words)), spec, facts)
-    except ConfigError as error:
-        return [problem.text for problem in error.problems]
-    return []
+    return [problem.text for problem in data_problems(check(compose(words)), spec, facts)]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +34,12 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
         (
             ["model=cnn", "model.channels=[4,4,4,4]"],
             IMAGES,
-            "model.channels has 4 blocks, but 3 of them leave nothing of 8",
+            "model.channels has 4 blocks, but 4 of them leave nothing of 8",
         ),
         (
             ["model=cnn", "model.channels=[4,4,4]"],
             SERIES,
-            "model.channels has 3 blocks, but 2 of them leave nothing of 6",
+            "model.channels has 3 blocks, but 3 of them leave nothing of 6",
         ),
         (
             ["trainer.monitor=val/rmse"],
@@ -52,6 +47,12 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
             "trainer.monitor must be one of auto, val/loss, val/accuracy, val/macro_f1",
         ),
         (["trainer.monitor=val/accuracy"], VALUES, "trainer.monitor must be one of auto, val/loss, val/rmse, val/mae"),
+        (["scheduler.warmup_steps=200"], IMAGES, "scheduler.warmup_steps=200 is the whole training of 200 steps"),
+        (
+            ["data=table", "data.path=x", "data.target=y", "data.target_scaling=standard"],
+            BINARY,
+            "data.target_scaling=standard is for",
+        ),
         (["trainer.device=cuda"], IMAGES, "trainer.device=cuda is not available: this machine has cpu"),
         (
             ["batching.drop_last=true", "batching.batch_size=101"],

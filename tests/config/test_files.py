@@ -30,7 +30,7 @@ def problems(*words: str) -> list[Problem]:
         ("defaults: 3\n", "defaults must be a list (got int)"),
         ("defaults: [a, 3]\n", "Unsupported type in defaults : int"),
         ("defaults: [cnn]\n", "experiment=cnn is not there"),
-        ("hydra: {launcher: {a: [{_target_: b.c}]}}\n", "hydra.launcher would run b.c"),
+        ("hydra: {job_logging: {filters: [{'()': os.system}]}}\n", "hydra.job_logging would run code from a config"),
         ("hydra: {typo: 1}\n", "Key 'typo' not in 'HydraConf'"),
         ("model: {hidden: {a: 1}}\n", "Cannot merge DictConfig with ListConfig"),
         ("name: !!binary aGk=\n", "name must be text or null, got b'hi' (in FILE)"),
@@ -109,6 +109,11 @@ def test_no_experiment_may_be_asked_for() -> None:
 def test_a_word_that_cannot_be_laid_over_is_named(word: str, text: str) -> None:
     words = ["loss=cross_entropy", word] if word.startswith("loss") else [word]
     assert problems(*words)[0].text.startswith(text)
+
+
+@pytest.mark.parametrize("value", ["", "null"])
+def test_a_missing_name_is_told_the_first_of_the_names(value: str) -> None:
+    assert problems(f"trainer.device={value}")[0].hint == "trainer.device=auto"
 
 
 @pytest.mark.parametrize("path", ["123", "true", "1e3", "a=b", "a#b", "data-é"])

@@ -25,7 +25,7 @@ GROUPS = find_groups(search_dirs())
         ("cnn", "cnn is not of the form key=value", "did you mean model=cnn?"),
         ("model", "model has no value", "model=cnn"),
         ("hello", "hello is not of the form key=value", "model=cnn"),
-        ("~model", "~model removes a setting", "model=null"),
+        ("~model", "~model removes a setting", "model=cnn"),
         ("~optimizer.lr=3", "~optimizer.lr=3 removes a setting", "optimizer.lr=null"),
         (
             "regularization=[dropout,l2]",
