@@ -185,6 +185,7 @@ def _objective(prepared: Prepared, parameters: FlatParameters, target: Tensor) -
         config.regularization,
         weights=parameters.weights,
         class_weights=None if weights is None else weights.to(target.device),
+        uniform=True,  # no source has sample weights
     )
 
 

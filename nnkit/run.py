@@ -298,8 +298,19 @@ def _title(config: Config) -> str:
 def _info(job: _Job) -> RunInfo:
     trainer, state = job.run.trainer, job.state
     title = _title(job.prepared.config)
+    picks = (
+        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}, "
+        f"watching {job.run.monitor}, {trainer.device} in {trainer.precision} with {trainer.threads} thread(s)"
+    )
     return RunInfo(
-        job.folder, title, trainer.max_epochs, len(job.run.train), job.run.monitor, state.epoch, state.records
+        folder=job.folder,
+        title=title,
+        max_epochs=trainer.max_epochs,
+        steps_per_epoch=len(job.run.train),
+        monitor=job.run.monitor,
+        picks=picks,
+        epoch=state.epoch,
+        records=state.records,
     )
 
 

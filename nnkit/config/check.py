@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -33,13 +34,29 @@ def check(composed: Composed) -> Config:
         ConfigError: with every problem of this stage.
     """
     try:
-        config = _adapter().validate_json(json.dumps(composed.values, default=_as_mapping))
+        config = _validated(composed.values)
     except ValidationError as error:
-        raise ConfigError(*_problems(error, composed)) from None
+        raise ConfigError(*_problems(error, composed), *_problems_behind(error, composed)) from None
     problems = [*cross_problems(config), *unread_problems(config, composed)]
     if problems:
         raise ConfigError(*problems)
     return config
+
+
+def _validated(values: Mapping[str, Any]) -> Config:
+    return _adapter().validate_json(json.dumps(values, default=_as_mapping))
+
+
+def _problems_behind(error: ValidationError, composed: Composed) -> list[Problem]:
+    """Return what would be wrong without the keys that do not exist, so that one look shows everything."""
+    values = copy.deepcopy(composed.values)
+    for item in error.errors(include_url=False):
+        if item["type"] != "unexpected_keyword_argument":
+            return []
+        section, _, name = _key(item["loc"], composed.values).rpartition(".")
+        (values[section] if section else values).pop(name)
+    config = _validated(values)
+    return [*cross_problems(config), *unread_problems(config, composed)]
 
 
 def _as_mapping(value: object) -> dict[str, str]:

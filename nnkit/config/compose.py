@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.synonyms import nearest
-from nnkit.config.words import Words, read_words
+from nnkit.config.words import Words, read_words, sort_words
 from nnkit.errors import ConfigError, Problem
 
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
@@ -45,11 +45,26 @@ def compose(
     """
     dirs = search_dirs(extra_dirs)
     groups = find_groups(dirs)
+    good, problems = sort_words(words, groups)
+    if problems:
+        again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
+        raise ConfigError(*problems, *_problems_of_the_rest(good, again))
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs)
     with opened(dirs), translated(groups):
         refuse_sweeps(overrides)
         return composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+
+
+def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any]) -> Sequence[Problem]:
+    """Return what is wrong with the words that could be read, so that one look shows everything."""
+    from nnkit.config.check import check  # the schema, which a right command line does not need here
+
+    try:
+        check(compose(words, **settings))
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.RUN, trust: bool = False) -> DictConfig:

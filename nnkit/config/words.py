@@ -48,20 +48,39 @@ def read_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
     Raises:
         ConfigError: with every word that cannot be taken.
     """
-    problems: list[Problem] = []
-    found = Words([])
-    overlays = [word for word in words if "=" not in word and word.endswith((".yaml", ".yml"))]
-    for word in words:
-        if word not in overlays:
-            problems += _read_word(word, groups, multirun, found)
-    if overlays and "experiment" in found.typed:
-        problems.append(Problem(f"one experiment at a time, got {overlays[0]} and experiment="))
-    if len(overlays) > 1:
-        problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
-    problems += [Problem(f"{path} is not there") for path in overlays if not Path(path).is_file()]
+    good, problems = sort_words(words, groups, multirun=multirun)
     if problems:
         raise ConfigError(*problems)
-    return Words(found.overrides, found.typed, Path(overlays[0]).resolve() if overlays else None)
+    found = Words([])
+    for word in good:
+        if not _is_file(word):
+            _read_word(word, groups, multirun, found)
+    overlay = next((Path(word).resolve() for word in good if _is_file(word)), None)
+    return Words(found.overrides, found.typed, overlay)
+
+
+def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) -> tuple[list[str], list[Problem]]:
+    """Return the words that can be taken, and what is wrong with the others."""
+    problems: list[Problem] = []
+    good, found = [], Words([])
+    overlays = [word for word in words if _is_file(word)]
+    for word in words:
+        if word not in overlays:
+            wrong = _read_word(word, groups, multirun, found)
+            problems += wrong
+            good += [] if wrong else [word]
+    if overlays and "experiment" in found.typed:
+        problems.append(Problem(f"one experiment at a time, got {overlays[0]} and experiment="))
+        overlays.clear()
+    if len(overlays) > 1:
+        problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
+    missing = [path for path in overlays if not Path(path).is_file()]
+    problems += [Problem(f"{path} is not there") for path in missing]
+    return good + [path for path in overlays[:1] if path not in missing], problems
+
+
+def _is_file(word: str) -> bool:
+    return "=" not in word and word.endswith((".yaml", ".yml"))
 
 
 def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
+import torch
 from torch import Tensor
 
 from nnkit.config.sections.loss import LossConfig
@@ -24,8 +25,14 @@ class Objective:
         *,
         weights: Sequence[Tensor],
         class_weights: Tensor | None,
+        uniform: bool = False,
     ) -> None:
-        """Take the resolved loss, the penalties, the weights they fall on, and (C,) class weights or None."""
+        """Take the resolved loss, the penalties, the weights they fall on, and (C,) class weights or None.
+
+        `uniform` says that every sample weighs 1: no step multiplies by one, or counts its samples by adding ones.
+        """
+        self._uniform = uniform
+        self._counts: dict[int, Tensor] = {}
         self._criterion = criterion(loss, class_weights)
         self._class_weights = class_weights
         self._weights = list(weights)
@@ -33,10 +40,15 @@ class Objective:
 
     def total(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted sum of the losses, () float32, from outputs, target and sample weights of a batch."""
-        return self._criterion(outputs, target).mul(weight).sum()
+        losses = self._criterion(outputs, target)
+        return losses.sum() if self._uniform else losses.mul(weight).sum()
 
     def weight(self, target: Tensor, weight: Tensor) -> Tensor:
         """Return what `total` is to be divided by: sample weight times class weight, summed, ()."""
+        if self._uniform and self._class_weights is None:
+            if len(target) not in self._counts:
+                self._counts[len(target)] = torch.tensor(float(len(target)), device=target.device)
+            return self._counts[len(target)]
         if self._class_weights is not None:
             weight = weight * self._class_weights[target]
         return weight.sum()

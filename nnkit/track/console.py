@@ -1,4 +1,4 @@
-"""What one sees on the terminal: a bar over the epochs. Without a terminal it is silent; the table comes at the end."""
+"""What one sees on the terminal: what was picked, and a bar over the epochs; the table comes at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class ProgressBar:
         self._steps_per_epoch = 1
 
     def start(self, info: RunInfo) -> None:
-        """Draw the bar, when standard error is a terminal."""
+        """Say what was picked, and draw the bar when standard error is a terminal."""
+        if info.picks:
+            print(f"{info.title}: {info.picks}", file=sys.stderr)
         self._steps_per_epoch = info.steps_per_epoch
         self._bar = tqdm(
             total=info.max_epochs,

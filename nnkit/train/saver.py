@@ -13,6 +13,8 @@ from nnkit.storage import remove_temporaries
 from nnkit.train.checkpoints import point, prune, step_folder, write
 from nnkit.train.state import TrainState
 
+# What a save is taken to cost before the first one, in seconds: a very short run shall not pay for two.
+FIRST_GUESS_S = 0.02
 # A save may cost a fiftieth of the time between two of them.
 TIMES_ITS_COST = 50
 
@@ -31,7 +33,7 @@ class Saver:
         self._every = every
         self._keep_last = keep_last
         self._best: tuple[int, dict[str, Tensor]] | None = None
-        self._cost = 0.0
+        self._cost = FIRST_GUESS_S
         self._saved_at = time.monotonic()
         self.saved_step: int | None = None
 

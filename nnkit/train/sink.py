@@ -19,6 +19,7 @@ class RunInfo:
         title: such as "cnn on digits".
         max_epochs: the limit.
         steps_per_epoch: optimizer steps an epoch.
+        picks: what was picked for this run, in words: loss, monitor, device, precision, threads.
         monitor: the value that decides on the best weights, such as "val/loss".
         epoch: epochs that are done already, when a run goes on.
         records: events that are written already, when a run goes on.
@@ -29,6 +30,7 @@ class RunInfo:
     max_epochs: int
     steps_per_epoch: int
     monitor: str
+    picks: str = ""
     epoch: int = 0
     records: int = 0
 

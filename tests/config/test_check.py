@@ -80,6 +80,19 @@ def test_all_problems_are_reported_together() -> None:
     assert len(problems(*words)) == len(words)
 
 
+def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
+    words = ["foo", "optimizer=sdg", "epochs=3", "model=linear", "activation=gelu", "trainer.mode=max"]
+    texts = " | ".join(problem.text for problem in problems(*words))
+    for text in (
+        "foo is not",
+        "optimizer=sdg is not",
+        "epochs is not",
+        "activation is set",
+        "trainer.mode=max contradicts",
+    ):
+        assert text in texts
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

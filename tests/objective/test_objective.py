@@ -18,6 +18,16 @@ def objective(regularization: RegularizationConfig, *weights: Tensor) -> Objecti
     return Objective(PlainLossConfig(kind="mse"), regularization, weights=weights, class_weights=None)
 
 
+@pytest.mark.parametrize("classes", [None, torch.tensor([1.0, 4.0, 0.5])])
+def test_samples_that_all_weigh_one_need_no_weights(classes: torch.Tensor | None) -> None:
+    y, t, ones = torch.randn(6, 3), torch.arange(6) % 3, torch.ones(6)
+    settings = (CrossEntropyConfig(kind="cross_entropy"), RegularizationConfig())
+    plain, uniform = (Objective(*settings, weights=[], class_weights=classes, uniform=u) for u in (False, True))
+    torch.testing.assert_close(uniform.total(y, t, ones), plain.total(y, t, ones))
+    torch.testing.assert_close(uniform.weight(t, ones), plain.weight(t, ones))
+    assert uniform.weight(t[:4], ones[:4]) != uniform.weight(t, ones)
+
+
 @pytest.mark.parametrize("part", [1, 3, 7, 20])
 def test_totals_and_weights_of_parts_add_up_to_the_loss_of_the_whole(part: int) -> None:
     y, t = torch.randn(20, 3), torch.arange(20) % 3

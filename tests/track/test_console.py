@@ -31,9 +31,14 @@ def test_bar_shows_title_epochs_and_losses_on_a_terminal(monkeypatch: pytest.Mon
     assert shown.endswith("\r")  # nothing is left behind
 
 
-def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_it_draws_no_bar_but_says_what_was_picked(capsys: pytest.CaptureFixture[str]) -> None:
     trained(sinks=(ProgressBar(),))
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert out == ""
+    picks = "loss cross_entropy, watching val/loss, cpu in fp32 with 1 thread(s)\n"
+    assert err.startswith("mlp on iris: ")
+    assert err.endswith(picks)
+    assert err.count("\n") == 1
 
 
 def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:

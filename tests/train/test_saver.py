@@ -33,11 +33,13 @@ def test_auto_saves_once_the_last_saves_cost_is_earned(tmp_path: Path, monkeypat
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr(saver, "prune", lambda *_, **__: now.__setitem__(0, now[0] + 2.0))  # a save takes two seconds
     keeper = Saver(tmp_path, every="auto", keep_last=1)
+    assert not keeper.is_due(at(1))  # before the first save, one is taken to cost a fiftieth of a second
+    now[0] = 101.0
     assert keeper.is_due(at(1))
     keeper.save(at(1), weights(1), {})
-    now[0] = 102.0 + 50 * 2 - 0.1
+    now[0] = 103.0 + 50 * 2 - 0.1
     assert not keeper.is_due(at(2))
-    now[0] = 102.0 + 50 * 2
+    now[0] = 103.0 + 50 * 2
     assert keeper.is_due(at(2))
 
 
