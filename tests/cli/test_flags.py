@@ -38,6 +38,7 @@ def test_info_takes_a_topic_only_where_one_follows() -> None:
         (["--config-path", "x"], "--config-dir"),
         (["-q"], "-q is not a flag"),
         (["--cfg"], "--cfg needs a value"),
+        (["--cfg", "jobb"], "--cfg must be one of job, hydra, all, got 'jobb'"),
     ],
 )
 def test_a_wrong_flag_is_told_what_is_right(argv: list[str], text: str) -> None:

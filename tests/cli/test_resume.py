@@ -62,6 +62,7 @@ def test_a_run_that_has_ended_says_what_to_raise(capsys: pytest.CaptureFixture[s
     [
         (["model.hidden=[9]"], "model.hidden cannot change in a run that has begun (model.hidden: [8] -> [9])"),
         (["seed=7"], "seed cannot change"),
+        (["optimizer=sgd"], "optimizer cannot change in a run that has begun"),
         (["optimizer.lr=1e-2"], "optimizer.lr changes the maths of the run (optimizer.lr: 0.001 -> 0.01)"),
         (["optimizer.lr=abc"], "optimizer.lr must be a number > 0, got 'abc'"),
         (["trainer.max_epoch=9"], "trainer.max_epoch is not a setting of trainer"),

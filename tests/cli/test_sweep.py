@@ -114,3 +114,44 @@ def test_a_sweep_is_a_run_on_the_command_line_by_its_best_trial(capsys: pytest.C
     best = json.loads((folder / "sweep.json").read_text())["best"]
     assert main(["resume", str(folder), "trainer.max_epochs=3"]) == 0
     assert capsys.readouterr().out.strip() == str(folder / best)
+
+
+def test_a_dry_run_looks_at_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in (["-m", "--dry-run"], ["--dry-run", "--cfg", "job"]):
+        assert main(["train", *QUICK, *flags]) == 2
+        assert "--dry-run looks at one run" in capsys.readouterr().err
+    assert not Path("outputs").exists()
+
+
+def test_trials_of_two_tasks_are_all_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, err = swept(["data=diabetes,iris", "trainer.max_epochs=1"], capsys)
+    assert code == 0
+    trials = json.loads((folder / "sweep.json").read_text())["trials"]
+    assert f"val/rmse {trials[0]['metrics']['val/rmse']:.4f}" in err
+    assert f"{trials[1]['metrics']['val/accuracy']:.4f}" in err
+
+
+def test_a_trusted_config_may_run_code_in_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("hydra:\n  callbacks:\n    x:\n      _target_: hydra.experimental.callback.Callback\n")
+    assert main(["train", "-m", "mine.yaml", *QUICK, "seed=0,1"]) == 2
+    assert "pass --trust" in capsys.readouterr().err
+    code, folder, _ = swept(["mine.yaml", *QUICK, "seed=0,1", "--trust"], capsys)
+    assert code == 0
+    assert json.loads((folder / "sweep.json").read_text())["planned"] == 2
+
+
+def test_a_winner_that_cannot_be_tested_leaves_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnkit.errors import CheckpointError
+    from nnkit.sweep import run
+
+    def damaged(*_: object) -> dict[str, float]:
+        raise CheckpointError("checkpoint x is damaged")
+
+    monkeypatch.setattr(run, "look_at_test", damaged)
+    code, folder, err = swept([*QUICK, "seed=0,1"], capsys)
+    assert code == 9
+    assert "2 trials, ranked by val/accuracy" in err
+    assert "the winner could not be tested: checkpoint x is damaged" in err
+    assert len(json.loads((folder / "sweep.json").read_text())["trials"]) == 2

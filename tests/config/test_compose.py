@@ -118,6 +118,18 @@ def test_code_in_a_config_is_refused_unless_trusted(text: str, message: str) -> 
     assert compose(["my.yaml"], trust=True).values["seed"] == 0
 
 
+def test_hydras_folders_in_a_file_are_refused_as_on_the_command_line() -> None:
+    path = write("my.yaml", "hydra:\n  run:\n    dir: x\n")
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir is not used") as caught:
+        compose(["my.yaml"])
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_may_be_named_like_a_shipped_experiment() -> None:
+    write("digits_cnn.yaml", "seed: 9\n")
+    assert compose(["digits_cnn.yaml"]).values["seed"] == 9
+
+
 def test_a_grid_is_every_combination_in_the_order_of_a_nested_loop() -> None:
     dirs = search_dirs()
     with opened(dirs):
