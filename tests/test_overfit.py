@@ -19,7 +19,7 @@ LONG = ["optimizer.lr=0.02", "trainer.max_epochs=300", "trainer.patience=null", 
 @pytest.mark.parametrize("model", ["linear", "mlp", "cnn"])
 @pytest.mark.parametrize("data", ["image", "series"])
 def test_sixteen_samples_are_learned_by_heart(model: str, data: str) -> None:
-    words = ["data=digits"]
+    words = ["data=digits", "data.classes=[0,1,2]"]
     if data == "series":
         rng = np.random.default_rng(0)
         np.savez("x.npz", x=rng.normal(size=(24, 12, 3)), y=np.arange(24) % 3)
