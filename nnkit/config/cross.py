@@ -31,6 +31,8 @@ BETTER_AT = {
 def cross_problems(config: Config) -> Iterator[Problem]:
     """Yield the settings that fight each other, whatever the data."""
     optimizer, batching, trainer = config.optimizer, config.batching, config.trainer
+    if config.name is not None and ("/" in config.name or config.name in (".", "..")):
+        yield Problem(f"name must be the name of one folder, got '{config.name}'", "output_dir=FOLDER name=NAME")
     if isinstance(optimizer, SGDConfig) and optimizer.nesterov and not optimizer.momentum:
         yield Problem("optimizer.nesterov=true needs momentum, but optimizer.momentum is 0", "optimizer.momentum=0.9")
     if batching.batch_size == "full" and (batching.drop_last or batching.accumulate > 1):

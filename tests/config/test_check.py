@@ -112,6 +112,7 @@ def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
             ["trainer.monitor=val/accuracy", "trainer.mode=min"],
             "trainer.mode=min contradicts trainer.monitor=val/accuracy",
         ),
+        (["name=../../x"], "name must be the name of one folder, got '../../x'"),
         (["model.hidden=[]", "model.norm=batch"], "model.norm and model.residual are for hidden layers"),
         (["model.hidden=[]", "activation=gelu"], "activation is set, but model.hidden=[] does not read it"),
         (["trainer.validate_every=null"], "trainer.validate_every and trainer.validate_every_steps are both null"),
