@@ -7,6 +7,7 @@ NnkitError                 1  the run failed
 ├── StorageError           5  the file system refused
 ├── FolderInUseError       6  another process owns the run folder
 ├── OutOfMemoryError       7  the machine or the accelerator has no memory left
+├── DataWorkerError        8  a process that reads data died
 ├── SweepError             9  some or all trials of a sweep failed
 └── DivergenceError       10  the training became nan or infinite
 """
@@ -78,6 +79,12 @@ class OutOfMemoryError(NnkitError):
     """The machine or the accelerator has no memory left."""
 
     exit_code = 7
+
+
+class DataWorkerError(NnkitError):
+    """A process that reads data for the training died."""
+
+    exit_code = 8
 
 
 class SweepError(NnkitError):

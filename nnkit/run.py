@@ -15,10 +15,20 @@ from typing import Any, Literal, final
 import torch
 
 import nnkit
-from nnkit.assemble import Prepared, assemble, baseline, count_parameters, prepare
+from nnkit.assemble import (
+    Prepared,
+    assemble,
+    baseline,
+    count_parameters,
+    decision_threshold,
+    in_order,
+    metrics_of,
+    prepare,
+)
 from nnkit.config.schema import Config
+from nnkit.data.guard import Report, examine
 from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
-from nnkit.runs import CHECKPOINTS, PREPROCESS, read_run, write_config, write_run
+from nnkit.runs import CHECKPOINTS, DATA, PREPROCESS, read_run, write_config, write_run
 from nnkit.storage import write_json
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import RunLog
@@ -31,7 +41,18 @@ from nnkit.train.stopping import Signals, Stop, stop_when
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted"}
 # What run.json says of an end; a run that goes on has none.
-OF_THE_END = ("reason", "ended", "epochs", "steps", "seconds", "samples_per_second", "best", "metrics", "error")
+OF_THE_END = (
+    "reason",
+    "ended",
+    "epochs",
+    "steps",
+    "seconds",
+    "samples_per_second",
+    "best",
+    "metrics",
+    "decision_threshold",
+    "error",
+)
 
 
 @final
@@ -50,6 +71,8 @@ class Result:
         best: epoch, step, monitor and value of the best validation; None before the first.
         metrics: train/…, val/…, test/… and baseline/…; empty for an interrupted run.
         notes: what the user should know.
+        threshold: with two classes, the probability from which the second one is predicted.
+        title: what was trained on what, in words.
     """
 
     folder: Path
@@ -62,6 +85,8 @@ class Result:
     best: dict[str, Any] | None
     metrics: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    threshold: float = 0.5
+    title: str = ""
 
 
 def train(
@@ -90,12 +115,15 @@ def train(
     with _worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
+        report = examine(prepared.source, prepared.splits, prepared.preprocess)
     write_config(folder, prepared.config)
     write_json(folder / PREPROCESS, prepared.preprocess.to_plain())
+    write_json(folder / DATA, report.to_plain())
     facts = {"status": "running", "started": started, **_facts(run, prepared)}
     write_run(folder, facts)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    return _go(_Job(folder, prepared, run, state, facts, test=test), sinks, stop_when(prepared.config.trainer, signals))
+    job = _Job(folder, prepared, run, state, facts, test=test, report=report)
+    return _go(job, sinks, stop_when(prepared.config.trainer, signals))
 
 
 def resume(
@@ -160,6 +188,7 @@ class _Job:
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
     test: bool = True
+    report: Report | None = None  # of the data; only of a new run
 
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
@@ -168,7 +197,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     status = "failed"
     try:
         log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
-        for note in job.notes:
+        for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
         info = _info(job)
         for sink in sinks:
@@ -200,25 +229,42 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
+    threshold = 0.5
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))
-        metrics = _measured(run, "train") | _measured(run, "val")
+        threshold = decision_threshold(run, job.prepared)
+        run.metrics = metrics_of(job.prepared.config, job.prepared.preprocess, threshold)
+        metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
         if job.test:
             metrics |= _test_metrics(run, job.prepared)
         if not all(math.isfinite(value) for value in metrics.values()):
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0
-    return Result(job.folder, status, reason, state.epoch, state.step, state.seconds, speed, best, metrics, job.notes)
+    return Result(
+        folder=job.folder,
+        status=status,
+        reason=reason,
+        epochs=state.epoch,
+        steps=state.step,
+        seconds=state.seconds,
+        samples_per_second=speed,
+        best=best,
+        metrics=metrics,
+        notes=job.notes,
+        threshold=threshold,
+        title=_title(job.prepared.config),
+    )
 
 
-def _measured(run: Run, part: Literal["train", "val", "test"]) -> dict[str, float]:
-    return {f"{part}/{key}": value for key, value in evaluate(run, getattr(run, part)).items()}
+def _measured(run: Run, prepared: Prepared, part: Literal["train", "val", "test"]) -> dict[str, float]:
+    batches = in_order(run.train.samples, prepared.config) if part == "train" else getattr(run, part)
+    return {f"{part}/{key}": value for key, value in evaluate(run, batches).items()}
 
 
 def _test_metrics(run: Run, prepared: Prepared) -> dict[str, float]:
     known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
-    return _measured(run, "test") | known_nothing
+    return _measured(run, prepared, "test") | known_nothing
 
 
 def look_at_test(config: Config, folder: Path) -> dict[str, float]:
@@ -234,8 +280,9 @@ def look_at_test(config: Config, folder: Path) -> dict[str, float]:
     prepared = prepare(config)
     run = assemble(prepared, None)
     run.load_validated(best_weights(run, folder))
-    metrics = _test_metrics(run, prepared)
     facts = read_run(folder)
+    run.metrics = metrics_of(prepared.config, prepared.preprocess, float(facts.get("decision_threshold", 0.5)))
+    metrics = _test_metrics(run, prepared)
     write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
     return metrics
 
@@ -258,6 +305,7 @@ def _outcome(result: Result) -> dict[str, Any]:
         "samples_per_second": round(result.samples_per_second, 1),
         "best": result.best,
         "metrics": result.metrics,
+        "decision_threshold": result.threshold,
     }
 
 
@@ -311,6 +359,7 @@ def _info(job: _Job) -> RunInfo:
         picks=picks,
         epoch=state.epoch,
         records=state.records,
+        report=job.report,
     )
 
 

@@ -13,9 +13,10 @@ import yaml
 
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import ConfigError, DataError, StorageError
-from nnkit.storage import is_locked, make_folder, read_bytes, write_bytes, write_json
+from nnkit.storage import is_locked, make_folder, read_bytes, reporting, write_bytes, write_json
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
+DATA = "data.json"
 FORMAT = 1
 
 
@@ -116,16 +117,29 @@ def find_run(word: str, output_dir: Path) -> Path:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
         return runs[-1].folder.absolute()
     folder = Path(word).absolute()
-    if (folder / CONFIG).is_file():
-        return folder
-    if (folder / SWEEP).is_file():
-        try:
-            best = dict(json.loads(read_bytes(folder / SWEEP))).get("best")
-        except (StorageError, ValueError, TypeError) as error:
-            raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
-        if best is None:
-            raise ConfigError(f"the sweep {folder} has no finished trial")
-        return folder / str(best)
-    raise ConfigError(
-        f"{word} is not a run folder: it has no {CONFIG}", hint="nnkit resume last, or a path below outputs/"
-    )
+    with reporting("read", folder):  # a name that is too long, a folder of somebody else
+        if (folder / CONFIG).is_file():
+            return folder
+        if (folder / SWEEP).is_file():
+            return _best_trial(folder)
+        hint = _hint_at_runs(folder)
+    raise ConfigError(f"{word} is not a run folder: it has no {CONFIG}", hint=hint)
+
+
+def _best_trial(folder: Path) -> Path:
+    try:
+        best = dict(json.loads(read_bytes(folder / SWEEP))).get("best")
+    except (StorageError, ValueError, TypeError) as error:
+        raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
+    if best is None:
+        raise ConfigError(f"the sweep {folder} has no finished trial")
+    return folder / str(best)
+
+
+def _hint_at_runs(folder: Path) -> str:
+    """Name a run that is near: around a folder or file, or the newest of those directly below."""
+    around = next((path for path in folder.parents if (path / CONFIG).is_file()), None)
+    if around is not None:
+        return f"did you mean {around}?"
+    below = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
+    return f"it holds runs: {below[-1]}" if below else "last, or a folder below outputs/"

@@ -5,15 +5,16 @@ A write is durable when the call returns: data first, then the name, then the fo
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 from nnkit.errors import FolderInUseError, StorageError
 
@@ -37,7 +38,7 @@ def reporting(action: str, path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})",
-            hint="free some space, or choose another place with output_dir=",
+            hint="free some space, or choose another place (output_dir=FOLDER, or behind -o)",
         ) from error
 
 
@@ -74,6 +75,49 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for a content that comes part by part; it appears as a whole at the end, or not at all.
+
+    Args:
+        path: the file.
+
+    Raises:
+        StorageError: the file system refused; no temporary file stays, whatever was raised meanwhile.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with reporting("write", path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        file = open(temporary, "wb")  # noqa: SIM115 - closed below
+    try:
+        yield file
+        with reporting("write", path):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+    except BaseException:
+        file.close()
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a whole file, as `write_bytes` does, without holding its content in memory a second time.
+
+    Args:
+        path: the file.
+        write: puts the content into the open file that it is given.
+
+    Raises:
+        StorageError: the file system refused; no temporary file stays.
+    """
+    with writing(path) as file, reporting("write", path):
+        write(file)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,7 +9,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nnkit.spec import DataSpec
+from nnkit.errors import ConfigError
+from nnkit.spec import DataSpec, InputSpec
 
 
 @final
@@ -51,12 +52,41 @@ def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
     device = next(model.parameters()).device
     try:
         with torch.no_grad():
-            model.eval()(*(torch.zeros(1, *given.shape, device=device) for given in spec.inputs))
+            model.eval()(*(zeros(given, 1, device) for given in spec.inputs))
     finally:
         model.train(was_training)
         for handle in handles:
             handle.remove()
     return found
+
+
+def check_forward(model: nn.Module, spec: DataSpec, num_outputs: int, *, code: str) -> None:
+    """Try a network with parts of the user's own on two samples of zeros.
+
+    Args:
+        model: on the CPU.
+        spec: what goes in.
+        num_outputs: how many numbers a sample must come out.
+        code: the settings that name the user's parts, for the message.
+
+    Raises:
+        ConfigError: it fails, or what comes out has another shape.
+    """
+    try:
+        with torch.no_grad():
+            found = model.eval()(*(zeros(given, 2, torch.device("cpu")) for given in spec.inputs))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{code}: the network fails on two samples: {type(error).__name__}: {text}") from error
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape != (2, num_outputs):
+        raise ConfigError(f"{code}: the network must give (2, {num_outputs}) for two samples, got {shape}")
+
+
+def zeros(given: InputSpec, rows: int, device: torch.device) -> Tensor:
+    """Return (rows, …) zeros as an input takes them."""
+    dtype = torch.int32 if given.kind == "categories" else torch.float32
+    return torch.zeros(rows, *given.shape, dtype=dtype, device=device)
 
 
 def _noting(found: list[Layer], name: str) -> Any:

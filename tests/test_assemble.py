@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, f1_score
 
-from nnkit.assemble import Prepared, assemble, baseline, count_parameters, prepare
+from nnkit.assemble import Prepared, assemble, baseline, count_parameters, in_order, metrics_of, prepare
 from nnkit.config.schema import to_plain
+from nnkit.data.batches import encode
 from nnkit.errors import ConfigError, DataError
-from tests.trained import config_of
+from nnkit.train.loop import evaluate, take_step, train_values
+from nnkit.train.state import TrainState
+from tests.trained import config_of, trained
 
 
 def prepared(*words: str) -> Prepared:
@@ -28,7 +34,7 @@ def autos(values: object, key: str = "") -> list[str]:
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
 def test_every_auto_of_the_maths_has_its_pick(data: str) -> None:
     config = prepared(f"data={data}").config
-    by_rule_at_its_place = {".trainer.checkpoint_every", ".init.gain"}
+    by_rule_at_its_place = {".trainer.checkpoint_every", ".init.gain", ".model.embedding_size", ".metric.kind"}
     assert set(autos(to_plain(config))) <= by_rule_at_its_place
     assert config.loss.kind == ("mse" if data == "diabetes" else "cross_entropy")
     assert (config.trainer.device, config.trainer.precision, config.trainer.threads) == ("cpu", "fp32", 1)
@@ -162,3 +168,118 @@ def test_parameters_are_counted() -> None:
 def test_nothing_is_written(tmp_path: Path) -> None:
     assemble(prepared(), tmp_path / "checkpoints")
     assert list(tmp_path.iterdir()) == []
+
+
+# weights, labels, categories, draws
+
+ROWS = 120
+
+
+def table(**columns: Any) -> None:
+    rng = np.random.default_rng(0)
+    size = rng.normal(size=ROWS)
+    colour = rng.choice(["red", "green", "blue"], ROWS)
+    kind = np.where(size + (colour == "red") > 0.4, "big", "small")
+    pd.DataFrame({"size": size, "colour": colour, "kind": kind, **columns}).to_csv("my.csv", index=False)
+
+
+PLAIN_SGD = ("optimizer=sgd", "optimizer.momentum=0")
+TABLE = ("data=table", "data.path=my.csv", "data.target=kind")
+
+
+def test_a_row_of_weight_zero_is_as_if_it_were_not_there() -> None:
+    weight = np.where(np.arange(ROWS) < 100, 1.0, 0.0)
+    part = np.where(np.arange(ROWS) % 5 == 0, "val", np.where(np.arange(ROWS) % 5 == 1, "test", "train"))
+    table(w=weight, part=part)
+    words = (*TABLE, "data.split_column=part", "batching.shuffle=false", "batching.batch_size=full")
+    found = prepared(*words, "data.sample_weight=w")
+    run = assemble(found, None)
+    kept = [np.array([row for row in rows if row < 100]) for rows in (found.splits.train, found.splits.val)]
+    for samples, rows in zip((run.train.samples, run.val.samples), kept, strict=True):
+        alone = encode(found.source, rows, found.preprocess, torch.device("cpu"))
+        expected = evaluate(run, in_order(alone, found.config))
+        assert evaluate(run, in_order(samples, found.config)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_go_into_the_baseline() -> None:
+    table(w=np.where(np.arange(ROWS) % 7 == 0, 9.0, 0.1))
+    found = prepared(*TABLE, "data.sample_weight=w")
+    train, test = found.splits.train, found.splits.test
+    weight = found.source.weight
+    assert weight is not None
+    frequent = np.bincount(found.source.target[train], weight[train]).argmax()
+    expected = np.average(found.source.target[test] == frequent, weights=weight[test])
+    assert baseline(assemble(found, None), found)["accuracy"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_batch_whose_rows_all_weigh_nothing_moves_nothing_and_ends_nothing() -> None:
+    table(w=np.where(np.arange(ROWS) % 3 == 0, 1.0, 0.0))
+    run = assemble(prepared(*TABLE, "data.sample_weight=w", "batching.batch_size=1", *PLAIN_SGD), None)
+    state = TrainState(1000, sums=run.metrics.zero(run.device))
+    for batch in run.train.epoch(0):
+        before = run.parameters.values.clone()
+        take_step(run, batch, state)
+        moved = not torch.equal(before, run.parameters.values)
+        assert moved is (batch.weight.item() > 0)
+    values = train_values(run, state)
+    assert 0 < values["train/loss"] < 5
+
+
+@pytest.mark.parametrize("categories", ["one_hot", "embedding"])
+def test_a_network_learns_from_a_tables_categories(categories: str) -> None:
+    table()
+    words = (*TABLE, f"data.categories={categories}", "trainer.max_epochs=40", "optimizer.lr=0.02")
+    result = trained(*words)
+    assert result.metrics["test/accuracy"] > 0.85
+    assert result.metrics["baseline/accuracy"] < 0.75
+
+
+def test_labels_have_the_baseline_of_those_that_more_than_half_of_training_has() -> None:
+    rng = np.random.default_rng(0)
+    np.savez("my.npz", x=rng.normal(size=(ROWS, 3)), y=rng.random((ROWS, 3)) < [0.8, 0.5, 0.1])
+    found = prepared("data=array", "data.path=my.npz", "data.task=multilabel")
+    assert (found.config.loss.kind, found.num_outputs) == ("bce", 3)
+    run = assemble(found, None)
+    y = found.source.target
+    guess = np.tile(y[found.splits.train].mean(0) > 0.5, (len(found.splits.test), 1))
+    true = y[found.splits.test].astype(int)
+    expected = {
+        "accuracy": accuracy_score(true, guess),
+        "macro_f1": f1_score(true, guess, average="macro", zero_division=0.0),
+    }
+    assert baseline(run, found) == pytest.approx(expected)
+
+
+def test_labels_are_learned() -> None:
+    x = np.random.default_rng(0).normal(size=(ROWS, 3))
+    np.savez("my.npz", x=x, y=x > [0.5, 0, -0.5])
+    result = trained(
+        "data=array", "data.path=my.npz", "data.task=multilabel", "trainer.max_epochs=80", "optimizer.lr=0.03"
+    )
+    assert result.metrics["test/macro_f1"] > 0.85
+    assert result.metrics["test/accuracy"] > result.metrics["baseline/accuracy"] + 0.3
+
+
+def test_a_balanced_sampler_shows_classes_equally_often() -> None:
+    np.savez("my.npz", x=np.random.default_rng(0).normal(size=(600, 3)), y=np.arange(600) % 12 == 0)
+    found = prepared("data=array", "data.path=my.npz", "batching.sampler=balanced")
+    run = assemble(found, None)
+    drawn = torch.cat([batch.target for epoch in range(4) for batch in run.train.epoch(epoch)])
+    assert len(drawn) == 4 * len(found.splits.train)
+    assert drawn.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    measured = torch.cat([batch.target for batch in in_order(run.train.samples, found.config).epoch(0)])
+    assert measured.tolist() == run.train.samples.target.tolist()
+
+
+def test_a_threshold_decides_the_metrics_of_two_classes() -> None:
+    found = prepared("data=breast_cancer")
+    run = assemble(found, None)
+    with torch.no_grad():
+        outputs = torch.cat([run.model(*batch.inputs) for batch in run.val.epoch(0)])
+    target = run.val.samples.target
+    for threshold in (0.2, 0.5, 0.8):
+        metrics = metrics_of(found.config, found.preprocess, threshold)
+        sums = metrics.zero(run.device)
+        metrics.add(sums, outputs, target, torch.ones(len(target)))
+        guess = outputs.softmax(1)[:, 1] > threshold
+        assert metrics.compute(sums)["accuracy"] == pytest.approx(accuracy_score(target, guess))

@@ -15,7 +15,7 @@ import torch
 import yaml
 
 import nnkit
-from nnkit.assemble import assemble, prepare
+from nnkit.assemble import assemble, in_order, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import to_plain
@@ -61,8 +61,9 @@ def test_final_metrics_belong_to_the_best_weights() -> None:
     best = checkpoints.pointed(result.folder / CHECKPOINTS, "best")
     assert best.name == f"step-{result.best['step']:08d}"
     run.load_validated(checkpoints.read_weights(best))
-    for part in ("train", "val", "test"):
-        for name, value in evaluate(run, getattr(run, part)).items():
+    parts = {"train": in_order(run.train.samples, config_of(*words)), "val": run.val, "test": run.test}
+    for part, batches in parts.items():
+        for name, value in evaluate(run, batches).items():
             assert result.metrics[f"{part}/{name}"] == value
     assert result.metrics["val/loss"] == min(losses)
 
@@ -97,11 +98,19 @@ def test_run_json_says_what_happened() -> None:
 def test_run_folder_holds_its_files() -> None:
     folder = trained().folder
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.yaml", "run.json", "metrics.jsonl", "run.log", "preprocess.json", "checkpoints"}
+    assert names == {
+        "config.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "run.log",
+        "preprocess.json",
+        "data.json",
+        "checkpoints",
+    }
     preprocess = json.loads((folder / "preprocess.json").read_text())
     found = prepare(config_of())
     x = found.source.inputs[0][found.splits.train].astype(np.float64)
-    assert preprocess["inputs"][0]["shift"] == pytest.approx(x.mean(0).tolist())
+    assert preprocess["inputs"][0]["scale"]["shift"] == pytest.approx(x.mean(0).tolist())
     assert preprocess["classes"] == ["setosa", "versicolor", "virginica"]
 
 

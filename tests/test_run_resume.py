@@ -21,6 +21,7 @@ from nnkit.run import Result, resume, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config
 from nnkit.train import checkpoints
 from nnkit.train.stopping import Signals
+from tests.own_code import HERE
 from tests.trained import Watcher, config_of, events, is_equal, last_state, last_weights, trained
 
 OPTIMIZERS = {
@@ -262,3 +263,27 @@ def test_config_of_the_run_folder_is_the_picked_one() -> None:
     folder = stopped(config, mid_epoch=2)
     resume(config, folder)
     assert to_plain(check(Composed(read_config(folder))))["trainer"]["threads"] == 1
+
+
+@pytest.mark.parametrize("words", [(), ("batching.shuffle=true", "trainer.ema_decay=0.9", "batching.accumulate=2")])
+def test_a_run_that_draws_classes_equally_goes_on_in_mid_epoch(words: tuple[str, ...]) -> None:
+    config = config_of("data=breast_cancer", "batching.sampler=balanced", *words)
+    whole = train(config, new_folder(config))
+    folder = stopped(config, mid_epoch=7)
+    assert_same_run(folder, resume(config, folder), whole)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("loss=code", f"loss.code={HERE}:Focal", 'loss.kwargs={"gamma": 1}'),
+        ("metric=code", f"metric.code={HERE}:AmongTheFirst", "metric.name=top2", "trainer.monitor=val/top2"),
+        ("model=code", f"model.code={HERE}:Net"),
+    ],
+    ids=["loss", "metric", "model"],
+)
+def test_a_run_with_a_users_part_goes_on_in_mid_epoch(words: tuple[str, ...]) -> None:
+    config = config_of(*words, "trainer.ema_decay=0.9")
+    whole = train(config, new_folder(config))
+    folder = stopped(config, mid_epoch=7)
+    assert_same_run(folder, resume(config, folder), whole)

@@ -16,6 +16,10 @@ from nnkit.errors import ConfigError, NnkitError
 COMMANDS = {
     "train": ("nnkit.cli.train", "train one network, or with -m a sweep of them"),
     "resume": ("nnkit.cli.resume", "go on with a run that was stopped"),
+    "eval": ("nnkit.cli.evaluate", "measure a finished run on its test set, or on new data"),
+    "predict": ("nnkit.cli.predict", "answers of a finished run for rows without labels"),
+    "export": ("nnkit.cli.export", "write a finished run's network as onnx, torch_export or safetensors"),
+    "data": ("nnkit.cli.data", "what is in the data, and what looks wrong with it"),
     "list": ("nnkit.cli.listing", "show config groups, their options and settings"),
     "completion": ("nnkit.cli.completion", "print the shell's completion script: bash, zsh or fish"),
 }
@@ -32,6 +36,9 @@ commands:
   nnkit train model=cnn optimizer.lr=3e-3      another network, another learning rate
   nnkit train -m model=mlp,cnn                 a sweep with one table
   nnkit resume last                            go on where the newest run stopped
+  nnkit eval last                              what the newest run is worth on its test set
+  nnkit predict last rows.csv                  its answers for new rows
+  nnkit data my.csv                            what is in a file, and what looks wrong with it
   nnkit train --help                           all groups, options and the most used settings
 
 --help, --version; exit codes: 0 done, 1 failed, 2 wrong words, 3 bad data, 4 bad checkpoint, 5 I/O, 6 folder in use,
@@ -93,6 +100,14 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "run": "train",
         "continue": "resume",
         "restart": "resume",
+        "evaluate": "eval",
+        "test": "eval",
+        "score": "eval",
+        "infer": "predict",
+        "inference": "predict",
+        "save": "export",
+        "describe": "data",
+        "inspect": "data",
         "ls": "list",
         "options": "list",
     }

@@ -61,7 +61,7 @@ def candidates(position: str, first: str, word: str) -> list[str]:
         word: what has been typed of it so far.
     """
     if position in ("", "0", "1"):
-        return [name for name in ("train", "resume", "list", "completion") if name.startswith(word)]
+        return [name for name in ("train", "resume", "data", "list", "completion") if name.startswith(word)]
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
     if first == "list":
         return [name for name in groups if name.startswith(word)]

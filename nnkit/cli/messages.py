@@ -1,4 +1,4 @@
-"""Errors and notes on standard error. Plain text in a pipe; colours on a terminal, unless NO_COLOR is set."""
+"""Errors, warnings and notes on standard error. Plain text in a pipe; colours on a terminal, unless NO_COLOR is set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from nnkit.errors import NnkitError
 
-_RED, _CYAN, _END = "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
+_RED, _YELLOW, _CYAN, _END = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 def show_error(error: NnkitError) -> None:
@@ -21,6 +21,11 @@ def show_error(error: NnkitError) -> None:
 def note(text: str) -> None:
     """Print one line for the user's attention."""
     print(f"{_coloured('note:', _CYAN)} {text}", file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """Print one line on what looks wrong, though it stops nothing."""
+    print(f"{_coloured('warning:', _YELLOW)} {text}", file=sys.stderr)
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
+from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import yaml
 
 from nnkit.cli.messages import note
+from nnkit.cli.words import LAST, run_folder
 from nnkit.config.check import check
-from nnkit.config.fields import leaves, sections
+from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.marks import Resume
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem
-from nnkit.runs import find_run, read_config, read_run
+from nnkit.runs import read_config, read_run
 from nnkit.storage import FolderLock
+from nnkit.usercode import refuse_untrusted
 
 USAGE = """\
-usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]...
+usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 The run goes on as if it had never stopped.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
-the steps to come needs --allow KEY; what would make it another run is refused."""
+the steps to come needs --allow KEY; what would make it another run is refused.
+--trust: the run names code of its own, and you know where it is from."""
+TRUST = "--trust"
 
 
 def command(argv: list[str]) -> int:
@@ -33,11 +38,13 @@ def command(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(USAGE)
         return 0 if argv else 2
-    run, words, allowed = _read_words(argv)
-    output_dir = str(words.pop("output_dir", "outputs")) if run == "last" else "outputs"
-    folder = find_run(run, Path(output_dir).expanduser())
+    run, words, allowed = _read_words([word for word in argv if word != TRUST])
+    folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None)
     with FolderLock(folder):
-        config, changes = changed_config(read_config(folder), words, allowed)
+        values = read_config(folder)
+        if TRUST not in argv:
+            refuse_untrusted(values, folder)
+        config, changes = changed_config(values, words, allowed)
         from nnkit.cli.train import report
 
         facts = read_run(folder)
@@ -54,7 +61,7 @@ def command(argv: list[str]) -> int:
 
         with catching_signals() as signals:
             result = resume(config, folder, [ProgressBar()], signals, changes=changes)
-    return report(result, signals.number)
+    return report(result, signals.number, plots=config.trainer.plots)
 
 
 def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
@@ -83,13 +90,15 @@ def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
 
 
 def _value(text: str) -> Any:
-    """Return a word's value as the command line of train has it: YAML, with 1e-3 being a number."""
+    """Return a word's value as the command line of train has it: YAML, with 1e-3 being a number, and no dates."""
+    if "e" in text.lower() and text.lower().strip("0123456789.+-e") == "":
+        with suppress(ValueError):
+            return float(text)
     try:
-        return (
-            float(text) if "e" in text.lower() and text.lower().strip("0123456789.+-e") == "" else yaml.safe_load(text)
-        )
+        found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         return text
+    return text if isinstance(found, date) else found
 
 
 def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[str]) -> tuple[Config, dict[str, Any]]:
@@ -111,10 +120,7 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
         raise ConfigError(*texts)
     changed = copy.deepcopy(values)
     for key, value in words.items():
-        section, _, name = key.rpartition(".")
-        target = changed.setdefault(section, {}) if section else changed
-        if isinstance(target, dict):
-            target[name] = value
+        _set(changed, key, value)
     config = check(Composed(changed, typed=dict.fromkeys(words, COMMAND_LINE)))
     known, problems, differing = leaves(changed), [], {}
     for key, value in words.items():
@@ -123,7 +129,7 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             continue
         differing[key] = value
         shown = f"{key}: {spell(old)} -> {spell(value)}"
-        mark = known[key].mark
+        mark = leaf_of(known, key).mark
         if key in ("name", "output_dir"):
             problems.append(Problem(f"{key} cannot change: the run stays in its folder ({shown})"))
         elif mark is Resume.FIXED:
@@ -136,6 +142,17 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
     if problems:
         raise ConfigError(*problems)
     return config, differing
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key of nested settings. Raises: ConfigError where it lies within a plain value."""
+    *path, name = key.split(".")
+    for part in path:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{key} is not a setting: {part} is {spell(inner)}", hint="nnkit list")
+        values = inner
+    values[name] = value
 
 
 def _at(values: dict[str, Any], key: str) -> Any:

@@ -13,6 +13,7 @@ from nnkit.config.space import Combination
 from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
 from nnkit.runs import default_name, timestamp
 from nnkit.storage import make_folder
+from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
     from nnkit.sweep.run import SweepResult
@@ -66,6 +67,7 @@ def _checked(combinations: Sequence[Combination]) -> list[Config]:
     for combination in combinations:
         try:
             configs.append(check(combination.composed))
+            check_code(combination.composed.values)
         except ConfigError as error:
             for problem in error.problems:
                 where = f" (with {_words(combination.changed)})" if combination.changed else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.config.compose import compose
 from nnkit.errors import ConfigError, NnkitError
 from nnkit.storage import FolderLock, remove_folder
+from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
     from nnkit.config.schema import Config
@@ -34,6 +36,7 @@ def command(argv: list[str]) -> int:
         flags.words, config_name=flags.config_name, extra_dirs=flags.config_dirs, trust="--trust" in flags.own
     )
     config = check(composed)
+    check_code(composed.values)
     if "--dry-run" in flags.own:
         from nnkit.cli.dry import dry_run
 
@@ -48,27 +51,33 @@ def _train(config: Config) -> int:
     folder = new_folder(config)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
         try:
+            from nnkit.cli.guard_table import show_report
             from nnkit.run import train
             from nnkit.track.console import ProgressBar
             from nnkit.train.stopping import catching_signals
 
             with catching_signals() as signals:
-                result = train(config, folder, [ProgressBar()], signals)
+                show = partial(show_report, columns=config.data.kind == "table", classes=False)
+                result = train(config, folder, [ProgressBar(show)], signals)
         except (NnkitError, KeyboardInterrupt):
             if (folder / CONFIG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
             else:  # it never began: wrong words for the data, bad data, no memory
                 remove_folder(folder)
             raise
-    return report(result, signals.number)
+    return report(result, signals.number, plots=config.trainer.plots)
 
 
-def report(result: Result, signal_number: int) -> int:
+def report(result: Result, signal_number: int, *, plots: bool) -> int:
     """Print how a run ended: a table on standard error, the folder on standard output. Returns the exit code."""
     from nnkit.cli.report import show_result
 
     show_result(result)
-    print(result.folder)
+    print(result.folder, flush=True)
+    if plots and result.status != "interrupted":
+        from nnkit.cli.pictures import draw_training
+
+        draw_training(result.folder, result.title, result.best["epoch"] if result.best else None)
     return 128 + signal_number if result.status == "interrupted" else 0
 
 

@@ -133,7 +133,7 @@ def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     if leaf is None:
         return ""
     words = choices_of(leaf.annotation)
-    near = nearest(str(value), words) if words else None
+    near = nearest(value, words) if words and isinstance(value, str) else None
     if near:
         return f"{key}={near}"
     if takes_list(leaf.annotation) and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.config.sections.data import VisionConfig
+from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
 from nnkit.config.sections.loss import CrossEntropyConfig
-from nnkit.config.sections.model import CNNConfig, MLPConfig
+from nnkit.config.sections.metric import CodeMetricConfig
+from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
@@ -26,6 +28,20 @@ BETTER_AT = {
     "val/mae": "min",
     "val/r2": "max",
 }
+
+
+_WORD = re.compile(r"^[\w.-]+$")
+
+
+def _monitors(config: Config) -> dict[str, str]:
+    """Return what can be monitored, and where it is better."""
+    own = config.metric
+    return {**BETTER_AT, f"val/{own.name}": own.mode} if isinstance(own, CodeMetricConfig) else BETTER_AT
+
+
+def better_at(config: Config, monitor: str) -> str | None:
+    """Return whether a monitored value is better at its "max" or its "min"; None for one that is not known."""
+    return _monitors(config).get(monitor)
 
 
 def cross_problems(config: Config) -> Iterator[Problem]:
@@ -52,17 +68,59 @@ def cross_problems(config: Config) -> Iterator[Problem]:
         yield Problem(
             "trainer.validate_every and trainer.validate_every_steps are both null", "trainer.validate_every=1"
         )
-    better = BETTER_AT[DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor]
-    if trainer.mode not in ("auto", better):
+    better = better_at(config, DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor)
+    if better is None:
+        yield Problem(
+            f"trainer.monitor must be one of auto, {', '.join(_monitors(config))}, got '{trainer.monitor}'",
+            "trainer.monitor=auto",
+        )
+    elif trainer.mode not in ("auto", better):
         yield Problem(f"trainer.mode={trainer.mode} contradicts trainer.monitor={trainer.monitor}", "trainer.mode=auto")
+    metric = config.metric
+    if isinstance(metric, CodeMetricConfig) and (f"val/{metric.name}" in BETTER_AT or not _WORD.match(metric.name)):
+        yield Problem(f"metric.name must be a word that no other metric has, got '{metric.name}'", "metric.name=mine")
     model = config.model
     if isinstance(model, MLPConfig) and not model.hidden and (model.norm != "none" or model.residual):
         yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
-    if isinstance(config.data, VisionConfig) and not config.data.root:
+    if batching.sampler == "balanced" and not batching.shuffle:
+        yield Problem("batching.sampler=balanced draws at random, but batching.shuffle=false", "batching.shuffle=true")
+    yield from _data_section_problems(config.data)
+
+
+def _data_section_problems(data: DataConfig) -> Iterator[Problem]:
+    if isinstance(data, (VisionConfig, TorchvisionConfig)) and not data.root:
         yield Problem(
-            f"data={config.data.kind} needs the folder of its files, but data.root is null",
+            f"data={data.kind} needs the folder of its files, but data.root is null",
             "data.root=FOLDER, or set the environment variable NNKIT_DATA",
         )
+    if isinstance(data, IdxConfig) and (data.test_path is None) != (data.test_target_path is None):
+        yield Problem("data.test_path and data.test_target_path go together", "data.test_target_path=LABELS")
+    if isinstance(data, TableConfig):
+        yield from _table_problems(data)
+
+
+def _table_problems(data: TableConfig) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for role, columns in data.roles.items():
+        for column in columns:
+            if column in seen:
+                yield Problem(f"column {column} is both data.{seen[column]} and data.{role}", "leave one out")
+            seen.setdefault(column, role)
+    for column in sorted({*data.numeric} & {*data.categorical}):
+        yield Problem(f"column {column} is in data.numeric and in data.categorical", "leave one out")
+    if data.target_separator is not None and (len(data.targets) > 1 or data.task not in ("auto", "multilabel")):
+        yield Problem(
+            "data.target_separator is for one column of labels, with data.task=multilabel", "data.target_separator=null"
+        )
+    if data.split_column is not None and (data.val_path or data.test_path):
+        yield Problem("data.split_column and data.val_path or data.test_path both fix the parts", "leave one out")
+    if data.delimiter not in ("auto", "tab", "whitespace") and len(data.delimiter) != 1:
+        yield Problem(
+            f"data.delimiter must be auto, tab, whitespace or one character, got '{data.delimiter}'",
+            "data.delimiter=auto",
+        )
+    if data.names is not None and len(set(data.names)) < len(data.names):
+        yield Problem("data.names has a name twice", "one name a column")
 
 
 def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
@@ -74,12 +132,31 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
         unread = dict.fromkeys(("activation", "regularization.dropout"), "model.hidden=[]")
     if isinstance(model, CNNConfig) and model.pooling == "none":
         unread["model.pool_size"] = "model.pooling=none"
+    unread |= _unread_data(config)
     for key, by in unread.items():
         named = [t for t in composed.typed if t == key or t.startswith(key + ".")]
         if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
             named.append("regularization")
         for name in named:
             yield Problem(f"{name} is set, but {by} does not read it{composed.place(name)}", f"leave {name} out")
+
+
+def _unread_data(config: Config) -> dict[str, str]:
+    """Return the settings of the data, and of what follows from it, that nobody reads, and why."""
+    data, unread = config.data, {}
+    if not (isinstance(data, TableConfig) and data.categories == "embedding"):
+        unread["model.embedding_size"] = f"data={data.kind} without data.categories=embedding"
+    if isinstance(data, TableConfig) and data.missing_numeric != "constant":
+        unread["data.fill_value"] = f"data.missing_numeric={data.missing_numeric}"
+    if isinstance(data, TableConfig) and data.test_path is not None:
+        unread["data.test_fraction"] = "data.test_path"
+    if isinstance(data, TableConfig) and data.val_path is not None:
+        unread["data.val_fraction"] = "data.val_path"
+    if isinstance(data, IdxConfig) and data.test_path is not None:
+        unread["data.test_fraction"] = "data.test_path"
+    if isinstance(data, ImagesConfig) and data.in_memory is True:
+        unread["data.workers"] = "data.in_memory=true"
+    return unread
 
 
 @final
@@ -108,7 +185,10 @@ def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[
 def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
     loss, data, classes = config.loss, config.data.kind, spec.num_classes
     right = "cross_entropy" if classes else "mse"
-    if loss.kind == "bce" and classes != 2:
+    if spec.task == "multilabel":
+        if loss.kind not in ("auto", "bce", "code"):
+            yield Problem(f"loss={loss.kind} is not for labels, but data={data} has {spec.num_targets}", "loss=bce")
+    elif loss.kind == "bce" and classes != 2:
         what = f"{classes} classes" if classes else "a regression target"
         yield Problem(f"loss=bce needs one output, but data={data} has {what}", f"loss={right}")
     elif loss.kind == "cross_entropy" and not classes:
@@ -124,8 +204,9 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
             yield Problem(
                 "loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none"
             )
-    if classes and getattr(config.data, "target_scaling", "none") == "standard":
-        text = f"data.target_scaling=standard is for numbers, but data={data} has {classes} classes"
+    if spec.task != "regression" and getattr(config.data, "target_scaling", "none") == "standard":
+        what = f"{classes} classes" if classes else f"{spec.num_targets} labels"
+        text = f"data.target_scaling=standard is for numbers, but data={data} has {what}"
         yield Problem(text, "data.target_scaling=auto")
     given = (
         len(loss.class_weights) if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) else 0
@@ -139,6 +220,9 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
 
 def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
     model, given = config.model, spec.inputs[0]
+    if any(each.kind == "categories" for each in spec.inputs) and not isinstance(model, (MLPConfig, CodeModelConfig)):
+        yield Problem(f"model={model.kind} takes no categories to embed", "data.categories=one_hot, or model=mlp")
+        return
     if not isinstance(model, CNNConfig):
         return
     if given.kind == "features":
@@ -167,8 +251,17 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
 
 def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
     trainer, batching = config.trainer, config.batching
-    metrics = ("accuracy", "macro_f1") if spec.task == "classification" else ("rmse", "mae", "r2")
-    names = ["auto", "val/loss", *(f"val/{m}" for m in metrics)]
+    metrics = ("rmse", "mae", "r2") if spec.task == "regression" else ("accuracy", "macro_f1")
+    own = [config.metric.name] if isinstance(config.metric, CodeMetricConfig) else []
+    names = ["auto", "val/loss", *(f"val/{m}" for m in (*metrics, *own))]
+    if trainer.decision_threshold != 0.5 and spec.num_classes != 2:
+        what = f"{spec.num_classes} classes" if spec.num_classes else f"task {spec.task}"
+        yield Problem(
+            f"trainer.decision_threshold is for two classes, but data={config.data.kind} has {what}",
+            "trainer.decision_threshold=0.5",
+        )
+    if batching.sampler == "balanced" and not spec.num_classes:
+        yield Problem(f"batching.sampler=balanced is for classes, not for {spec.task}", "batching.sampler=each_once")
     if trainer.monitor not in names:
         yield Problem(
             f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'",

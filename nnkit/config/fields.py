@@ -67,6 +67,17 @@ def leaves(values: Mapping[str, Any]) -> dict[str, Leaf]:
     return found
 
 
+def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
+    """Return the setting of that key, or the one that it is an entry of: model.kwargs for model.kwargs.width.
+
+    Raises:
+        KeyError: it is neither.
+    """
+    while key and key not in known:
+        key = key.rpartition(".")[0]
+    return known[key]
+
+
 def _leaves_of(cls: type, prefix: str) -> Iterator[Leaf]:
     for field in fields(cls):
         annotation = hints(cls)[field.name]
@@ -86,6 +97,8 @@ def describe(annotation: Any) -> str:
         return f"a list, each {describe(get_args(inner)[0])}"
     if origin in (Union, types.UnionType):
         return " or ".join(describe(member) for member in get_args(inner))
+    if origin is dict:
+        return "settings by name"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return words.get(inner, str(inner)) + ranges
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 from pydantic import ConfigDict
@@ -13,6 +13,7 @@ from nnkit.config.sections.batching import BatchingConfig
 from nnkit.config.sections.data import DataConfig
 from nnkit.config.sections.init import InitConfig
 from nnkit.config.sections.loss import LossConfig
+from nnkit.config.sections.metric import MetricConfig, TaskMetricConfig
 from nnkit.config.sections.model import ModelConfig
 from nnkit.config.sections.optimizer import OptimizerConfig
 from nnkit.config.sections.regularization import RegularizationConfig
@@ -43,6 +44,7 @@ class Config:
     scheduler: SchedulerConfig
     batching: BatchingConfig
     trainer: TrainerConfig
+    metric: MetricConfig = field(default_factory=TaskMetricConfig)  # runs of before had none
 
 
 def to_plain(config: Config) -> dict[str, Any]:

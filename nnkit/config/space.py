@@ -63,7 +63,8 @@ def grid(overrides: Sequence[str], config_name: str, groups: Groups, *, trust: b
         with translated(groups):
             config = _composed(words, config_name, cache, trust)
             composed = composed_of(config, typed, groups)
-        written = {word.lstrip("+").partition("=")[0]: word.partition("=")[2] for word in words}
+        pairs = [word.lstrip("+").partition("=") for word in words]
+        written = {key: value.replace("\\:", ":") for key, _, value in pairs}  # Hydra escapes it in module:Name
         combinations.append(Combination({key: written[key] for key in swept}, composed))
     return combinations
 

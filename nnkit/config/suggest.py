@@ -46,11 +46,12 @@ def _under_another_option(key: str, values: Mapping[str, Any]) -> str | None:
     key = SYNONYMS.get(key, key)
     section, _, last = key.rpartition(".")
     names = [section] if section in sections() else [] if section else list(sections())
+    found = []
     for name in names:
         kinds = [k for k in sections()[name] if k and f"{name}.{last}" in leaves({**values, name: {"kind": k}})]
         if kinds:
-            return f"{name}.{last} belongs to {' and '.join(f'{name}={kind}' for kind in kinds)}"
-    return None
+            found.append(f"{name}.{last} belongs to {' and '.join(f'{name}={kind}' for kind in kinds)}")
+    return "; ".join(found) or None
 
 
 def _ask(target: str, value: Any) -> str:

@@ -13,10 +13,14 @@ from nnkit.config.origin import COMMAND_LINE
 from nnkit.config.synonyms import SYNONYMS, nearest
 from nnkit.errors import ConfigError, Problem
 
-PATH_KEYS = frozenset({"path", "root", "output_dir"})
+# Settings that are free text, such as a path or a separator; those that take a list, too, are one only in brackets.
+TEXT_KEYS = frozenset({"root", "output_dir", "target_path", "test_target_path", "cache"})
+TEXT_KEYS |= {"delimiter", "target_separator", "comment", "strip"}
+LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
 _KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
+_LIST = re.compile(r"^\[.*\]$", re.DOTALL)
 _SAFE = re.compile(r"^(null)?$")  # a folder may be named 12 or true
 _SAFE_LIST = re.compile(r"^[A-Za-z0-9_./,-]*$")
 
@@ -158,7 +162,8 @@ def quoted(key: str, value: str, *, multirun: bool = False) -> str:
     In a sweep a comma separates values.
     """
     safe = _SAFE_LIST if multirun else _SAFE
-    is_path = key.rpartition(".")[2] in PATH_KEYS
+    name = key.rpartition(".")[2]
+    is_path = name in TEXT_KEYS or (name in LISTED_KEYS and not _LIST.match(value))
     is_foreign_text = not value.isascii() and not set(value) & set("()[]{},$")  # Hydra's grammar knows ASCII alone
     if not (is_path or is_foreign_text) or safe.match(value) or value[:1] in "'\"" or value.startswith("${"):
         return value

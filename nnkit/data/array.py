@@ -1,9 +1,10 @@
-"""Arrays `x` and `y` of an .npz file."""
+"""Arrays x and y: of an .npz file, of two .npy files, or of a user's own function."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,62 +15,128 @@ from nnkit.data.target import read_target
 from nnkit.errors import DataError
 from nnkit.spec import InputKind, InputSpec
 
+ArrayKind = Literal["auto", "features", "series", "image"]
 _KIND_OF_DIMENSIONS: dict[int, InputKind] = {2: "features", 3: "series", 4: "image"}
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    AttributeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_PARTS = ("", "_val", "_test")
 
 
-def read_array(path: Path, *, kind: Literal["auto", "features", "series", "image"], task: str) -> Source:
-    """Return the samples of an .npz file with the arrays `x` and `y`.
+def read_array(path: Path, target_path: Path | None, *, kind: ArrayKind, task: str) -> Source:
+    """Return the samples of an .npz file with the arrays `x` and `y`, or of an .npy file each.
 
     Args:
-        path: the file; pickled objects in it are refused.
+        path: the .npz file, or the .npy file of x; pickled objects in it are refused.
+        target_path: the .npy file of y; None for an .npz file.
         kind: of x; "auto" goes by its dimensions. Images may have their channels last.
-        task: classification, regression, or "auto" (by the type of y).
+        task: classification, multilabel, regression, or "auto" (by the type of y).
 
     Raises:
-        DataError: the file or an array is missing, is not numeric, or does not fit the kind.
+        DataError: a file or an array is missing, is not numeric, or does not fit the kind.
     """
-    x, y = _load(path)
+    if target_path is not None:
+        return source_of_arrays(str(path), {"x": load_array(path), "y": load_array(target_path)}, kind=kind, task=task)
+    if path.suffix == ".npy":
+        raise DataError(f"{path} holds one array, but the target is needed, too", hint="data.target_path=FILE.npy")
+    return source_of_arrays(str(path), load_arrays(path), kind=kind, task=task)
+
+
+def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, task: str) -> Source:
+    """Return arrays as a source.
+
+    Args:
+        name: for messages.
+        arrays: x and y, and perhaps x_val and y_val, x_test and y_test: the parts that the data comes with.
+        kind: of x.
+        task: as for `read_array`.
+
+    Raises:
+        DataError: an array is missing, is not numeric, or does not fit the kind.
+    """
+    parts = [part for part in _PARTS if part == "" or f"x{part}" in arrays or f"y{part}" in arrays]
+    missing = [f"{n}{part}" for part in parts for n in ("x", "y") if f"{n}{part}" not in arrays]
+    if missing:
+        raise DataError(f"{name} has no array named {' or '.join(missing)}, only {', '.join(arrays)}")
+    xs = [as_inputs(np.asarray(arrays[f"x{part}"]), kind=kind, name=f"{name}: x{part}") for part in parts]
+    ys = [np.asarray(arrays[f"y{part}"]) for part in parts]
+    for part, (x, _), y in zip(parts, xs, ys, strict=True):
+        if x.shape[:1] != y.shape[:1]:
+            raise DataError(f"{name}: x{part} has {len(x)} rows, but y{part} has shape {y.shape}")
+    if any(x.shape[1:] != xs[0][0].shape[1:] or y.ndim != ys[0].ndim for (x, _), y in zip(xs, ys, strict=True)):
+        raise DataError(f"{name}: the parts have samples of shapes {', '.join(str(x.shape[1:]) for x, _ in xs)}")
+    x = xs[0][0] if len(xs) == 1 else np.concatenate([x for x, _ in xs])
+    target, classes, found = read_target(ys[0] if len(ys) == 1 else np.concatenate(ys), task=task, name=f"{name}: y")
+    several = found != "classification" and target.shape[1] > 1
+    names = tuple(f"y{i}" for i in range(target.shape[1])) if several else ("y",)
+    starts = dict(zip(parts, np.cumsum([0, *(len(y) for y in ys)])[:-1], strict=True))
+    rows = {part: np.arange(starts[part], starts[part] + len(y)) for part, y in zip(parts, ys, strict=True)}
+    return Source(
+        name,
+        (x,),
+        (xs[0][1],),
+        target,
+        names,
+        classes,
+        rows.get("_test"),
+        rows.get("_val"),
+        is_multilabel=found == "multilabel",
+    )
+
+
+def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:
+    """Return an array as the network's input, float32 or uint8 for images, with its spec.
+
+    Raises:
+        DataError: it is not numeric, or has no shape of the kind.
+    """
+    if x.dtype.kind not in "buif":
+        raise DataError(f"{name} must be numeric, got {x.dtype}")
     if x.ndim == 3 and (kind == "image" or (x.dtype == np.uint8 and kind == "auto")):
         x = x[:, None]
     wanted = _KIND_OF_DIMENSIONS.get(x.ndim) if kind == "auto" else kind
     if wanted is None or _KIND_OF_DIMENSIONS.get(x.ndim) != wanted:
         raise DataError(
-            f"{path}: x has shape {x.shape}, which is no {kind if kind != 'auto' else 'features, series or image'}"
+            f"{name} has shape {x.shape}, which is no {kind if kind != 'auto' else 'features, series or image'}"
         )
     if wanted == "image" and x.shape[-1] in (1, 3, 4) and x.shape[1] not in (1, 3, 4):
         x = x.transpose(0, 3, 1, 2)
-    if x.shape[:1] != y.shape[:1]:
-        raise DataError(f"{path}: x has {len(x)} rows, but y has shape {y.shape}")
-    keep_bytes = x.dtype == np.uint8 and wanted == "image"
-    target, classes = read_target(y, task=task, name=f"{path}: y")
     spec = InputSpec("x", wanted, x.shape[1:])
-    names = ("y",) if classes or target.shape[1] == 1 else tuple(f"y{i}" for i in range(target.shape[1]))
+    if x.dtype == np.uint8 and wanted == "image":
+        return np.ascontiguousarray(x), spec
     with np.errstate(over="ignore"):  # what 32 bits cannot hold becomes infinite, and is refused as such
-        values = x if keep_bytes else x.astype(np.float32)
-    return Source(str(path), (values,), (spec,), target, names, classes)
+        return x.astype(np.float32), spec
 
 
-def _load(path: Path) -> tuple[Any, Any]:
+def load_arrays(path: Path) -> dict[str, Any]:
+    """Return the arrays of an .npz file. Raises: DataError."""
     try:
         # Opened here, since numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            missing = [name for name in ("x", "y") if name not in arrays]
-            if missing:
-                raise DataError(f"{path} has no array named {' or '.join(missing)}, only {', '.join(arrays)}")
-            x, y = arrays["x"], arrays["y"]
+            ours = [name + part for part in _PARTS for name in ("x", "y") if name + part in arrays]
+            return {name: arrays[name] for name in (ours if {"x", "y"} <= {*ours} else arrays)}
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npz") from None
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        RuntimeError,
-        AttributeError,
-        TypeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path} is not an .npz file of plain arrays: {' '.join(str(error).split())}") from error
-    if x.dtype.kind not in "buif":
-        raise DataError(f"{path}: x must be numeric, got {x.dtype}")
-    return x, y
+
+
+def load_array(path: Path) -> Any:
+    """Return the array of an .npy file. Raises: DataError."""
+    try:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there", hint="data.path=FILE.npy") from None
+    except _UNREADABLE as error:
+        raise DataError(f"{path} is not an .npy file of plain numbers: {' '.join(str(error).split())}") from error
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{path} is not an .npy file", hint="data.path=FILE.npz without data.target_path")
+    return found

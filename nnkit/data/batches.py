@@ -4,16 +4,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import final
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nnkit.data.frame import Frame
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
 from nnkit.seeding import derive
+
+if TYPE_CHECKING:
+    from nnkit.data.stream import ImageFiles
 
 # Samples are gathered in blocks of about this size, so that a step costs no gather and a shuffled copy costs no memory.
 BLOCK_BYTES = 4 << 20
@@ -27,7 +34,7 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        inputs: the model's arguments, each (B, …) float32.
+        inputs: the model's arguments, each (B, …) float32, categories int32.
         target: class numbers (B,) int64, or values (B, K) float32.
         weight: (B,) float32, how much each sample counts.
         index: (B,) int64, the samples' places in their part.
@@ -58,16 +65,20 @@ class Samples:
     """One part of the data, whole, on the device.
 
     Attributes:
-        inputs: each (N, …), float32, or uint8 for images that are scaled when they are used.
+        inputs: each (N, …), float32, uint8 for images that are scaled when they are used, or int32 for categories.
         target: (N,) int64 or (N, K) float32.
         weight: (N,) float32.
         prepare: from stored inputs to the model's; None where they are stored as the model takes them.
+        row_bytes: of a sample as the model takes it; 0 where it is stored so.
+        files: the pictures, where they are read while training; `inputs` is empty then.
     """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
     weight: Tensor
     prepare: Prepare | None = None
+    row_bytes: int = 0
+    files: ImageFiles | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -75,22 +86,25 @@ class Samples:
 
 
 def encode(source: Source, rows: Rows, preprocess: Preprocess, device: torch.device) -> Samples:
-    """Return the rows as tensors: floats are scaled once, bytes stay bytes until a batch is made of them."""
-    inputs, later = [], []
-    for x, scale in zip(source.inputs, preprocess.inputs, strict=True):
-        stored = torch.from_numpy(x[rows])
-        is_bytes = stored.dtype == torch.uint8
-        inputs.append((stored if is_bytes or scale is None else scale.apply(stored)).to(device))
-        later.append(scale.apply if is_bytes and scale is not None else torch.Tensor.float if is_bytes else None)
+    """Return the rows as tensors: floats are scaled once, bytes and buckets wait until a batch is made of them."""
+    files = next((x for x in source.inputs if not isinstance(x, (np.ndarray, Frame))), None)
+    stored = () if files is not None else tuple(t for part in preprocess.store(_taken(source, rows)) for t in part)
     target = torch.from_numpy(source.target[rows])
     if not source.classes:
         target = target.float() if preprocess.target is None else preprocess.target.apply(target)
+    weight = torch.ones(len(rows)) if source.weight is None else torch.from_numpy(source.weight[rows])
+    return Samples(
+        tuple(x.to(device) for x in stored),
+        target.to(device),
+        weight.to(device),
+        preprocess.prepare,
+        sum(math.prod(given.shape) * 4 for given in preprocess.spec.inputs),
+        None if files is None else files[rows],
+    )
 
-    def prepare(stored: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(x if f is None else f(x) for x, f in zip(stored, later, strict=True))
 
-    weight = torch.ones(len(rows), device=device)
-    return Samples(tuple(inputs), target.to(device), weight, prepare if any(later) else None)
+def _taken(source: Source, rows: Rows) -> list[Any]:
+    return [x[rows] for x in source.inputs]
 
 
 def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, int]]:
@@ -113,7 +127,17 @@ def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, 
 class Batches:
     """The batches of one part, epoch by epoch."""
 
-    def __init__(self, samples: Samples, *, size: int, shuffle: bool, drop_last: bool, seed: int) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        size: int,
+        shuffle: bool,
+        drop_last: bool,
+        seed: int,
+        chances: Tensor | None = None,
+        workers: int | None = 0,
+    ) -> None:
         """Cut the samples into batches.
 
         Args:
@@ -122,12 +146,17 @@ class Batches:
             shuffle: whether each epoch has an order of its own.
             drop_last: whether an incomplete last batch is left out.
             seed: of the order.
+            chances: (N,) how likely each sample is drawn; an epoch is then N draws with replacement. None takes each
+                sample once.
+            workers: processes that read pictures, where they are read while training; None as `stream_batches` has it.
         """
         self.samples = samples
         self.spans = spans(len(samples), size, drop_last=drop_last)
-        self._shuffle = shuffle
+        self._shuffle = shuffle or chances is not None
         self._seed = seed
-        row_bytes = sum(x.element_size() * x[0].numel() * (4 if x.dtype == torch.uint8 else 1) for x in samples.inputs)
+        self._chances = chances
+        self._workers = workers
+        row_bytes = max(samples.row_bytes, sum(x.element_size() * x[0].numel() for x in samples.inputs))
         self._steps_a_block = max(1, BLOCK_BYTES // max(1, row_bytes * size))
 
     def __len__(self) -> int:
@@ -141,28 +170,54 @@ class Batches:
             number: of the epoch, from 0; with the seed it fixes the order.
             first_step: how many batches to leave out at the start, for a run that goes on in mid-epoch.
         """
-        order, size = self._order(number), self._steps_a_block
+        size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.
-        for first in range(first_step // size * size, len(self.spans), size):
-            cut = self.spans[first : first + size]
-            start, stop = cut[0][0], cut[-1][1]
-            block = self._gather(order, start, stop)
+        firsts = range(first_step // size * size, len(self.spans), size)
+        cuts = [self.spans[first : first + size] for first in firsts]
+        blocks = self._blocks(self._order(number), [(cut[0][0], cut[-1][1]) for cut in cuts])
+        for first, cut, block in zip(firsts, cuts, blocks, strict=True):
             for begin, end in cut[max(0, first_step - first) :]:
-                yield block.rows(begin - start, end - start)
+                yield block.rows(begin - cut[0][0], end - cut[0][0])
 
     def _order(self, number: int) -> Tensor:
         device = self.samples.target.device
         if not self._shuffle:
             return torch.arange(len(self.samples), device=device)
         generator = torch.Generator().manual_seed(derive(self._seed, "order", number))
+        if self._chances is not None:
+            return _drawn(self._chances, generator).to(device)
         return torch.randperm(len(self.samples), generator=generator).to(device)
 
-    def _gather(self, order: Tensor, start: int, stop: int) -> Batch:
-        samples, index = self.samples, order[start:stop]
+    def _blocks(self, order: Tensor, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
+        """Yield the samples of each stretch of the order."""
+        samples = self.samples
+        read = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
+        for pictures, (start, stop) in zip(read, stretches, strict=False):
+            index = order[start:stop]
+            inputs = self._taken(samples.inputs, start, stop, index) if pictures is None else (pictures,)
+            target, weight = self._taken((samples.target, samples.weight), start, stop, index)
+            yield Batch(samples.prepare(inputs) if samples.prepare else inputs, target, weight, index)
+
+    def _taken(self, stored: tuple[Tensor, ...], start: int, stop: int, index: Tensor) -> tuple[Tensor, ...]:
         if self._shuffle:
-            inputs = tuple(x.index_select(0, index) for x in samples.inputs)
-            target, weight = samples.target.index_select(0, index), samples.weight.index_select(0, index)
-        else:
-            inputs = tuple(x[start:stop] for x in samples.inputs)
-            target, weight = samples.target[start:stop], samples.weight[start:stop]
-        return Batch(samples.prepare(inputs) if samples.prepare else inputs, target, weight, index)
+            return tuple(x.index_select(0, index) for x in stored)
+        return tuple(x[start:stop] for x in stored)
+
+    def _streamed(self, files: ImageFiles, order: Tensor, stretches: list[tuple[int, int]]) -> Iterator[Tensor]:
+        from nnkit.data.stream import stream_batches  # its loader costs a start
+
+        lists = [order[start:stop].tolist() for start, stop in stretches]
+        for pictures in stream_batches(files, lists, num_workers=self._workers):
+            yield pictures.to(self.samples.target.device)
+
+
+def balanced_chances(target: Tensor) -> Tensor:
+    """Return how likely each sample (N,) is drawn, so that each class (N,) int64 is drawn equally often."""
+    return 1 / torch.bincount(target).clamp_min(1)[target].double()
+
+
+def _drawn(chances: Tensor, generator: torch.Generator) -> Tensor:
+    """Return N draws with replacement, by inversion: torch.multinomial takes at most 2**24 categories."""
+    up_to = chances.cpu().cumsum(0)
+    points = torch.rand(len(up_to), generator=generator, dtype=torch.float64) * up_to[-1]
+    return torch.searchsorted(up_to, points).clamp_max(len(up_to) - 1)

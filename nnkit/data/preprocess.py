@@ -1,7 +1,8 @@
-"""Scaling, fitted on the training rows alone and kept as plain numbers."""
+"""What was fitted on the training rows, kept as plain data: it is applied unchanged to every row that comes later."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -9,32 +10,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnkit.data.source import Array, Rows, Source
-from nnkit.spec import InputKind
+from nnkit.data.frame import Frame
+from nnkit.data.scaling import Scale, fit_scale
+from nnkit.data.source import Rows, Source
+from nnkit.data.tabular import Rules, TableEncoder, fit_table
+from nnkit.errors import DataError
+from nnkit.spec import DataSpec, InputSpec, TargetSpec, Task
+
+FORMAT = 2
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """x becomes (x - shift) / size, feature by feature or channel by channel.
+class ArrayEncoder:
+    """The encoding of an array: floats are scaled once, bytes when a batch is made of them.
 
     Attributes:
-        kind: features and series are scaled along their last dimension, images along their first.
-        shift: one number a feature or channel.
-        size: as many; never 0.
+        spec: what the model takes.
+        scale: None leaves the values as they are.
+        is_bytes: whether the values are those of pictures, 0 to 255; then a file of a picture can be predicted.
     """
 
-    kind: InputKind
-    shift: tuple[float, ...]
-    size: tuple[float, ...]
+    spec: InputSpec
+    scale: Scale | None
+    is_bytes: bool = False
 
-    def apply(self, x: Tensor) -> Tensor:
-        """Return the scaled batch, (B, …) float32, from a batch of any numeric dtype."""
-        shape = (-1, 1, 1) if self.kind == "image" else (-1,)
-        # A shift that is large beside the size would take the digits of a float64 target along, if done in float32.
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        shift, size = (torch.tensor(v, dtype=dtype, device=x.device).view(shape) for v in (self.shift, self.size))
-        return x.to(dtype).sub(shift).div_(size).to(torch.float32)
+    @property
+    def specs(self) -> tuple[InputSpec, ...]:
+        """What the model takes."""
+        return (self.spec,)
+
+    def store(self, x: Any) -> tuple[Tensor, ...]:
+        """Return an array's rows as they wait for their batch: (N, …) float32 or uint8."""
+        stored = torch.from_numpy(x)
+        if stored.dtype == torch.uint8:
+            return (stored,)
+        return (stored.float() if self.scale is None else self.scale.apply(stored),)
+
+    def prepare(self, stored: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the model's inputs of a batch from its stored form."""
+        (x,) = stored
+        if x.dtype != torch.uint8:
+            return stored
+        return (x.float() if self.scale is None else self.scale.apply(x),)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data for preprocess.json."""
+        return {
+            "kind": "array",
+            "spec": asdict(self.spec),
+            "scale": None if self.scale is None else asdict(self.scale),
+            "is_bytes": self.is_bytes,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ArrayEncoder:
+        """Return the encoder that `to_plain` described. Raises: KeyError, TypeError where it is none."""
+        given = plain["spec"]
+        spec = InputSpec(given["name"], given["kind"], tuple(given["shape"]), tuple(given["sizes"]))
+        return cls(spec, _scale(plain["scale"]), plain["is_bytes"])
+
+
+Encoder = ArrayEncoder | TableEncoder
 
 
 @final
@@ -43,75 +80,103 @@ class Preprocess:
     """All that was fitted on the training rows.
 
     Attributes:
-        inputs: one scale an input; None leaves it as it is.
-        target: of a regression target, undone in every metric and prediction; None for classes.
-        classes: names by number.
+        inputs: one encoder an input of the source.
+        target: of a regression target, undone in every metric and prediction; None where it is not scaled.
+        task: what is learned.
+        target_names: names of the target columns.
+        classes: names by number; only for classification.
     """
 
-    inputs: tuple[Scale | None, ...]
+    inputs: tuple[Encoder, ...]
     target: Scale | None
+    task: Task
+    target_names: tuple[str, ...]
     classes: tuple[str, ...]
+
+    @property
+    def spec(self) -> DataSpec:
+        """The contract of data and model."""
+        given = tuple(spec for encoder in self.inputs for spec in encoder.specs)
+        return DataSpec(self.task, given, TargetSpec(self.target_names, self.classes))
+
+    @property
+    def table(self) -> TableEncoder | None:
+        """The encoder of the table, where the input is one."""
+        return next((encoder for encoder in self.inputs if isinstance(encoder, TableEncoder)), None)
+
+    def store(self, inputs: Sequence[Any]) -> list[tuple[Tensor, ...]]:
+        """Return each input's rows as they wait for their batch."""
+        return [encoder.store(x) for encoder, x in zip(self.inputs, inputs, strict=True)]
+
+    def prepare(self, stored: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the model's inputs of a batch from its stored form."""
+        if len(self.inputs) == 1:
+            return self.inputs[0].prepare(stored)
+        parts = [self.inputs[i].prepare((x,)) for i, x in enumerate(stored)]  # several inputs are arrays
+        return tuple(x for part in parts for x in part)
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data for preprocess.json."""
-        return asdict(self)
+        return {
+            "format": FORMAT,
+            "task": self.task,
+            "target_names": list(self.target_names),
+            "classes": list(self.classes),
+            "target": None if self.target is None else asdict(self.target),
+            "inputs": [encoder.to_plain() for encoder in self.inputs],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Preprocess | None:
+        """Return what `to_plain` described; None for a run of the first format, which kept too little of it.
+
+        Raises:
+            DataError: it is damaged, or of a newer format.
+        """
+        try:
+            if plain.get("format", 1) == 1:
+                return None
+            if plain["format"] > FORMAT:
+                raise DataError(
+                    f"preprocess.json has format {plain['format']}, newer than {FORMAT}", hint="update nnkit"
+                )
+            inputs = tuple(
+                (TableEncoder if each["kind"] == "table" else ArrayEncoder).from_plain(each) for each in plain["inputs"]
+            )
+            names, classes = tuple(plain["target_names"]), tuple(plain["classes"])
+            return cls(inputs, _scale(plain["target"]), plain["task"], names, classes)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"preprocess.json is damaged: {error!r}") from error
 
 
-def fit_preprocess(source: Source, train: Rows, *, scaling: str, target_scaling: str) -> Preprocess:
-    """Fit the scales on the training rows.
+def _scale(plain: Mapping[str, Any] | None) -> Scale | None:
+    return None if plain is None else Scale(plain["kind"], tuple(plain["shift"]), tuple(plain["size"]))
+
+
+def fit_preprocess(
+    source: Source, train: Rows, *, scaling: str, target_scaling: str, rules: Rules | None = None
+) -> Preprocess:
+    """Fit filling, scaling and encoding on the training rows.
 
     Args:
         source: the data.
         train: the training rows; no other row is looked at.
         scaling: standard (mean 0, deviation 1), minmax (to [0, 1]), robust (median 0, quartile range 1) or none.
-        target_scaling: standard or none; for classes it has no meaning.
+        target_scaling: standard or none; only regression targets have one.
+        rules: of a table's columns; `scaling` is the one named here.
+
+    Raises:
+        DataError: a table has no column to learn from.
     """
-    inputs = tuple(_fit(x[train], spec.kind, scaling) for x, spec in zip(source.inputs, source.specs, strict=True))
-    target = None if source.classes else _fit(source.target[train], "features", target_scaling)
-    return Preprocess(inputs, target, source.classes)
-
-
-def _fit(x: Array, kind: InputKind, scaling: str) -> Scale | None:
-    if scaling == "none":
-        return None
-    if x.dtype == np.uint8:
-        shift, size = _byte_statistics(x, scaling)
-    else:
-        columns = x.reshape(-1, x.shape[-1]) if kind != "image" else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
-        shift, size = _statistics(columns.astype(np.float64), scaling)
-    rounding = len(x) * np.finfo(np.float64).eps * np.abs(shift)  # what the deviation of a constant column can come to
-    size = np.where(size > rounding, size, 1.0)
-    return Scale(kind, tuple(shift.tolist()), tuple(size.tolist()))
-
-
-def _statistics(columns: Any, scaling: str) -> tuple[Any, Any]:
-    """Return shift and size of each column of (N, F) float64."""
-    if scaling == "standard":
-        return columns.mean(axis=0), columns.std(axis=0)
-    if scaling == "minmax":
-        low = columns.min(axis=0)
-        return low, columns.max(axis=0) - low
-    low, middle, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
-    return middle, high - low
-
-
-def _byte_statistics(images: Any, scaling: str) -> tuple[Any, Any]:
-    """Return shift and size of each channel of (N, C, H, W) uint8, from histograms: exact, and no float copy."""
-    channels = images.shape[1]
-    if scaling == "minmax":
-        return np.zeros(channels), np.full(channels, 255.0)
-    histograms = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(channels)])
-    if scaling == "robust":
-        low, middle, high = np.stack([_byte_quantiles(h, np.array([0.25, 0.5, 0.75])) for h in histograms], axis=1)
-        return middle, high - low
-    values, count = np.arange(256), histograms.sum(axis=1)
-    mean = histograms @ values / count
-    return mean, np.sqrt(np.maximum(histograms @ values**2 / count - mean**2, 0))
-
-
-def _byte_quantiles(histogram: Any, shares: Any) -> Any:
-    """Return the quantiles of the bytes that a histogram counts, between two values by their distance."""
-    up_to = histogram.cumsum()
-    ranks = shares * (up_to[-1] - 1)
-    below, above = (np.searchsorted(up_to, r, side="right") for r in (np.floor(ranks), np.ceil(ranks)))
-    return below + (above - below) * (ranks % 1)
+    specs = iter(source.specs)
+    inputs: list[Encoder] = []
+    for x in source.inputs:
+        if isinstance(x, Frame):
+            inputs.append(fit_table(x, train, rules or Rules(scaling=scaling)))
+        else:
+            spec, is_array = next(specs), isinstance(x, np.ndarray)
+            scale = fit_scale(x[train], spec.kind, scaling) if is_array else x.scale(train, scaling)
+            inputs.append(ArrayEncoder(spec, scale, not is_array or x.dtype == np.uint8))
+    is_scaled = source.task == "regression"
+    target = fit_scale(source.target[train], "features", target_scaling) if is_scaled else None
+    return Preprocess(tuple(inputs), target, source.task, source.target_names, source.classes)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
+from nnkit.data.frame import Frame
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
-from nnkit.spec import DataSpec, InputSpec, TargetSpec
+from nnkit.spec import InputSpec, Task
 
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
@@ -20,50 +21,115 @@ Rows = npt.NDArray[np.int64]
 
 @final
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Where the rows of the files went: rows_in = rows used + rows dropped, by reason.
+
+    Attributes:
+        rows_in: rows that the files hold.
+        dropped: how many were left out, by reason.
+        notes: what the user should know of the reading, in words.
+        left_out: columns that are no feature, with the reason.
+        names: of the columns of a file without a header, in its order; empty where the names stand in the file.
+    """
+
+    rows_in: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    def dropping(self, reason: str, count: int) -> Account:
+        """Return the account with more rows dropped for a reason."""
+        return replace(self, dropped={**self.dropped, reason: self.dropped.get(reason, 0) + count}) if count else self
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in memory.
+    """A data set, by row.
 
     Attributes:
         name: for messages, such as "data=digits" or a path.
-        inputs: one array an input, (N, …), float32 or uint8.
-        specs: name, kind and shape of each input.
-        target: class numbers (N,) int64, or values (N, K) float64.
+        inputs: each an array (N, …) float32 or uint8, a table, or picture files that are read while training.
+        specs: name, kind and shape of each input that is no table.
+        target: class numbers (N,) int64, or values (N, K) float64; 0 and 1 for multilabel.
         target_names: K names; one for classes.
-        classes: class names by number; empty for regression.
-        test_rows: the published test set; None where the test set is to be split off.
+        classes: class names by number; only for classification.
+        test_rows: the test set that the data comes with; None where one is to be split off.
+        val_rows: the validation set that the data comes with; None where one is to be split off.
+        is_multilabel: whether the values are labels that are there or not.
+        weight: (N,) float32, how much each row counts; None for all alike.
+        group: (N,) int64, rows of one group stay together in one part; None for no groups.
+        account: where the rows of the files went; None where all are used.
+        digests: (N, 2) int64, of the pixels of pictures: the data is the same, in memory or not; None for other data.
     """
 
     name: str
-    inputs: tuple[Array, ...]
+    inputs: tuple[Any, ...]
     specs: tuple[InputSpec, ...]
     target: Array
     target_names: tuple[str, ...]
     classes: tuple[str, ...] = ()
     test_rows: Rows | None = None
+    val_rows: Rows | None = None
+    is_multilabel: bool = False
+    weight: Array | None = None
+    group: Rows | None = None
+    account: Account | None = None
+    digests: Rows | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.target)
 
     @property
-    def spec(self) -> DataSpec:
-        """The contract with the model."""
-        return DataSpec(
-            "classification" if self.classes else "regression", self.specs, TargetSpec(self.target_names, self.classes)
-        )
+    def task(self) -> Task:
+        """What is learned."""
+        return "classification" if self.classes else "multilabel" if self.is_multilabel else "regression"
+
+    @property
+    def rows(self) -> Account:
+        """Where the rows of the files went."""
+        return self.account or Account(len(self))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all values, in hexadecimal: equal data, equal fingerprint."""
         digest = hashlib.sha256()
-        for array in (*self.inputs, self.target):
-            digest.update(str((array.dtype, array.shape)).encode())
-            digest.update(np.ascontiguousarray(array).data)
+        for x in self.inputs if self.digests is None else (self.digests,):
+            for name, array in x.arrays() if isinstance(x, Frame) else (("", x),):
+                _add(digest, array, name)
+        _add(digest, self.target)
+        if self.weight is not None:
+            _add(digest, self.weight)
         return digest.hexdigest()
 
-    def take(self, rows: Rows) -> Source:
-        """Return the source of these rows alone; a published test set keeps its meaning."""
-        test = None if self.test_rows is None else np.flatnonzero(np.isin(rows, self.test_rows))
-        return replace(self, inputs=tuple(x[rows] for x in self.inputs), target=self.target[rows], test_rows=test)
+    def take(self, rows: Rows, *, reason: str = "") -> Source:
+        """Return the source of these rows alone; parts that the data comes with keep their meaning.
+
+        Args:
+            rows: their numbers, in order.
+            reason: why the others are left out, for the account.
+        """
+        return replace(
+            self,
+            inputs=tuple(x[rows] for x in self.inputs),
+            target=self.target[rows],
+            test_rows=_still(self.test_rows, rows),
+            val_rows=_still(self.val_rows, rows),
+            weight=None if self.weight is None else self.weight[rows],
+            group=None if self.group is None else self.group[rows],
+            account=self.rows.dropping(reason, len(self) - len(rows)),
+            digests=None if self.digests is None else self.digests[rows],
+        )
+
+
+def _add(digest: Any, array: Array, name: str = "") -> None:
+    digest.update((name + str((array.dtype, array.shape))).encode())
+    digest.update(np.ascontiguousarray(array).data)
+
+
+def _still(part: Rows | None, rows: Rows) -> Rows | None:
+    return None if part is None else np.flatnonzero(np.isin(rows, part)).astype(np.int64)
 
 
 def check_source(source: Source) -> None:
@@ -74,7 +140,7 @@ def check_source(source: Source) -> None:
     """
     if len(source) < 3:
         raise DataError(f"{source.name} has {len(source)} rows, but training, validation and test need one each")
-    for array in (*source.inputs, source.target):
+    for array in (*(x for x in source.inputs if isinstance(x, np.ndarray)), source.target):
         if array.size == 0:
             raise DataError(f"{source.name} has an array of shape {array.shape}, which holds no value")
         if not np.issubdtype(array.dtype, np.floating):
@@ -110,13 +176,14 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     if len(set(names)) < 2:
         raise ConfigError(f"data.classes needs two or more classes, got [{','.join(names)}]", hint="data.classes=null")
     kept = [number for number, name in enumerate(source.classes) if name in names]
-    subset = source.take(np.flatnonzero(np.isin(source.target, kept)).astype(np.int64))
+    rows = np.flatnonzero(np.isin(source.target, kept)).astype(np.int64)
+    subset = source.take(rows, reason="not among data.classes")
     numbers = np.searchsorted(kept, subset.target.astype(np.int64)).astype(np.int64)
     return replace(subset, target=numbers, classes=tuple(source.classes[k] for k in kept))
 
 
 def keep_some(source: Source, limit: int, seed: int) -> Source:
-    """Return at most `limit` rows, drawn by `seed`; a published test set stays whole.
+    """Return at most `limit` rows, drawn by `seed`; parts that the data comes with stay whole.
 
     Raises:
         ConfigError: there are more classes than rows to be kept.
@@ -124,11 +191,15 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
     if limit < max(3, len(source.classes)):
         needed = f"the {len(source.classes)} classes of {source.name}" if source.classes else "three parts"
         raise ConfigError(f"data.limit={limit} is too few for {needed}", hint="data.limit=null")
-    rows = (
-        np.arange(len(source)) if source.test_rows is None else np.setdiff1d(np.arange(len(source)), source.test_rows)
-    )
+    fixed = fixed_rows(source)
+    rows = np.setdiff1d(np.arange(len(source)), fixed)
     if len(rows) <= limit:
         return source
     drawn = np.random.default_rng(derive(seed, "limit")).permutation(rows)[:limit]
-    kept = drawn if source.test_rows is None else np.concatenate([drawn, source.test_rows])
-    return source.take(np.sort(kept).astype(np.int64))
+    return source.take(np.sort(np.concatenate([drawn, fixed])).astype(np.int64), reason="over data.limit")
+
+
+def fixed_rows(source: Source) -> Rows:
+    """Return the rows of the validation and test sets that the data comes with."""
+    parts = [part for part in (source.val_rows, source.test_rows) if part is not None]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

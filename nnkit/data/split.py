@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from nnkit.data.source import Rows, Source
+from nnkit.data.source import Rows, Source, fixed_rows
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
 
@@ -23,11 +23,11 @@ class Splits:
 
 
 def split(source: Source, *, val_fraction: float, test_fraction: float | None, seed: int) -> Splits:
-    """Split the rows at random, keeping each class's share in every part.
+    """Split the rows at random, keeping each class's share in every part, or each group whole.
 
     Args:
-        source: the data; its published test set, if any, is the test part.
-        val_fraction: share of the rows (of the rows outside a published test set) for validation.
+        source: the data; the parts that it comes with are taken as they are.
+        val_fraction: share of the rows (of those outside the parts that the data comes with) for validation.
         test_fraction: share of the rows for the test; None with a published test set.
         seed: of the split alone.
 
@@ -35,17 +35,16 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
         ConfigError: a part would be empty, or the fractions leave nothing to train on.
         DataError: a class has no training sample.
     """
-    rows = np.arange(len(source), dtype=np.int64)
-    if source.test_rows is not None:
-        rows = np.setdiff1d(rows, source.test_rows)
-    num_test = 0 if test_fraction is None else round(len(rows) * test_fraction)
-    num_val = round(len(rows) * val_fraction)
-    if test_fraction is not None and num_test < 1:
+    rows = np.setdiff1d(np.arange(len(source), dtype=np.int64), fixed_rows(source))
+    wants_test = test_fraction is not None and source.test_rows is None
+    num_test = round(len(rows) * (test_fraction or 0)) if wants_test else 0
+    num_val = round(len(rows) * val_fraction) if source.val_rows is None else 0
+    if wants_test and num_test < 1:
         raise ConfigError(
             f"data.test_fraction={test_fraction} of {len(rows)} samples leaves no test sample",
             hint="data.test_fraction=0.2",
         )
-    if num_val < 1:
+    if source.val_rows is None and num_val < 1:
         raise ConfigError(
             f"data.val_fraction={val_fraction} of {len(rows)} samples leaves no validation sample",
             hint="data.val_fraction=0.2",
@@ -55,11 +54,39 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
             f"data.val_fraction and data.test_fraction leave no training sample of {len(rows)}",
             hint="make them smaller",
         )
-    order = _spread(source, rows, seed)
-    test = order[:num_test] if source.test_rows is None else source.test_rows
-    parts = Splits(np.sort(order[num_test + num_val :]), np.sort(order[num_test : num_test + num_val]), np.sort(test))
-    _check_classes(source, parts)
+    cut = _by_group if source.group is not None else _by_row
+    test, val, train = cut(source, rows, num_test, num_val, seed)
+    parts = Splits(
+        np.sort(train),
+        np.sort(val if source.val_rows is None else source.val_rows),
+        np.sort(test if source.test_rows is None else source.test_rows),
+    )
+    _check_parts(source, parts)
     return parts
+
+
+def _by_row(source: Source, rows: Rows, num_test: int, num_val: int, seed: int) -> tuple[Rows, Rows, Rows]:
+    order = _spread(source, rows, seed)
+    return order[:num_test], order[num_test : num_test + num_val], order[num_test + num_val :]
+
+
+def _by_group(source: Source, rows: Rows, num_test: int, num_val: int, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Return the parts with each group whole: groups in a random order, until a part has its number of rows."""
+    assert source.group is not None
+    group = source.group[rows]
+    names, counts = np.unique(group, return_counts=True)
+    order = np.random.default_rng(derive(seed, "split")).permutation(len(names))
+    up_to = np.cumsum(counts[order])
+    num_test_groups = int(np.searchsorted(up_to, num_test)) + 1 if num_test else 0
+    before = up_to[num_test_groups - 1] if num_test_groups else 0
+    num_val_groups = int(np.searchsorted(up_to - before, num_val)) + 1 - num_test_groups if num_val else 0
+    if num_test_groups + num_val_groups >= len(names):
+        raise ConfigError(
+            f"data.group has {len(names)} groups, too few for parts of their own", hint="smaller data.val_fraction"
+        )
+    ends = (num_test_groups, num_test_groups + num_val_groups)
+    test, val, train = (rows[np.isin(group, names[part])] for part in np.split(order, ends))
+    return test, val, train
 
 
 def _spread(source: Source, rows: Rows, seed: int) -> Rows:
@@ -73,6 +100,29 @@ def _spread(source: Source, rows: Rows, seed: int) -> Rows:
         members = np.flatnonzero(source.target[shuffled] == number)
         place[members] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
     return shuffled[np.argsort(place, kind="stable")]
+
+
+def _check_parts(source: Source, parts: Splits) -> None:
+    for name, rows in (("training", parts.train), ("validation", parts.val), ("test", parts.test)):
+        if not len(rows):
+            raise DataError(f"{source.name} has no {name} row", hint="data.val_fraction, data.test_fraction")
+        if source.weight is not None and not source.weight[rows].any():
+            raise DataError(f"{source.name} has no {name} row with a weight above 0", hint="data.sample_weight=null")
+    _check_groups(source, parts)
+    _check_classes(source, parts)
+
+
+def _check_groups(source: Source, parts: Splits) -> None:
+    """Check that the parts that the data comes with tear no group. Raises: DataError."""
+    if source.group is None:
+        return
+    train, val, test = (np.unique(source.group[rows]) for rows in (parts.train, parts.val, parts.test))
+    torn = len(np.intersect1d(train, val)) + len(np.intersect1d(np.union1d(train, val), test))
+    if torn:
+        raise DataError(
+            f"{source.name}: {torn} groups of data.group stand in two of the parts that the data comes with",
+            hint="data.group=null, or mend the parts",
+        )
 
 
 def _check_classes(source: Source, parts: Splits) -> None:

@@ -1,98 +1,245 @@
-"""A CSV file with a header: one target column, all others numeric."""
+"""A table for training: features, target, and the columns that say how rows are used."""
 
 from __future__ import annotations
 
-import csv
-import io
-import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from nnkit.data.source import Source
-from nnkit.data.target import read_target
-from nnkit.errors import ConfigError, DataError
-from nnkit.spec import InputSpec
+from nnkit.config.sections.data import TableConfig
+from nnkit.data.frame import Column, ColumnKind, Frame, joined
+from nnkit.data.head import TextFormat
+from nnkit.data.parquet import ParquetFile
+from nnkit.data.reading import Reading
+from nnkit.data.source import Account, Rows, Source
+from nnkit.data.tables import found_files, missing_columns, names_of, open_table
+from nnkit.data.target import class_order, is_binary, read_target
+from nnkit.errors import DataError
+from nnkit.spec import Task
 
-if TYPE_CHECKING:
-    import pandas as pd
+# What a split column may hold.
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
 
 
-def read_table(path: Path, *, target: str, task: str) -> Source:
-    """Return the rows of a CSV file.
+def text_format(config: TableConfig) -> TextFormat:
+    """Return how a section says that its text files are written."""
+    return TextFormat(
+        delimiter=config.delimiter,
+        header=config.header,
+        names=None if config.names is None else tuple(config.names),
+        missing_values=tuple(config.missing_values),
+        strip=config.strip,
+        comment=config.comment,
+        encoding=config.encoding,
+    )
+
+
+def role_columns(config: TableConfig) -> list[str]:
+    """Return the columns that say how rows are used, and so are no features."""
+    return [name for role in ("sample_weight", "group", "split_column") for name in config.roles[role]]
+
+
+def read_table(config: TableConfig, kinds: Mapping[str, ColumnKind] | None = None) -> Source:
+    """Return the rows of a section's files.
 
     Args:
-        path: the file, UTF-8, with a header.
-        target: name of the target column.
-        task: classification, regression or "auto" (see `read_target`).
+        config: the section.
+        kinds: of the features, where a run has fixed them; all other columns but target and weight are left alone.
 
     Raises:
-        DataError: the file cannot be parsed, or a feature is missing or not a number (with its line and column).
-        ConfigError: there is no such target column.
+        DataError: a file cannot be read, or a cell of it (with line and column), or there is nothing to learn.
+        ConfigError: a column that is named is not there.
     """
-    frame = _read_csv(path)
-    if target not in frame.columns:
-        raise ConfigError(
-            f"data.target must be a column of {path}, got '{target}'",
-            hint=f"columns: {', '.join(map(str, frame.columns))}",
-        )
-    features = frame.drop(columns=target)
-    if features.shape[1] == 0:
-        raise DataError(f"{path} has no column beside the target {target}")
-    _check_cells(features, path)
-    _check_target(frame[target], path, target)
-    values = features.to_numpy(dtype=np.float32)
-    labels, classes = read_target(frame[target].to_numpy(), task=task, name=f"{path}: column {target}")
-    spec = InputSpec("features", "features", values.shape[1:])
-    return Source(str(path), (values,), (spec,), labels, (target,), classes)
+    paths = found_files(config.path)
+    if kinds is not None:
+        config = replace(config, drop=[], id=None, group=None, numeric=[], categorical=[])
+    reading = _reading(config, paths[0])
+    if kinds is not None:
+        reading.wanted = {**reading.wanted, **kinds}
+        known = {*kinds, *config.targets, *role_columns(config)}
+        reading.unread = frozenset(names_of(open_table(paths[0], reading.form))) - known
+    more = [path for path in (config.val_path, config.test_path) if path is not None]
+    frames = [reading.read(paths), *(reading.read(found_files(path)) for path in more)]
+    frame = joined([Frame(tuple(f.column(name) for name in reading.kinds)) for f in frames])
+    name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    features = _features(config, frame, reading, name)
+    target, names, classes, task = _target(config, [frame.column(t) for t in config.targets], name)
+    val_rows, test_rows = _parts(config, frame, [len(f) for f in frames], reading)
+    if classes and config.classes is None:
+        _check_classes(target, classes, (val_rows, test_rows), reading, names[0])
+    return Source(
+        name,
+        (features,),
+        (),
+        target,
+        names,
+        classes,
+        test_rows,
+        val_rows,
+        task == "multilabel",
+        weight=_weight(config, frame, name),
+        group=_group(config, frame),
+        account=Account(
+            reading.rows_in,
+            reading.dropped,
+            tuple(reading.bad_told),
+            _left_out(config, reading.left_out),
+            _names_given(paths[0], reading.form),
+        ),
+    )
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-            # In one piece, or a long column may get two types; no index, or surplus values would shift the columns.
-            return pd.read_csv(path, low_memory=False, index_col=False)
-    except FileNotFoundError:
-        raise DataError(f"{path} is not there", hint="data.path=FILE.csv") from None
-    except pd.errors.ParserWarning:
-        raise DataError(f"{path} has rows with more values than the header has names") from None
-    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from error
+def _features(config: TableConfig, frame: Frame, reading: Reading, name: str) -> Frame:
+    """Return the columns without a part to play. Raises: DataError where there is none, or no target."""
+    targets = config.targets
+    features = Frame(tuple(c for c in frame.columns if c.name not in {*targets, *role_columns(config)}))
+    if not features.columns:
+        raise DataError(f"{name} has no column beside the target {', '.join(targets)} that can be learned from")
+    text = next((t for t in targets if t in reading.left_out), None)
+    if text is not None:
+        raise DataError(f"{name}: column {text} is no target: {reading.left_out[text]}")
+    return features
 
 
-def _check_cells(features: pd.DataFrame, path: Path) -> None:
-    import pandas as pd
+def _reading(config: TableConfig, first: Path) -> Reading:
+    targets, form = config.targets, text_format(config)
+    named = {*config.numeric, *config.categorical, *(c for columns in config.roles.values() for c in columns)}
+    first_file = open_table(first, form)
+    there = set(names_of(first_file))
+    if absent := [name for name in dict.fromkeys([*targets, *sorted(named)]) if name not in there]:
+        raise missing_columns(absent, first_file)
+    wanted: dict[str, ColumnKind] = dict.fromkeys(config.numeric, "numeric")
+    wanted |= dict.fromkeys(config.categorical, "categorical")
+    if config.sample_weight is not None:
+        wanted[config.sample_weight] = "numeric"
+    wanted |= {name: "categorical" for name in (config.group, config.split_column) if name is not None}
+    if config.target_separator is not None:
+        wanted[targets[0]] = "categorical"
+    roles = frozenset({*targets, *role_columns(config)})
+    takes_numbers = len(targets) > 1 or (config.task == "multilabel" and config.target_separator is None)
+    return Reading(
+        form,
+        wanted=wanted,
+        unread=frozenset({*config.drop, *config.ids}),
+        needed=roles if config.target_separator is None else roles - {targets[0]},
+        labels=roles - {*targets} if takes_numbers else roles,
+        weights=frozenset(config.roles["sample_weight"]),
+        on_bad=config.on_bad,
+    )
 
-    for name in features.columns:
-        column = features[name]
-        with np.errstate(over="ignore"):
-            usable = np.isfinite(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan))
-        if not usable.all():
-            row = int(np.argmin(usable))
-            cell = column.iloc[row]
-            what = "a missing value" if pd.isna(cell) else f"'{cell}', which is not a finite number"
-            raise DataError(f"{path}, line {_line(path, row)}, column {name}: {what}")
+
+def _names_given(path: Path, form: TextFormat) -> tuple[str, ...]:
+    file = open_table(path, form)
+    return () if isinstance(file, ParquetFile) or file.head.has_header else file.head.names
 
 
-def _check_target(column: pd.Series[float], path: Path, target: str) -> None:
-    if column.isna().any():
-        row = int(np.argmax(column.isna().to_numpy()))
-        raise DataError(f"{path}, line {_line(path, row)}, column {target}: the target is missing")
+def _left_out(config: TableConfig, found: dict[str, str]) -> dict[str, str]:
+    return dict.fromkeys(config.ids, "data.id") | dict.fromkeys(config.drop, "data.drop") | found
 
 
-def _line(path: Path, row: int) -> int:
-    """Return the line where a row starts: pandas skips blank lines, and a quoted cell may span several."""
-    start, starts = 1, []
-    try:
-        records = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-        for record in records:
-            if len(record) > 1 or any(cell.strip() for cell in record):
-                starts.append(start)
-            start = records.line_num + 1
-    except (UnicodeDecodeError, csv.Error):
-        return row + 2  # a compressed file, or a cell too long for csv: as if each row had one line
-    return starts[row + 1]
+def _target(
+    config: TableConfig, columns: Sequence[Column], name: str
+) -> tuple[Any, tuple[str, ...], tuple[str, ...], Task]:
+    """Return the target as a network learns it, its names, its classes and the task."""
+    where = f"{name}: column {', '.join(c.name for c in columns)}"
+    if config.target_separator is not None:
+        return _labels_in_cells(columns[0], config.target_separator, where)
+    if len(columns) > 1 or config.task == "multilabel":
+        texts = [c.name for c in columns if c.kind == "categorical"]
+        if texts:
+            raise DataError(f"{name}: the target column {texts[0]} is text, but several targets must be numbers")
+        values = np.stack([c.values.astype(np.float64) for c in columns], axis=1)
+        task = config.task if config.task != "auto" else "multilabel" if is_binary(values) else "regression"
+        target, classes, found = read_target(values, task=task, name=where)
+        return target, tuple(c.name for c in columns), classes, found
+    (column,) = columns
+    if column.kind != "numeric":
+        if config.task == "regression":
+            raise DataError(f"{where} must be numbers for regression, got text such as '{column.categories[0]}'")
+        numbers, classes = _classes(column)
+        return numbers, (column.name,), classes, "classification"
+    target, classes, found = read_target(column.values.astype(np.float64), task=config.task, name=where)
+    return target, (column.name,), classes, found
+
+
+def _classes(column: Column) -> tuple[Any, tuple[str, ...]]:
+    """Return class numbers (N,) int64 and the names in their order, of those that occur."""
+    occurs = np.bincount(column.values, minlength=len(column.categories)) > 0
+    names = class_order([name for name, there in zip(column.categories, occurs, strict=True) if there])
+    place = {name: number for number, name in enumerate(names)}
+    table = np.array([place.get(name, -1) for name in column.categories], dtype=np.int64)
+    return table[column.values], tuple(names)
+
+
+def _labels_in_cells(column: Column, separator: str, where: str) -> tuple[Any, tuple[str, ...], tuple[str, ...], Task]:
+    sets = [{part.strip() for part in text.split(separator)} - {""} for text in column.categories]
+    labels = tuple(sorted(set().union(*sets)))
+    if not labels:
+        raise DataError(f"{where} holds no label")
+    table = np.array([[label in found for label in labels] for found in [*sets, set()]], dtype=np.float64)
+    return table[column.values], labels, (), "multilabel"
+
+
+def _parts(
+    config: TableConfig, frame: Frame, lengths: Sequence[int], reading: Reading
+) -> tuple[Rows | None, Rows | None]:
+    """Return the validation and test rows that the files, or a column, fix; None where they are to be split off."""
+    if config.split_column is not None:
+        return _parts_by_column(frame.column(config.split_column), reading)
+    starts = np.cumsum([0, *lengths])
+    found: list[Rows | None] = []
+    place = 1
+    for path in (config.val_path, config.test_path):
+        if path is None:
+            found.append(None)
+            continue
+        found.append(np.arange(starts[place], starts[place + 1], dtype=np.int64))
+        place += 1
+    return found[0], found[1]
+
+
+def _parts_by_column(column: Column, reading: Reading) -> tuple[Rows | None, Rows | None]:
+    parts = np.array([PARTS.get(text.lower(), -1) for text in column.categories])[column.values]
+    if (parts < 0).any():
+        row = int(np.argmin(parts))
+        where = f"{reading.place(row)}, column {column.name}"
+        text = f"'{column.categories[column.values[row]]}' is none of train, val, test"
+        raise DataError(f"{where}: {text}", hint="data.split_column=null")
+    if not (parts == 0).any():
+        raise DataError(f"{reading.done[0].path}: column {column.name} has no row of train")
+    val, test = (np.flatnonzero(parts == number).astype(np.int64) for number in (1, 2))
+    return (val if len(val) else None), (test if len(test) else None)
+
+
+def _check_classes(
+    target: Any, classes: Sequence[str], parts: Sequence[Rows | None], reading: Reading, name: str
+) -> None:
+    """Raise: DataError, naming the first row of a fixed part whose class no other row has."""
+    is_fixed = np.zeros(len(target), dtype=bool)
+    for part in parts:
+        if part is not None:
+            is_fixed[part] = True
+    known = np.bincount(target[~is_fixed], minlength=len(classes)) > 0
+    if known.all():
+        return
+    row = int(np.argmin(known[target]))
+    raise DataError(
+        f"{reading.place(row)}, column {name}: no training row is of the class '{classes[target[row]]}'",
+        hint="leave the class out with data.classes=[…], or mend the file",
+    )
+
+
+def _weight(config: TableConfig, frame: Frame, name: str) -> Any:
+    if config.sample_weight is None:
+        return None
+    weight = frame.column(config.sample_weight).values.astype(np.float32)
+    if not weight.any():
+        raise DataError(f"{name}: column {config.sample_weight} holds weights of 0 alone")
+    return weight
+
+
+def _group(config: TableConfig, frame: Frame) -> Rows | None:
+    return None if config.group is None else frame.column(config.group).values.astype(np.int64)

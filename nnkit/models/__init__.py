@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
 
 import torch
 from torch import nn
 
+from nnkit import usercode
 from nnkit.config.schema import Config
-from nnkit.config.sections.model import CNNConfig, LinearConfig, MLPConfig
+from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig
+from nnkit.errors import ConfigError
 from nnkit.models.activations import activation_factory, gain
 from nnkit.models.cnn import CNN
 from nnkit.models.initialise import initialise
 from nnkit.models.linear import Linear
 from nnkit.models.mlp import MLP
+from nnkit.seeding import derive
 from nnkit.spec import DataSpec
 
 __all__ = ["build", "empty_model"]
@@ -40,9 +44,11 @@ def empty_model(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
     operation there imports torch's compiler, which takes seconds; so they are made here, and chance is put back.
     """
     before = torch.default_generator.get_state()
-    model = _construct(config, spec, num_outputs)
-    torch.default_generator.set_state(before)
-    return model
+    torch.default_generator.manual_seed(derive(config.seed, "init"))  # for what a user's constructor draws
+    try:
+        return _construct(config, spec, num_outputs)
+    finally:
+        torch.default_generator.set_state(before)
 
 
 def _construct(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
@@ -52,21 +58,33 @@ def _construct(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
     match config.model:
         case LinearConfig():
             return Linear(math.prod(given.shape), num_outputs)
-        case MLPConfig(hidden=hidden, norm=norm, residual=residual):
-            return MLP(
-                math.prod(given.shape),
-                num_outputs,
-                hidden=hidden,
-                norm=norm,
-                residual=residual,
-                activation=activation,
-                dropout=dropout,
-            )
+        case CodeModelConfig(code=code, kwargs=kwargs):
+            return _users_model(code, kwargs, spec)
+        case MLPConfig() as chosen:
+            categories = [size for each in spec.inputs for size in each.sizes]
+            width = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")
+            return MLP(width, num_outputs, categories, **_settings(chosen), activation=activation, dropout=dropout)
         case CNNConfig() as chosen:
             channels, sizes = (
                 (given.shape[0], given.shape[1:]) if given.kind == "image" else (given.shape[1], given.shape[:1])
             )
-            settings = {name: getattr(chosen, name) for name in chosen.__slots__ if name != "kind"}
-            return CNN(channels, sizes, num_outputs, **settings, activation=activation, dropout=dropout)
+            return CNN(channels, sizes, num_outputs, **_settings(chosen), activation=activation, dropout=dropout)
         case _:
             assert_never(config.model)
+
+
+def _settings(chosen: CNNConfig | MLPConfig) -> dict[str, Any]:
+    return {name: getattr(chosen, name) for name in chosen.__slots__ if name != "kind"}
+
+
+def _users_model(code: str, kwargs: Mapping[str, Any], spec: DataSpec) -> nn.Module:
+    """Return the user's own network. Raises: ConfigError where its constructor fails, or it is no module."""
+    try:
+        model = usercode.load(code, key="model.code")(spec, **kwargs)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"model.code={code} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
+        raise ConfigError(f"model.code={code} must return an nn.Module with parameters, got {type(model).__name__}")
+    return model

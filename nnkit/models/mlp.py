@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
+import torch
 from torch import Tensor, nn
 
 from nnkit.config.sections.model import NormKind
 from nnkit.models.activations import ActivationFactory
+from nnkit.models.embeddings import CategoryEmbeddings
 
 
 @final
@@ -69,26 +71,33 @@ def dense_blocks(
 
 @final
 class MLP(nn.Module):
-    """Fully connected layers on the flattened input."""
+    """Fully connected layers on the flattened input, and on learned vectors of its categories."""
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
+        category_sizes: Sequence[int],
         *,
         hidden: Sequence[int],
         norm: NormKind,
         residual: bool,
+        embedding_size: Literal["auto"] | int,
         activation: ActivationFactory,
         dropout: float,
     ) -> None:
-        """Take the number of values a sample and of outputs, then the choices."""
+        """Take the number of values a sample, of outputs, and of each column's categories, then the choices."""
         super().__init__()
-        self.hidden = dense_blocks(
-            in_features, hidden, norm=norm, residual=residual, activation=activation, dropout=dropout
-        )
-        self.output = nn.Linear([in_features, *hidden][-1], out_features)
+        self.has_features = in_features > 0
+        self.embeddings = CategoryEmbeddings(category_sizes, embedding_size=embedding_size) if category_sizes else None
+        width = in_features + (self.embeddings.out_features if self.embeddings is not None else 0)
+        self.hidden = dense_blocks(width, hidden, norm=norm, residual=residual, activation=activation, dropout=dropout)
+        self.output = nn.Linear([width, *hidden][-1], out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits or values (B, out_features) from samples (B, …)."""
-        return self.output(self.hidden(x.flatten(1)))  # type: ignore[no-any-return]
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return logits or values (B, out_features) from samples (B, …), from categories (B, K), or from both."""
+        x = inputs[0].flatten(1)
+        if self.embeddings is not None:
+            vectors = self.embeddings(inputs[-1])
+            x = torch.cat([x, vectors], 1) if self.has_features else vectors
+        return self.output(self.hidden(x))  # type: ignore[no-any-return]

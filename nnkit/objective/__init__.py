@@ -13,6 +13,9 @@ from nnkit.config.sections.regularization import RegularizationConfig
 from nnkit.objective.losses import criterion
 from nnkit.objective.penalties import l1_penalty, l2_penalty, limit_norms
 
+# What a batch weighs at least: one whose samples all weigh 0 has a loss of 0, and moves nothing.
+LEAST_WEIGHT = 1e-30
+
 
 @final
 class Objective:
@@ -51,7 +54,7 @@ class Objective:
             return self._counts[len(target)]
         if self._class_weights is not None:
             weight = weight * self._class_weights[target]
-        return weight.sum()
+        return weight.sum().clamp_min(LEAST_WEIGHT)
 
     def penalty(self) -> Tensor | None:
         """Return the penalties on the weights, (); None where there are none."""

@@ -4,31 +4,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
-from nnkit.config.sections.loss import AutoLossConfig, BCEConfig, CrossEntropyConfig, HuberConfig, LossConfig
+from nnkit import usercode
+from nnkit.config.sections.loss import (
+    AutoLossConfig,
+    BCEConfig,
+    CodeLossConfig,
+    CrossEntropyConfig,
+    HuberConfig,
+    LossConfig,
+    PlainLossConfig,
+)
+from nnkit.errors import ConfigError
 from nnkit.spec import DataSpec
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 def resolve_loss(config: LossConfig, spec: DataSpec) -> LossConfig:
-    """Return the loss that `loss=auto` stands for: cross-entropy for classes, squared error for values."""
+    """Return the loss that `loss=auto` stands for.
+
+    That is cross-entropy for classes, its binary form for labels, and the squared error for values.
+    """
     if not isinstance(config, AutoLossConfig):
         return config
-    from nnkit.config.sections.loss import PlainLossConfig
-
+    if spec.task == "multilabel":
+        return BCEConfig(kind="bce")
     return CrossEntropyConfig(kind="cross_entropy") if spec.num_classes else PlainLossConfig(kind="mse")
 
 
 def num_outputs(config: LossConfig, spec: DataSpec) -> int:
-    """Return how many numbers a sample the network must put out: one logit for bce, else one a class or column."""
-    return 1 if isinstance(config, BCEConfig) else spec.num_targets
+    """Return how many numbers a sample the network must put out.
+
+    That is one logit for bce on two classes, else one a class, label or column.
+    """
+    return 1 if isinstance(config, BCEConfig) and spec.task == "classification" else spec.num_targets
 
 
 def class_weights(config: LossConfig, counts: Tensor) -> Tensor | None:
@@ -56,6 +73,8 @@ def criterion(config: LossConfig, weights: Tensor | None) -> Criterion:
             return partial(F.cross_entropy, weight=weights, label_smoothing=smoothing, reduction="none")
         case BCEConfig(positive_weight=positive):
             return partial(_bce, positive_weight=positive)
+        case CodeLossConfig(code=code, kwargs=kwargs):
+            return _users_loss(code, kwargs)
         case HuberConfig(delta=delta):
             return lambda y, t: F.huber_loss(y, t, reduction="none", delta=delta).mean(1)
     plain: dict[str, Criterion] = {
@@ -67,7 +86,27 @@ def criterion(config: LossConfig, weights: Tensor | None) -> Criterion:
 
 
 def _bce(outputs: Tensor, target: Tensor, *, positive_weight: float) -> Tensor:
+    """Return (B,) from one logit and classes (B,), or the mean over the labels from logits and labels (B, L)."""
     weight = torch.tensor(positive_weight, device=outputs.device) if positive_weight != 1 else None
-    return F.binary_cross_entropy_with_logits(
-        outputs[:, 0], target.to(outputs.dtype), pos_weight=weight, reduction="none"
-    )
+    given = outputs if target.dim() == 2 else outputs[:, 0]
+    losses = F.binary_cross_entropy_with_logits(given, target.to(outputs.dtype), pos_weight=weight, reduction="none")
+    return losses.mean(1) if target.dim() == 2 else losses
+
+
+def _users_loss(code: str, kwargs: Mapping[str, Any]) -> Criterion:
+    """Return the user's own loss; what it returns a column of is averaged over the columns. Raises: ConfigError."""
+    try:
+        loss = usercode.load(code, key="loss.code")(**kwargs)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"loss.code={code} failed: {type(error).__name__}: {error}") from error
+
+    def checked(outputs: Tensor, target: Tensor) -> Tensor:
+        losses = loss(outputs, target)
+        if not isinstance(losses, Tensor) or losses.shape[:1] != outputs.shape[:1]:
+            got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+            raise ConfigError(f"loss.code={code} must return one number a sample ({len(outputs)},), got {got}")
+        return losses if losses.dim() == 1 else losses.flatten(1).mean(1)
+
+    return checked

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, final
 
 from tqdm import tqdm
 
+from nnkit.data.guard import Report
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
@@ -15,8 +17,13 @@ from nnkit.train.state import Record
 class ProgressBar:
     """A tqdm bar over epochs on standard error, with the values that matter."""
 
-    def __init__(self) -> None:
-        """Start without a bar; `start` draws it."""
+    def __init__(self, show_data: Callable[[Report], None] | None = None) -> None:
+        """Start without a bar; `start` draws it.
+
+        Args:
+            show_data: prints what is in the data; None prints nothing of it.
+        """
+        self._show_data = show_data
         self._bar: tqdm[Any] | None = None
         self._steps_per_epoch = 1
 
@@ -24,6 +31,8 @@ class ProgressBar:
         """Say what was picked, and draw the bar when standard error is a terminal."""
         if info.picks:
             print(f"{info.title}: {info.picks}", file=sys.stderr)
+        if info.report is not None and self._show_data is not None:
+            self._show_data(info.report)
         self._steps_per_epoch = info.steps_per_epoch
         self._bar = tqdm(
             total=info.max_epochs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -205,21 +205,28 @@ def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[
 
 
 @torch.no_grad()
+def outputs_of(run: Run, batches: Batches) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield each batch with the network's outputs (B, …) float32, with averaged weights where there are such."""
+    run.model.eval()
+    with run.averaged_weights():
+        for batch in batches.epoch(0):
+            with run.arithmetic.autocast():
+                outputs = run.model(*batch.inputs).float()
+            yield batch, outputs
+
+
+@torch.no_grad()
 def evaluate(run: Run, batches: Batches) -> dict[str, float]:
     """Return loss and metrics over all samples of a part, with the averaged weights where there are such.
 
     The loss is the data loss, without the penalty.
     """
-    run.model.eval()
     sums = run.metrics.zero(run.device)
     totals, weights = [], []
-    with run.averaged_weights():
-        for batch in batches.epoch(0):
-            with run.arithmetic.autocast():
-                outputs = run.model(*batch.inputs).float()
-            totals.append(run.objective.total(outputs, batch.target, batch.weight))
-            weights.append(run.objective.weight(batch.target, batch.weight))
-            run.metrics.add(sums, outputs, batch.target, batch.weight)
+    for batch, outputs in outputs_of(run, batches):
+        totals.append(run.objective.total(outputs, batch.target, batch.weight))
+        weights.append(run.objective.weight(batch.target, batch.weight))
+        run.metrics.add(sums, outputs, batch.target, batch.weight)
     loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
     return {"loss": float(loss), **run.metrics.compute(sums)}
 

@@ -51,7 +51,7 @@ def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: p
     ("position", "first", "word", "found"),
     [
         ("1", "tr", "tr", ["train"]),
-        ("2", "train", "model=c", ["model=cnn"]),
+        ("2", "train", "model=c", ["model=cnn", "model=code"]),
         ("2", "train", "optimizer.l", ["optimizer.lr="]),
         ("2", "train", "see", ["seed="]),
         ("2", "list", "mod", ["model"]),
@@ -79,7 +79,7 @@ def test_the_bash_script_completes_in_a_real_bash(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
     )
-    assert done.stdout.strip() == "cnn"
+    assert done.stdout.strip() == "cnn code"
 
 
 def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import yaml
 
 from nnkit.cli import main
 from nnkit.storage import FolderLock
+from tests.own_code import HERE
 
 QUICK = ["data=iris", "model.hidden=[8]", "regularization=dropout", "trainer.ema_decay=0.9", "scheduler=plateau"]
 
@@ -136,3 +138,66 @@ def test_a_signal_leaves_a_run_that_resumes_exactly(
     whole = trained([*words, "output_dir=whole"], capsys)
     assert weights(folder, "last") == weights(whole, "last")
     assert events(folder) == events(whole)
+
+
+# keyword arguments of code of the user's own
+
+OWN = ["loss=code", f"loss.code={HERE}:Focal", "loss.kwargs.gamma=1"]
+
+
+def test_a_run_with_code_of_its_own_goes_on_only_where_it_is_trusted(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = trained([*QUICK, *OWN, "trainer.max_epochs=4"], capsys)
+    part = trained([*QUICK, *OWN, "trainer.max_epochs=2"], capsys)
+    assert main(["resume", str(part), "trainer.max_epochs=4"]) == 2
+    err = capsys.readouterr().err
+    assert f"{part}: loss runs code of its own, {HERE}:Focal" in err
+    assert "--trust" in err
+    trained([str(part), "--trust", "trainer.max_epochs=4"], capsys, "resume")
+    assert weights(part, "last") == weights(whole, "last")
+    assert events(part) == events(whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["loss.kwargs.gamma=3"], "loss.kwargs.gamma changes the maths of the run (loss.kwargs.gamma: 1 -> 3)"),
+        (["loss.kwargs.gama=3", "--allow", "loss.kwargs.gama"], "loss.code=tests.own_code:Focal failed: TypeError"),
+        (["activation.kwargs.slope=3"], "activation.kwargs is not a setting of activation=relu"),
+        (["loss.kwargs.gamma.deep=3"], "loss.kwargs.gamma.deep is not a setting: gamma is 1"),
+        (["trainer.max_epochs.deep=3"], "trainer.max_epochs.deep is not a setting: max_epochs is 2"),
+        (
+            ["loss.kwargs.gamma=1", "--allow", "loss.kwargs.gamma"],
+            "--allow loss.kwargs.gamma names nothing that changes",
+        ),
+    ],
+)
+def test_keyword_arguments_change_only_where_it_is_allowed(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained([*QUICK, *OWN, "trainer.max_epochs=1"], capsys)
+    assert main(["resume", str(folder), "--trust", "trainer.max_epochs=2", *words]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_an_allowed_keyword_argument_is_applied_and_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, *OWN, "trainer.max_epochs=1"], capsys)
+    words = ["trainer.max_epochs=2", "loss.kwargs.gamma=3", "--allow", "loss.kwargs.gamma", "--trust"]
+    trained([str(folder), *words], capsys, "resume")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["loss"]["kwargs"] == {"gamma": 3}
+    changes = json.loads((folder / "run.json").read_text())["resumed"][0]["changes"]
+    assert changes == {"trainer.max_epochs": 2, "loss.kwargs.gamma": 3}
+
+
+def test_arguments_of_the_model_are_fixed(capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["model=code", f"model.code={HERE}:Net", "model.kwargs.width=3"]
+    folder = trained(["data=iris", *own, "trainer.max_epochs=1"], capsys)
+    assert main(["resume", str(folder), "model.kwargs.width=4", "--trust"]) == 2
+    assert "model.kwargs.width cannot change in a run that has begun (model.kwargs.width: 3 -> 4)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_date_is_text_as_on_the_command_line_of_train(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    assert main(["resume", str(folder), "trainer.max_epochs=2024-01-01"]) == 2
+    assert "trainer.max_epochs must be a whole number >= 1, got '2024-01-01'" in capsys.readouterr().err

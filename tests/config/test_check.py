@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves
-from nnkit.config.origin import Composed
+from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import key_hint
 from nnkit.errors import ConfigError, Problem
+from nnkit.sweep.trials import identity
+
+TABLE = ("data=table", "data.path=x.csv", "data.target=y")
+IDX = ("data=idx", "data.path=a", "data.target_path=b")
+METRIC = ("metric=code", "metric.code=m:N")
 
 
 def problems(*words: str) -> list[Problem]:
@@ -44,7 +49,7 @@ def problems(*words: str) -> list[Problem]:
         (
             ["data.path=x.csv"],
             "data.path is not a setting of data=digits",
-            "data.path belongs to data=array and data=table",
+            "data.path belongs to data=images and data=idx and data=array and data=table",
         ),
         (["qqqqqq=1"], "qqqqqq is not a setting", "nnkit list"),
         (["regularization.dropout=1.5"], "regularization.dropout must be a number in [0, 1), got 1.5", "=0.0"),
@@ -61,10 +66,19 @@ def problems(*words: str) -> list[Problem]:
         (["model.norm=null"], "model.norm must be one of none, batch, layer, got null", "model.norm=none"),
         (["model.hidden=64"], "model.hidden must be a list, each a whole number >= 1, got 64", "'model.hidden=[64]'"),
         (["model.hidden=[64,0]"], "model.hidden must be a list, each a whole number >= 1, got [64,0]", "[128,64]"),
-        (["model.kind=nlp"], "model.kind must be one of linear, mlp, cnn, got 'nlp'", "did you mean mlp?"),
+        (["model.kind=nlp"], "model.kind must be one of code, linear, mlp, cnn, got 'nlp'", "did you mean mlp?"),
         (["seed=1.5"], "seed must be a whole number, got 1.5", "seed=…"),
         (["trainer=3"], "trainer=3 is not there", "trainer is one of default"),
         (["data=table", "data.target=y"], "data.path is missing: text", "data.path=…"),
+        (["model.kwargs.width=3"], "model.kwargs is not a setting of model=mlp", "model.kwargs belongs to model=code"),
+        (["model=code", "model.code=m:N", "model.kwarg.width=3"], "model.kwarg is not a setting", "model.kwargs?"),
+        (["model=code", "model.code=m:N", "model.kwargs=3"], "model.kwargs must be settings by name, got 3", "kwargs="),
+        (["model=code", "model.code=m:N", "model.kwargs=[3]"], "model.kwargs=[3] cannot be set", ""),
+        (["model=code"], "model.code is missing: text", "model.code=…"),
+        (["model=code", "model.code="], "model.code must be text", ""),
+        (["trainer.decision_threshold=1"], "trainer.decision_threshold must be a number in (0, 1) or one of", "=0.5"),
+        (["trainer.decision_threshold=acuracy"], "trainer.decision_threshold must be", "decision_threshold=accuracy"),
+        (["batching.sampler=balance"], "batching.sampler must be one of each_once, balanced", "=balanced"),
         (["seed=${nope}"], "seed cannot be resolved", ""),
     ],
 )
@@ -117,6 +131,45 @@ def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
         (["model.hidden=[]", "activation=gelu"], "activation is set, but model.hidden=[] does not read it"),
         (["trainer.validate_every=null"], "trainer.validate_every and trainer.validate_every_steps are both null"),
         (["data=mnist", "data.root=null"], "data=mnist needs the folder of its files, but data.root is null"),
+        (["data=torchvision", "data.dataset=KMNIST", "data.root=null"], "data=torchvision needs the folder"),
+        (
+            ["data=idx", "data.path=a", "data.target_path=b", "data.test_path=c"],
+            "data.test_path and data.test_target_path go together",
+        ),
+        (["batching.sampler=balanced", "batching.shuffle=false"], "batching.sampler=balanced draws at random"),
+        ([*TABLE, "data.drop=[y]"], "column y is both data.target and data.drop"),
+        ([*TABLE, "data.group=g", "data.id=[i,g]"], "column g is both data.id and data.group"),
+        ([*TABLE, "data.numeric=[a,b]", "data.categorical=[b]"], "column b is in data.numeric and in data.categorical"),
+        ([*TABLE[:2], "data.target=[y,z]", "data.target_separator=;"], "data.target_separator is for one column"),
+        ([*TABLE, "data.target_separator=;", "data.task=regression"], "data.target_separator is for one column"),
+        (
+            [*TABLE, "data.split_column=s", "data.test_path=t.csv"],
+            "data.split_column and data.val_path or data.test_path",
+        ),
+        ([*TABLE, "data.delimiter=ab"], "data.delimiter must be auto, tab, whitespace or one character, got 'ab'"),
+        ([*TABLE, "data.names=[a,b,a]"], "data.names has a name twice"),
+        ([*TABLE, "data.fill_value=3"], "data.fill_value is set, but data.missing_numeric=mean does not read it"),
+        ([*TABLE, "data.test_path=t.csv", "data.test_fraction=0.3"], "data.test_fraction is set, but data.test_path"),
+        ([*TABLE, "data.val_path=[v.csv]", "data.val_fraction=0.3"], "data.val_fraction is set, but data.val_path"),
+        (
+            [*IDX, "data.test_path=c", "data.test_target_path=d", "data.test_fraction=0.3"],
+            "data.test_fraction is set, but data.test_path",
+        ),
+        (
+            ["data=images", "data.path=a", "data.in_memory=true", "data.workers=2"],
+            "data.workers is set, but data.in_memory",
+        ),
+        (["model.embedding_size=3"], "model.embedding_size is set, but data=digits without data.categories=embedding"),
+        ([*TABLE, "model.embedding_size=3"], "model.embedding_size is set, but data=table without"),
+        ([*METRIC, "metric.name=accuracy"], "metric.name must be a word that no other metric has, got 'accuracy'"),
+        ([*METRIC, "metric.name=loss"], "metric.name must be a word that no other metric has, got 'loss'"),
+        ([*METRIC, "metric.name='a b'"], "metric.name must be a word that no other metric has, got 'a b'"),
+        ([*METRIC, "trainer.monitor=val/mine"], "trainer.monitor must be one of auto, val/loss, val/accuracy"),
+        (
+            [*METRIC, "metric.name=mine", "trainer.monitor=val/mine", "trainer.mode=min"],
+            "trainer.mode=min contradicts trainer.monitor=val/mine",
+        ),
+        (["model=code", "model.code=m:N", "activation=gelu"], "activation is set, but model=code does not read it"),
     ],
 )
 def test_settings_that_fight_or_that_nobody_reads_are_errors(words: list[str], text: str) -> None:
@@ -160,6 +213,25 @@ def test_a_checked_config_survives_the_way_through_plain_data() -> None:
     assert isinstance(config, Config)
     assert check(Composed(to_plain(config))) == config
     assert config.tags == ["a", "b"]
+
+
+def test_keyword_arguments_are_taken_as_they_are() -> None:
+    words = ["loss=code", "loss.code=m:N", "loss.kwargs.gamma=2", "+loss.kwargs.deep.list=[1,a]", "loss.kwargs.no=null"]
+    composed = compose(words)
+    config = check(composed)
+    assert config.loss.kwargs == {"gamma": 2, "deep": {"list": [1, "a"]}, "no": None}  # type: ignore[union-attr]
+    assert dict(flatten(to_plain(config)))["loss.kwargs.deep.list"] == [1, "a"]
+    assert check(Composed(to_plain(config))) == config
+    assert composed.typed["loss.kwargs.gamma"] == "the command line"
+
+
+def test_keyword_arguments_decide_a_runs_identity_and_its_limits_do_not() -> None:
+    base = ["loss=code", "loss.code=m:N", "loss.kwargs.gamma=2"]
+    found = [
+        identity(check(compose([*base, *more]))) for more in ([], ["loss.kwargs.gamma=3"], ["trainer.max_epochs=3"])
+    ]
+    assert found[0] != found[1]
+    assert found[0] == found[2]
 
 
 KEYS = sorted(key for key in leaves(compose(["model=cnn"]).values) if not key.endswith(".kind"))

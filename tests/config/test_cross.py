@@ -14,6 +14,11 @@ IMAGES = DataSpec("classification", (InputSpec("x", "image", (1, 8, 8)),), CLASS
 BINARY = DataSpec("classification", (InputSpec("x", "features", (5,)),), TargetSpec(("y",), ("no", "yes")))
 VALUES = DataSpec("regression", (InputSpec("x", "features", (5,)),), TargetSpec(("y",)))
 SERIES = DataSpec("regression", (InputSpec("x", "series", (6, 2)),), TargetSpec(("y",)))
+LABELS = DataSpec("multilabel", (InputSpec("x", "features", (5,)),), TargetSpec(("u", "v")))
+CATEGORIES = InputSpec("categories", "categories", (2,), (3, 4))
+EMBEDDED = DataSpec("classification", (InputSpec("features", "features", (5,)), CATEGORIES), CLASSES)
+TABLE = ("data=table", "data.path=x", "data.target=y")
+OWN_METRIC = ("metric=code", "metric.code=m:N", "metric.name=top2")
 FACTS = DataFacts(train=100, smallest_target=0.0, devices=("cpu",))
 
 
@@ -59,6 +64,34 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
             IMAGES,
             "batching.drop_last=true leaves no batch: 100",
         ),
+        (["loss=mse"], LABELS, "loss=mse is not for labels, but data=digits has 2"),
+        (["loss=cross_entropy"], LABELS, "loss=cross_entropy is not for labels"),
+        (
+            [*TABLE, "data.target_scaling=standard"],
+            LABELS,
+            "data.target_scaling=standard is for numbers, but data=table",
+        ),
+        (["trainer.monitor=val/rmse"], LABELS, "trainer.monitor must be one of auto, val/loss, val/accuracy"),
+        (
+            ["trainer.decision_threshold=0.3"],
+            IMAGES,
+            "trainer.decision_threshold is for two classes, but data=digits has 10",
+        ),
+        (
+            ["trainer.decision_threshold=f1"],
+            VALUES,
+            "trainer.decision_threshold is for two classes, but data=digits has task",
+        ),
+        (["trainer.decision_threshold=0.3"], LABELS, "trainer.decision_threshold is for two classes"),
+        (["batching.sampler=balanced"], VALUES, "batching.sampler=balanced is for classes, not for regression"),
+        (["batching.sampler=balanced"], LABELS, "batching.sampler=balanced is for classes, not for multilabel"),
+        (["model=cnn"], EMBEDDED, "model=cnn takes no categories to embed"),
+        (["model=linear"], EMBEDDED, "model=linear takes no categories to embed"),
+        (
+            [*OWN_METRIC, "trainer.monitor=val/rmse"],
+            IMAGES,
+            "trainer.monitor must be one of auto, val/loss, val/accuracy, val/macro_f1, val/top2 for classification",
+        ),
         (["batching.drop_last=true", "batching.accumulate=2"], IMAGES, "batching.drop_last=true leaves no batch: 100"),
     ],
 )
@@ -89,7 +122,23 @@ def test_all_problems_of_the_stage_come_together() -> None:
 
 @pytest.mark.parametrize(
     ("words", "spec"),
-    [([], IMAGES), (["model=cnn"], IMAGES), (["loss=bce"], BINARY), (["model=cnn", "model.channels=[3]"], SERIES)],
+    [
+        ([], IMAGES),
+        (["model=cnn"], IMAGES),
+        (["loss=bce"], BINARY),
+        (["model=cnn", "model.channels=[3]"], SERIES),
+        ([], LABELS),
+        (["loss=bce"], LABELS),
+        (["trainer.monitor=val/macro_f1"], LABELS),
+        (["trainer.decision_threshold=0.3"], BINARY),
+        (["trainer.decision_threshold=balanced_accuracy"], BINARY),
+        (["batching.sampler=balanced"], IMAGES),
+        (["model=mlp"], EMBEDDED),
+        (["model=code", "model.code=m:N"], EMBEDDED),
+        (["loss=code", "loss.code=m:N"], LABELS),
+        (["loss=code", "loss.code=m:N"], IMAGES),
+        ([*OWN_METRIC, "trainer.monitor=val/top2"], VALUES),
+    ],
 )
 def test_what_fits_passes(words: list[str], spec: DataSpec) -> None:
     assert found(words, spec) == []

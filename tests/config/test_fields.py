@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
 
-from nnkit.config.fields import choices_of, describe, leaves, sections, takes_list
+from nnkit.config.fields import choices_of, describe, leaf_of, leaves, sections, takes_list
 from nnkit.config.marks import Count, Fixed, Positive, Probability, Resume, Share
 from nnkit.config.schema import Config
 
@@ -26,6 +26,7 @@ from nnkit.config.schema import Config
         (Literal["auto"] | Positive, "auto or a number > 0"),
         (bool, "true or false"),
         (str, "text"),
+        (dict[str, Any], "settings by name"),
     ],
 )
 def test_an_annotation_is_described_in_words(annotation: object, words: str) -> None:
@@ -57,3 +58,12 @@ def test_the_kind_of_what_has_state_is_fixed() -> None:
 def test_an_unknown_kind_has_no_leaves() -> None:
     assert not any(key.startswith("model.") for key in leaves({"model": {"kind": "nlp"}}))
     assert not any(key.startswith("model.") for key in leaves({"model": {"kind": ["mlp"]}}))
+
+
+def test_an_entry_of_a_setting_is_found_with_its_setting() -> None:
+    known = leaves({"loss": {"kind": "code"}, "model": {"kind": "code"}})
+    assert leaf_of(known, "loss.kwargs.gamma.deep") is leaf_of(known, "loss.kwargs") is known["loss.kwargs"]
+    assert known["loss.kwargs"].mark is Resume.OVERRIDE
+    assert leaf_of(known, "model.kwargs.width").mark is Resume.FIXED
+    with pytest.raises(KeyError):
+        leaf_of(known, "nosuch.thing")

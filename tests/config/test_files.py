@@ -39,7 +39,7 @@ def problems(*words: str) -> list[Problem]:
         ("modl: {hidden: [3]}\n", "modl is not a setting of nnkit (in FILE)"),
         ("model: {a: {b: 1}}\n", "model.a is not a setting of model=mlp (in FILE)"),
         ("model: null\n", "model must be a section, got null (in FILE)"),
-        ("model: {kind: cn}\n", "model.kind must be one of linear, mlp, cnn, got 'cn' (in FILE)"),
+        ("model: {kind: cn}\n", "model.kind must be one of code, linear, mlp, cnn, got 'cn' (in FILE)"),
         ("model: {kind: null}\n", "model has no kind (in FILE)"),
         ("batching: {batch_size: on}\n", "batching.batch_size must be a whole number >= 1 or full, got true (in FILE)"),
         ("trainer: {max_epochs: '64'}\n", "trainer.max_epochs must be a whole number >= 1, got '64' (in FILE)"),
@@ -157,7 +157,7 @@ def test_words_for_hydras_own_main_are_checked_before_it_starts() -> None:
         ["model=cnn", "seed=3"], config_name="train", extra_dirs=[], multirun=False, trust=False, starts=False
     )
     assert (overrides, folder) == (["model=cnn", "++seed=3"], config_dir())
-    assert set(groups["model"]) == {"cnn", "linear", "mlp"}
+    assert set(groups["model"]) == {"cnn", "code", "linear", "mlp"}
     assert words_for("seed=1,2", multirun=True) == ["++seed=1,2"]
     with pytest.raises(ConfigError, match="seed=1,2 lists several values"):
         words_for("seed=1,2", multirun=False)

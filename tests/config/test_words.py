@@ -20,7 +20,7 @@ GROUPS = find_groups(search_dirs())
     ("word", "text", "hint"),
     [
         ("model=mpl", "model=mpl is not there", "did you mean model=mlp?"),
-        ("model=", "model= has no value", "model is one of cnn, linear, mlp"),
+        ("model=", "model= has no value", "model is one of cnn, code, linear, mlp"),
         ("experiment=mnist_cn", "experiment=mnist_cn is not there", "did you mean experiment=mnist_cnn?"),
         ("cnn", "cnn is not of the form key=value", "did you mean model=cnn?"),
         ("model", "model has no value", "model=cnn"),
@@ -78,8 +78,23 @@ def test_one_file_may_lie_over_the_config() -> None:
 
 @given(st.text(alphabet="abAB01 ()[]{}'\"\\,:=$~äé-_./", min_size=1).filter(lambda t: t[0] not in "'\"$"))
 def test_any_path_comes_through_hydras_grammar_unchanged(path: str) -> None:
-    parsed = OverridesParser.create().parse_override(f"++data.path={quoted('data.path', path)}")
-    assert str(parsed.value()) == path or parsed.value() == float(path)
+    is_list = path.startswith("[") and path.endswith("]")
+    for key in ("data.root", "data.delimiter", "data.kwargs.cache", *(() if is_list else ("data.path",))):
+        parsed = OverridesParser.create().parse_override(f"++{key}={quoted(key, path)}")
+        assert str(parsed.value()) == path or parsed.value() == float(path)
+
+
+@pytest.mark.parametrize("key", ["data.path", "data.val_path", "data.test_path"])
+def test_files_may_be_a_list_in_brackets(key: str) -> None:
+    for multirun in (False, True):
+        parsed = OverridesParser.create().parse_override(f"++{key}={quoted(key, '[a.csv,b.csv]', multirun=multirun)}")
+        assert parsed.value() == ["a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize("text", [";", "|", ",", "tab", "#", " "])
+def test_a_separator_needs_no_quotes_of_hydras_own(text: str) -> None:
+    for key in ("data.delimiter", "data.target_separator", "data.comment", "data.strip"):
+        assert OverridesParser.create().parse_override(f"++{key}={quoted(key, text)}").value() == text
 
 
 def test_paths_may_be_swept() -> None:

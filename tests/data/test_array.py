@@ -20,7 +20,7 @@ PATH = Path("set.npz")
 def read(x: Any, y: Any = None, *, kind: Kind = "auto", task: str = "auto") -> Source:
     """Write x and y, by default classes 0, 1, 0, …, and read them."""
     np.savez(PATH, x=x, y=np.arange(len(x)) % 2 if y is None else y)
-    return read_array(PATH, kind=kind, task=task)
+    return read_array(PATH, None, kind=kind, task=task)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_arrays_that_do_not_fit_are_refused(x: Any, y: Any, kind: Kind, message:
 def test_a_missing_array_is_named(arrays: dict[str, Any], message: str) -> None:
     np.savez(PATH, **arrays)
     with pytest.raises(DataError, match=f"set.npz has no array {message}"):
-        read_array(PATH, kind="auto", task="auto")
+        read_array(PATH, None, kind="auto", task="auto")
 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"^set\.npz is not there$") as raised:
-        read_array(PATH, kind="auto", task="auto")
+        read_array(PATH, None, kind="auto", task="auto")
     assert raised.value.problems[0].hint == "data.path=FILE.npz"
 
 
@@ -140,18 +140,116 @@ def write_a_plain_array() -> None:
 def test_what_is_no_file_of_plain_arrays_is_refused(write: Callable[[], object]) -> None:
     write()
     with pytest.raises(DataError, match=r"set\.npz is not an \.npz file of plain arrays: ."):
-        read_array(PATH, kind="auto", task="auto")
+        read_array(PATH, None, kind="auto", task="auto")
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_a_damaged_byte_is_noticed_or_does_not_matter(save: Callable[..., None]) -> None:
     save(PATH, x=np.random.default_rng(0).random((6, 2)), y=np.arange(6) % 2)
-    whole, fingerprint = PATH.read_bytes(), read_array(PATH, kind="auto", task="auto").fingerprint()
+    whole, fingerprint = PATH.read_bytes(), read_array(PATH, None, kind="auto", task="auto").fingerprint()
     noticed = 0
     for place in range(len(whole)):
         PATH.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
-            assert read_array(PATH, kind="auto", task="auto").fingerprint() == fingerprint, place
+            assert read_array(PATH, None, kind="auto", task="auto").fingerprint() == fingerprint, place
         except DataError:
             noticed += 1
     assert noticed > len(whole) // 4
+
+
+# two .npy files
+
+
+def test_two_files_are_read_as_one_of_both() -> None:
+    x, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    source = read_array(Path("x.npy"), Path("y.npy"), kind="auto", task="auto")
+    assert source.name == "x.npy"
+    np.testing.assert_array_equal(source.inputs[0], x.astype(np.float32))
+    assert source.target.tolist() == y.tolist()
+    assert source.fingerprint() == read(x, y).fingerprint()
+
+
+def write_an_npz(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, y=np.ones(3))
+
+
+def test_one_npy_file_alone_is_told_what_is_missing() -> None:
+    with pytest.raises(DataError, match=r"x\.npy holds one array, but the target is needed, too") as raised:
+        read_array(Path("x.npy"), None, kind="auto", task="auto")
+    assert raised.value.problems[0].hint == "data.target_path=FILE.npy"
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: None, r"y\.npy is not there"),
+        (lambda path: path.write_bytes(b"no"), r"y\.npy is not an \.npy file of plain numbers"),
+        (lambda path: write_an_npz(path), r"y\.npy is not an \.npy file"),
+        (lambda path: np.save(path, np.array([{}], dtype=object)), r"y\.npy is not an \.npy file of plain numbers"),
+    ],
+    ids=["missing", "text", "npz", "objects"],
+)
+def test_what_is_no_npy_file_is_refused(write: Callable[[Path], object], message: str) -> None:
+    np.save("x.npy", np.ones((3, 2)))
+    write(Path("y.npy"))
+    with pytest.raises(DataError, match=message):
+        read_array(Path("x.npy"), Path("y.npy"), kind="auto", task="auto")
+
+
+# parts that the file comes with
+
+
+def parts(sizes: dict[str, int], **changes: Any) -> Source:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, size in sizes.items():
+        arrays |= {f"x{part}": rng.normal(size=(size, 2)), f"y{part}": np.arange(size) % 2}
+    np.savez(PATH, **(arrays | changes))
+    return read_array(PATH, None, kind="auto", task="auto")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "val", "test"),
+    [
+        ({"": 6, "_val": 3, "_test": 2}, [6, 7, 8], [9, 10]),
+        ({"": 6, "_test": 2}, None, [6, 7]),
+        ({"": 6, "_val": 3}, [6, 7, 8], None),
+        ({"": 6}, None, None),
+    ],
+)
+def test_validation_and_test_arrays_are_the_parts(sizes: dict[str, int], val: Any, test: Any) -> None:
+    source = parts(sizes)
+    assert len(source) == sum(sizes.values())
+    assert (None if source.val_rows is None else source.val_rows.tolist()) == val
+    assert (None if source.test_rows is None else source.test_rows.tolist()) == test
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_val": np.ones(2)}, r"x_val has 3 rows, but y_val has shape \(2,\)"),
+        ({"x_val": np.ones((3, 5))}, r"the parts have samples of shapes \(2,\), \(5,\)"),
+        ({"y_val": np.ones((3, 2))}, r"the parts have"),
+        ({"x_test": np.ones((3, 2))}, "has no array named y_test, only "),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        parts({"": 6, "_val": 3}, **changes)
+
+
+def test_other_arrays_of_the_file_are_left_alone() -> None:
+    source = parts({"": 6}, x_mean=np.ones(3), notes=np.array(["a"]))
+    assert len(source) == 6
+
+
+def test_labels_that_are_there_or_not_are_columns_of_0_and_1() -> None:
+    y = np.array([[0, 1], [1, 1], [0, 0]])
+    source = read(np.ones((3, 2)), y, task="multilabel")
+    assert (source.task, source.target_names, source.classes) == ("multilabel", ("y0", "y1"), ())
+    assert source.target.tolist() == y.tolist()
+    with pytest.raises(DataError, match=r"set\.npz: y must be 0 and 1 for multilabel, got 2"):
+        read(np.ones((3, 2)), y * 2, task="multilabel")

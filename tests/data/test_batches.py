@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnkit.data import batches as module
-from nnkit.data.batches import Batch, Batches, Samples, encode, spans
-from nnkit.data.preprocess import Scale, fit_preprocess
+from nnkit.data.batches import Batch, Batches, Samples, balanced_chances, encode, spans
+from nnkit.data.frame import Column, Frame
+from nnkit.data.preprocess import ArrayEncoder, fit_preprocess
+from nnkit.data.scaling import Scale
 from nnkit.data.source import Source
-from tests.data.sources import source_of, source_of_classes
+from nnkit.data.tabular import Rules
+from tests.data.sources import source_of, source_of_classes, source_of_values
 
 CPU = torch.device("cpu")
 # Below one batch, one batch or a few, and all of them: the samples below take 8 bytes a row.
@@ -172,10 +176,16 @@ def encoded(source: Source, rows: Any, **scaling: str) -> Samples:
     return encode(source, rows, fit_preprocess(source, rows, **settings), CPU)
 
 
+def prepared(samples: Samples) -> Any:
+    """Return what the model sees of the first input."""
+    (batch,) = Batches(samples, size=len(samples), shuffle=False, drop_last=False, seed=0).epoch(0)
+    return batch.inputs[0].tolist()
+
+
 def test_floats_are_scaled_once_when_they_are_encoded() -> None:
     samples = encoded(source_of(np.array([[9], [1], [3]], np.float32), [0, 1, 2]), [1, 2])
-    assert samples.prepare is None
     assert samples.inputs[0].tolist() == [[-1.0], [1.0]]
+    assert prepared(samples) == [[-1.0], [1.0]]
     assert samples.target.tolist() == [[1.0], [2.0]]
     assert samples.weight.tolist() == [1.0, 1.0]
     assert (len(samples), samples.target.dtype) == (2, torch.float32)
@@ -183,7 +193,7 @@ def test_floats_are_scaled_once_when_they_are_encoded() -> None:
 
 def test_unscaled_floats_are_stored_as_they_are() -> None:
     samples = encoded(source_of(np.array([[9], [1], [3]], np.float32), [0, 1, 2]), [0, 2], scaling="none")
-    assert (samples.inputs[0].tolist(), samples.prepare) == ([[9.0], [3.0]], None)
+    assert samples.inputs[0].tolist() == prepared(samples) == [[9.0], [3.0]]
 
 
 def test_targets_are_scaled_when_they_are_encoded() -> None:
@@ -218,5 +228,105 @@ def test_encoding_leaves_the_source_as_it_was() -> None:
 def test_other_parts_are_scaled_by_what_was_fitted_on_the_training_rows() -> None:
     source = source_of(np.array([[0], [2], [5]], np.float32), [0, 1, 2])
     preprocess = fit_preprocess(source, np.array([0, 1]), scaling="standard", target_scaling="none")
-    assert preprocess.inputs == (Scale("features", (1.0,), (1.0,)),)
+    assert preprocess.inputs == (ArrayEncoder(source.specs[0], Scale("features", (1.0,), (1.0,))),)
     assert encode(source, np.array([2]), preprocess, CPU).inputs[0].tolist() == [[4.0]]
+
+
+# drawing classes equally often
+
+
+def drawing(target: Any, *, size: int = 8, seed: int = 0) -> Batches:
+    samples = replace(numbered(len(target)), target=torch.as_tensor(target))
+    chances = balanced_chances(samples.target)
+    return Batches(samples, size=size, shuffle=True, drop_last=False, seed=seed, chances=chances)
+
+
+@given(counts=st.lists(st.integers(1, 50), min_size=2, max_size=6))
+def test_chances_give_every_class_the_same_share(counts: list[int]) -> None:
+    target = torch.as_tensor(np.repeat(np.arange(len(counts)), counts))
+    chances = balanced_chances(target)
+    shares = torch.zeros(len(counts), dtype=torch.float64).index_add_(0, target, chances) / chances.sum()
+    np.testing.assert_allclose(shares, 1 / len(counts), rtol=1e-12)
+    for number in range(len(counts)):
+        assert len(set(chances[target == number].tolist())) == 1
+
+
+def test_classes_are_drawn_equally_often_whatever_their_shares() -> None:
+    target = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [2700, 250, 50]))
+    found = drawing(target, size=100)
+    rows = np.array(rows_of(found, 0))
+    shares = np.bincount(target[rows], minlength=3) / len(rows)
+    np.testing.assert_allclose(shares, 1 / 3, atol=4 * np.sqrt(2 / 9 / 3000))  # four standard deviations
+    within = np.bincount(rows, minlength=len(target))[target == 2]
+    assert within.mean() == pytest.approx(1000 / 50, rel=0.15)
+    assert within.min() > 0
+
+
+def test_an_epoch_of_draws_has_as_many_as_there_are_samples() -> None:
+    found = drawing([0] * 20 + [1] * 3)
+    assert len(rows_of(found, 0)) == 23
+    assert len(set(rows_of(found, 0))) < 23
+
+
+@BLOCK_SIZES
+def test_draws_depend_on_seed_and_epoch_alone_and_go_on_from_any_step(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    target = [0] * 20 + [1] * 3
+    torch.manual_seed(1)
+    whole = order_of(drawing(target, size=5), 2)
+    torch.manual_seed(2)
+    again = drawing(target, size=5)
+    order_of(again, 0)
+    for step in range(len(again) + 1):
+        assert order_of(again, 2, first_step=step) == whole[step:]
+    epochs = {tuple(rows_of(drawing(target, seed=seed), epoch)) for seed in (5, 6) for epoch in (0, 1)}
+    assert len(epochs) == 4
+
+
+def test_drawn_samples_keep_their_parts_together() -> None:
+    for batch in drawing([0, 1] * 10).epoch(0):
+        assert batch.inputs[0].tolist() == [[k, k] for k in batch.index.tolist()]
+
+
+def test_a_class_that_training_lacks_does_not_disturb() -> None:
+    assert balanced_chances(torch.tensor([0, 0, 2])).tolist() == [0.5, 0.5, 1.0]
+
+
+# weights and tables
+
+
+def test_the_weights_of_the_rows_are_those_of_the_source() -> None:
+    source = replace(source_of_values(4), weight=np.array([1, 0, 2.5, 3], np.float32))
+    assert encoded(source, [1, 2]).weight.tolist() == [0.0, 2.5]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_buckets_become_features_when_a_batch_is_made_of_them(
+    monkeypatch: pytest.MonkeyPatch, shuffle: bool, block_bytes: int
+) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    buckets = np.array([0, 1, 0, 2, 1], np.int32)
+    numeric = Column("n", "numeric", np.arange(5.0))
+    frame = Frame((numeric, Column("c", "categorical", buckets, ("a", "b", "z"))))
+    source = replace(source_of_values(5), inputs=(frame,), specs=())
+    samples = encoded(source, range(5), scaling="none")
+    assert [x.dtype for x in samples.inputs] == [torch.float32, torch.int32]
+    for batch in Batches(samples, size=2, shuffle=shuffle, drop_last=False, seed=0).epoch(0):
+        (x,) = batch.inputs
+        expected = np.column_stack([np.arange(5.0), np.eye(3)[buckets]])[batch.index.numpy()]
+        assert x.tolist() == expected.tolist()
+
+
+def test_a_block_is_measured_as_the_model_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 1000 * 20)
+    names = tuple(f"c{k}" for k in range(1000))
+    frame = Frame((Column("c", "categorical", np.arange(1000, dtype=np.int32), names),))
+    source = replace(source_of_values(1000), inputs=(frame,), specs=())
+    rules = Rules(max_categories=1000)
+    preprocess = fit_preprocess(source, np.arange(1000), scaling="none", target_scaling="none", rules=rules)
+    samples = encode(source, np.arange(1000), preprocess, CPU)
+    for batch in Batches(samples, size=10, shuffle=False, drop_last=False, seed=0).epoch(0):
+        assert batch.inputs[0].untyped_storage().nbytes() <= 4 * 1000 * 20

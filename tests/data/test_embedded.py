@@ -24,7 +24,7 @@ def test_digits_are_images_of_floats() -> None:
     source = read_digits()
     assert source.inputs[0].dtype == np.float32
     assert source.target.dtype == np.int64
-    assert (source.spec.task, source.specs[0].kind, source.specs[0].shape) == ("classification", "image", (1, 8, 8))
+    assert (source.task, source.specs[0].kind, source.specs[0].shape) == ("classification", "image", (1, 8, 8))
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
@@ -40,7 +40,7 @@ def test_diabetes_equals_the_unscaled_loader_of_scikit_learn() -> None:
     expected, source = datasets.load_diabetes(scaled=False), read_diabetes()
     np.testing.assert_array_equal(source.inputs[0], expected.data.astype(np.float32))
     np.testing.assert_array_equal(source.target, expected.target[:, None])
-    assert (source.spec.task, source.spec.num_targets, source.classes) == ("regression", 1, ())
+    assert (source.task, source.target_names, source.classes) == ("regression", ("progression",), ())
 
 
 @pytest.mark.parametrize("is_installed", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from nnkit.data.preprocess import Scale, fit_preprocess
+from nnkit.data.preprocess import ArrayEncoder, Preprocess, fit_preprocess
+from nnkit.data.scaling import Scale
 from nnkit.data.source import Source
-from nnkit.spec import InputKind
-from tests.data.sources import source_of
+from nnkit.errors import DataError
+from nnkit.spec import InputKind, InputSpec
+from tests.data.sources import source_of, source_of_classes
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 SHARES = {"low": 0.25, "middle": 0.5, "high": 0.75}
 
 
 def fitted(source: Source, train: Any, scaling: str) -> Scale:
-    scale = fit_preprocess(source, np.asarray(train), scaling=scaling, target_scaling="none").inputs[0]
-    assert scale is not None
-    return scale
+    encoder = fit_preprocess(source, np.asarray(train), scaling=scaling, target_scaling="none").inputs[0]
+    assert isinstance(encoder, ArrayEncoder)
+    assert encoder.scale is not None
+    return encoder.scale
 
 
 @pytest.mark.parametrize("scaling", SCALERS)
@@ -122,7 +126,9 @@ def test_none_leaves_inputs_and_target_as_they_are() -> None:
     preprocess = fit_preprocess(
         source_of(np.ones((3, 1), np.float32), [1, 2, 3]), np.arange(3), scaling="none", target_scaling="none"
     )
-    assert (preprocess.inputs, preprocess.target) == ((None,), None)
+    assert (preprocess.inputs, preprocess.target) == ((ArrayEncoder(InputSpec("x", "features", (1,)), None),), None)
+    stored = preprocess.store([np.array([[7.0]], np.float32)])[0]
+    assert preprocess.prepare(stored)[0].tolist() == [[7.0]]
 
 
 def test_classes_are_never_scaled() -> None:
@@ -140,9 +146,78 @@ def test_scaling_leaves_what_it_is_given_untouched() -> None:
 
 def test_what_was_fitted_survives_json() -> None:
     source = source_of(np.array([[1, 5], [3, 9]], np.float32), [10.0, 20.0])
-    plain = fit_preprocess(source, np.arange(2), scaling="standard", target_scaling="standard").to_plain()
-    assert json.loads(json.dumps(plain)) == {
-        "inputs": [{"kind": "features", "shift": [2.0, 7.0], "size": [1.0, 2.0]}],
-        "target": {"kind": "features", "shift": [15.0], "size": [5.0]},
+    fitted_on = fit_preprocess(source, np.arange(2), scaling="standard", target_scaling="standard")
+    plain = json.loads(json.dumps(fitted_on.to_plain()))
+    assert plain == {
+        "format": 2,
+        "task": "regression",
+        "target_names": ["y0"],
         "classes": [],
+        "target": {"kind": "features", "shift": [15.0], "size": [5.0]},
+        "inputs": [
+            {
+                "kind": "array",
+                "spec": {"name": "x", "kind": "features", "shape": [2], "sizes": []},
+                "scale": {"kind": "features", "shift": [2.0, 7.0], "size": [1.0, 2.0]},
+                "is_bytes": False,
+            }
+        ],
     }
+    assert Preprocess.from_plain(plain) == fitted_on
+
+
+@pytest.mark.parametrize("scaling", ["standard", "none"])
+def test_images_of_classes_survive_json_too(scaling: str) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(3, 2, 2, 2)
+    source = source_of(images, [0, 1, 0], classes=["no", "yes"], kind="image")
+    fitted_on = fit_preprocess(source, np.arange(3), scaling=scaling, target_scaling="none")
+    assert Preprocess.from_plain(json.loads(json.dumps(fitted_on.to_plain()))) == fitted_on
+
+
+def test_the_first_format_kept_too_little_to_be_read() -> None:
+    assert Preprocess.from_plain({"inputs": [None], "target": None, "classes": []}) is None
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({"format": 3}, "preprocess.json has format 3, newer than 2"),
+        ({"format": 2}, "preprocess.json is damaged: KeyError"),
+        ({"format": 2, "inputs": [{"kind": "array"}]}, "preprocess.json is damaged: KeyError"),
+        ({"format": None}, "preprocess.json is damaged: TypeError"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(plain: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Preprocess.from_plain(plain)
+
+
+def test_the_spec_of_classes_counts_them() -> None:
+    source = source_of_classes([0, 1, 2], 3)
+    spec = fit_preprocess(source, np.arange(3), scaling="none", target_scaling="none").spec
+    assert (spec.task, spec.num_classes, spec.num_targets) == ("classification", 3, 3)
+
+
+def test_the_spec_of_values_counts_the_columns() -> None:
+    source = source_of(np.zeros((4, 2), np.float32), np.zeros((4, 3)))
+    spec = fit_preprocess(source, np.arange(4), scaling="none", target_scaling="none").spec
+    assert (spec.task, spec.num_classes, spec.num_targets) == ("regression", 0, 3)
+    assert spec.inputs == (InputSpec("x", "features", (2,)),)
+
+
+def test_labels_are_a_task_of_their_own_and_never_scaled() -> None:
+    source = replace(source_of(np.ones((4, 1), np.float32), [[0, 1], [1, 1], [0, 0], [1, 0]]), is_multilabel=True)
+    preprocess = fit_preprocess(source, np.arange(4), scaling="none", target_scaling="standard")
+    spec = preprocess.spec
+    assert preprocess.target is None
+    assert (spec.task, spec.num_classes, spec.num_targets) == ("multilabel", 0, 2)
+
+
+def test_several_arrays_are_encoded_each_by_its_own_scale() -> None:
+    one, two = np.array([[1], [3]], np.float32), np.array([[[[10]]], [[[30]]]], np.uint8)
+    specs = (InputSpec("x", "features", (1,)), InputSpec("image", "image", (1, 1, 1)))
+    source = replace(source_of(one, [0, 1]), inputs=(one, two), specs=specs)
+    preprocess = fit_preprocess(source, np.arange(2), scaling="standard", target_scaling="none")
+    stored = tuple(t for part in preprocess.store(source.inputs) for t in part)
+    assert [x.flatten().tolist() for x in preprocess.prepare(stored)] == [[-1.0, 1.0], [-1.0, 1.0]]
+    assert preprocess.spec.inputs == specs

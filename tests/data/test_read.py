@@ -34,7 +34,7 @@ def test_embedded_classes_are_read_by_name(kind: Any, num_rows: int, shape: tupl
 def test_embedded_values_are_read_and_limited() -> None:
     config = EmbeddedValuesConfig(kind="diabetes", limit=100, **SHARES)
     assert len(read(config)) == 100
-    assert read(config).spec.task == "regression"
+    assert read(config).task == "regression"
 
 
 def test_classes_are_chosen_before_the_limit() -> None:
@@ -65,7 +65,7 @@ def test_an_array_file_is_read_and_split_by_its_fractions() -> None:
 def test_a_table_is_read_by_its_target_and_task() -> None:
     Path("my.csv").write_text("a,y\n" + "".join(f"{k},{k % 2}\n" for k in range(10)))
     config = TableConfig(kind="table", path="my.csv", target="y", task="regression", **SHARES)
-    assert read(config).spec.task == "regression"
+    assert read(config).task == "regression"
 
 
 def test_a_vision_set_keeps_its_published_test_set_whatever_the_limit() -> None:

@@ -21,14 +21,10 @@ def numbers(source: Source) -> list[int]:
     return source.inputs[0][:, 0].astype(int).tolist()
 
 
-def test_the_spec_of_classes_counts_them() -> None:
-    spec = source_of_classes([0, 1, 2], 3).spec
-    assert (spec.task, spec.num_classes, spec.num_targets) == ("classification", 3, 3)
-
-
-def test_the_spec_of_values_counts_the_columns() -> None:
-    spec = source_of(np.zeros((4, 2), np.float32), np.zeros((4, 3))).spec
-    assert (spec.task, spec.num_classes, spec.num_targets) == ("regression", 0, 3)
+def test_the_task_goes_by_classes_and_labels() -> None:
+    assert source_of_classes([0, 1, 2], 3).task == "classification"
+    assert source_of_values(3).task == "regression"
+    assert replace(source_of_values(3), is_multilabel=True).task == "multilabel"
 
 
 def test_equal_data_has_an_equal_fingerprint_whatever_its_memory_layout() -> None:

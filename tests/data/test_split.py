@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import GroupShuffleSplit
 
 from nnkit.data.embedded import read_classes, read_digits
 from nnkit.data.source import Source
@@ -141,3 +143,101 @@ def test_a_class_without_training_sample_is_named() -> None:
     with pytest.raises(DataError, match="class c2 of data=made has no training sample") as raised:
         split(source, val_fraction=0.25, test_fraction=None, seed=0)
     assert "data.classes" in raised.value.problems[0].hint
+
+
+# groups
+
+
+@given(
+    sizes=st.lists(st.integers(1, 8), min_size=12, max_size=40),
+    val=st.floats(0.05, 0.3),
+    test=st.floats(0.05, 0.3),
+    seed=SEEDS,
+)
+def test_a_group_is_never_torn_and_parts_reach_their_sizes(
+    sizes: list[int], val: float, test: float, seed: int
+) -> None:
+    group = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    source = replace(source_of_values(len(group)), group=group)
+    wanted = (round(len(group) * val), round(len(group) * test))
+    assume(min(wanted) >= 1)
+    splits = split(source, val_fraction=val, test_fraction=test, seed=seed)
+    train_rows, val_rows, test_rows = parts_of(splits)
+    assert sorted(train_rows + val_rows + test_rows) == list(range(len(group)))
+    found = [set(group[rows].tolist()) for rows in (train_rows, val_rows, test_rows)]
+    assert sum(map(len, found)) == len(set().union(*found))
+    for rows, number in zip((val_rows, test_rows), wanted, strict=True):
+        assert number <= len(rows) < number + max(sizes)
+
+
+def test_groups_are_kept_as_scikit_learns_group_split_keeps_them() -> None:
+    group = np.repeat(np.arange(20), 5)
+    source = replace(source_of_values(100), group=group)
+    splits = split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
+    train, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=0).split(group, groups=group))
+    assert len(np.unique(group[splits.test])) == len(np.unique(group[test])) == 4
+    assert not {*group[splits.train]} & {*group[splits.test]}
+    assert not {*group[train]} & {*group[test]}
+
+
+def test_the_seed_draws_the_groups() -> None:
+    source = replace(source_of_values(60), group=np.arange(60) // 3)
+    found = {tuple(split(source, val_fraction=0.2, test_fraction=0.2, seed=seed).test.tolist()) for seed in range(6)}
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_too_few_groups_for_three_parts_are_refused(groups: int) -> None:
+    source = replace(source_of_values(30), group=np.arange(30) % groups)
+    with pytest.raises(ConfigError, match=f"data.group has {groups} groups, too few for parts of their own"):
+        split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+# parts that the data comes with
+
+
+def test_a_published_validation_set_is_the_validation_part() -> None:
+    source = replace(source_of_values(20), val_rows=np.array([7, 3, 5]))
+    train_rows, val_rows, test_rows = parts_of(split(source, val_fraction=0.5, test_fraction=0.2, seed=0))
+    assert val_rows == [3, 5, 7]
+    assert len(test_rows) == round(0.2 * 17)
+    assert sorted(train_rows + test_rows) == sorted({*range(20)} - {3, 5, 7})
+
+
+@pytest.mark.parametrize("by_group", [False, True])
+def test_with_both_published_parts_the_rest_is_trained_on_whatever_the_fractions(by_group: bool) -> None:
+    source = replace(
+        source_of_values(10),
+        val_rows=np.array([8, 2]),
+        test_rows=np.array([0, 9]),
+        group=np.array([0, 1, 2, 1, 1, 3, 3, 1, 2, 0]) if by_group else None,
+    )
+    for seed in range(3):
+        found = parts_of(split(source, val_fraction=0.9, test_fraction=0.9, seed=seed))
+        assert found == [[1, 3, 4, 5, 6, 7], [2, 8], [0, 9]]
+
+
+def test_published_parts_that_are_everything_leave_nothing_to_train_on() -> None:
+    source = replace(source_of_values(6), val_rows=np.arange(3), test_rows=np.arange(3, 6))
+    with pytest.raises(ConfigError, match="leave no training sample of 0"):
+        split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+def test_an_empty_published_part_is_refused() -> None:
+    source = replace(source_of_values(20), test_rows=np.empty(0, np.int64))
+    with pytest.raises(DataError, match="data=made has no test row"):
+        split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+def test_a_part_whose_rows_all_weigh_nothing_is_refused() -> None:
+    weight = np.ones(10, np.float32)
+    weight[[3, 4]] = 0
+    source = replace(source_of_values(10), weight=weight, val_rows=np.array([3, 4]))
+    with pytest.raises(DataError, match="data=made has no validation row with a weight above 0"):
+        split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+def test_a_group_in_two_parts_that_the_data_comes_with_is_refused() -> None:
+    source = replace(source_of_values(12), test_rows=np.array([10, 11]), group=np.arange(12) % 5)
+    with pytest.raises(DataError, match=r"2 groups of data\.group stand in two of the parts"):
+        split(source, val_fraction=0.2, test_fraction=None, seed=0)

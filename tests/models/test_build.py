@@ -20,7 +20,7 @@ from nnkit.models.mlp import MLP
 from nnkit.spec import DataSpec
 from tests.models.built import built, config_of, features, images, series
 
-MODELS = {"linear": Linear, "mlp": MLP, "cnn": CNN}
+MODELS = {"linear": Linear, "mlp": MLP, "cnn": CNN}  # and `code`, the user's own: tests/test_usercode.py
 CASES = [
     ("linear", features(40)),
     ("mlp", features(10)),
@@ -31,7 +31,7 @@ CASE_NAMES = ["linear", "mlp", "cnn-1d", "cnn-2d"]
 
 
 def test_every_kind_of_the_schema_has_its_model() -> None:
-    assert set(sections()["model"]) == set(MODELS)
+    assert set(sections()["model"]) == {*MODELS, "code"}
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -52,7 +52,9 @@ def scaled(kind: str, gain: float | None = None, bias: float = 0.0) -> ScaledIni
 
 
 def mlp(*hidden: int) -> MLP:
-    return MLP(6, 3, hidden=hidden, norm="batch", residual=True, activation=nn.PReLU, dropout=0.1)
+    return MLP(
+        6, 3, (), hidden=hidden, norm="batch", residual=True, embedding_size="auto", activation=nn.PReLU, dropout=0.1
+    )
 
 
 def cnn() -> CNN:
@@ -172,7 +174,17 @@ def test_no_parameter_or_buffer_keeps_an_old_value(make: Callable[[], nn.Module]
 
 
 def test_norms_start_neutral_and_prelu_at_its_own_slope() -> None:
-    model = MLP(6, 3, hidden=(4,), norm="batch", residual=False, activation=partial(nn.PReLU, 1, 0.4), dropout=0.0)
+    model = MLP(
+        6,
+        3,
+        (),
+        hidden=(4,),
+        norm="batch",
+        residual=False,
+        embedding_size="auto",
+        activation=partial(nn.PReLU, 1, 0.4),
+        dropout=0.0,
+    )
     for value in model.state_dict().values():
         value.fill_(9)
     initialise(model, scaled("he_normal", bias=0.5), 0, gain=1.0)

@@ -14,7 +14,17 @@ from nnkit.models.mlp import MLP
 
 
 def mlp(hidden: Sequence[int] = (5, 7), norm: NormKind = "none", residual: bool = False, dropout: float = 0.0) -> MLP:
-    return MLP(6, 3, hidden=hidden, norm=norm, residual=residual, activation=nn.Tanh, dropout=dropout)
+    return MLP(
+        6,
+        3,
+        (),
+        hidden=hidden,
+        norm=norm,
+        residual=residual,
+        embedding_size="auto",
+        activation=nn.Tanh,
+        dropout=dropout,
+    )
 
 
 def by_hand(model: MLP, x: Tensor, norm: str, residual: bool) -> Tensor:
@@ -75,7 +85,9 @@ def test_dropout_never_touches_the_output_or_the_evaluation() -> None:
 
 
 def test_two_hidden_layers_learn_two_prelu_slopes() -> None:
-    model = MLP(6, 3, hidden=(4, 4), norm="none", residual=False, activation=nn.PReLU, dropout=0.0)
+    model = MLP(
+        6, 3, (), hidden=(4, 4), norm="none", residual=False, embedding_size="auto", activation=nn.PReLU, dropout=0.0
+    )
     slopes = [p for name, p in model.named_parameters() if "activation" in name]
     assert len({p.data_ptr() for p in slopes}) == 2
     model(torch.randn(16, 6)).square().sum().backward()

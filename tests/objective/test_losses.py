@@ -8,22 +8,26 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
+from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from nnkit.config.sections.loss import (
     AutoLossConfig,
     BCEConfig,
+    CodeLossConfig,
     CrossEntropyConfig,
     HuberConfig,
     LossConfig,
     PlainLossConfig,
 )
 from nnkit.config.sections.regularization import RegularizationConfig
+from nnkit.errors import ConfigError
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, criterion, num_outputs, resolve_loss
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 from tests.models.built import config_of
+from tests.own_code import HERE
 
 X = (InputSpec("x", "features", (4,)),)
 CLASSES = DataSpec("classification", X, TargetSpec(("y",), ("a", "b", "c")))
@@ -165,3 +169,96 @@ def test_outputs_are_one_a_class_or_column_and_one_logit_for_bce() -> None:
 def test_a_uniform_guess_costs_the_logarithm_of_the_number_of_classes() -> None:
     loss = mean_loss(CrossEntropyConfig(kind="cross_entropy"), torch.zeros(40, 3), labels())
     assert loss.item() == pytest.approx(math.log(3))
+
+
+# labels that are there or not
+
+LABELS = DataSpec("multilabel", X, TargetSpec(("sun", "rain", "wind")))
+
+
+def test_labels_have_a_binary_loss_and_a_logit_each() -> None:
+    assert resolve_loss(AutoLossConfig(kind="auto"), LABELS) == BCEConfig(kind="bce")
+    assert num_outputs(BCEConfig(kind="bce"), LABELS) == 3
+    one = DataSpec("multilabel", X, TargetSpec(("sun",)))
+    assert num_outputs(BCEConfig(kind="bce"), one) == 1
+
+
+def test_the_loss_of_labels_is_scikit_learns_log_loss_averaged_over_the_labels() -> None:
+    y, t = logits(), (values() > 0).float()
+    expected = np.mean([log_loss(t[:, k], y[:, k].double().sigmoid(), labels=[0, 1]) for k in range(3)])
+    assert mean_loss(BCEConfig(kind="bce"), y, t).item() == pytest.approx(expected, rel=1e-5)
+    losses = criterion(BCEConfig(kind="bce"), None)(y, t)
+    assert losses.shape == (40,)
+
+
+def test_a_positive_weight_counts_the_labels_that_are_there() -> None:
+    y, t = logits(), (values() > 0).float()
+    weight = torch.where(t == 1, 3.0, 1.0)
+    expected = (F.binary_cross_entropy_with_logits(y, t, reduction="none") * weight).mean()
+    torch.testing.assert_close(mean_loss(BCEConfig(kind="bce", positive_weight=3.0), y, t), expected)
+
+
+# weights of samples
+
+
+def test_a_sample_of_weight_two_is_a_sample_given_twice() -> None:
+    y, t, weight = logits(), labels(), torch.ones(40)
+    weight[:10] = 2
+    twice = mean_loss(CrossEntropyConfig(kind="cross_entropy"), torch.cat([y, y[:10]]), torch.cat([t, t[:10]]))
+    torch.testing.assert_close(mean_loss(CrossEntropyConfig(kind="cross_entropy"), y, t, weight), twice)
+
+
+def test_a_weighted_loss_is_scikit_learns() -> None:
+    y, t, weight = logits(), labels(), torch.rand(40, generator=torch.Generator().manual_seed(3))
+    expected = log_loss(t, y.double().softmax(1), sample_weight=weight.double())
+    found = mean_loss(CrossEntropyConfig(kind="cross_entropy"), y, t, weight)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_batch_of_weight_zero_has_no_loss_and_no_gradient() -> None:
+    y = logits().requires_grad_()
+    loss = mean_loss(CrossEntropyConfig(kind="cross_entropy"), y, labels(), torch.zeros(40))
+    loss.backward()
+    assert loss.item() == 0
+    assert y.grad is not None
+    assert y.grad.abs().sum().item() == 0
+
+
+# a loss of the user's own
+
+
+def own(name: str, **kwargs: object) -> CodeLossConfig:
+    return CodeLossConfig(kind="code", code=f"{HERE}:{name}", kwargs=kwargs)
+
+
+def test_a_users_focal_loss_with_gamma_zero_is_cross_entropy() -> None:
+    y, t = logits(), labels()
+    expected = F.cross_entropy(y, t)
+    torch.testing.assert_close(mean_loss(own("Focal", gamma=0), y, t), expected)
+    assert mean_loss(own("Focal"), y, t) < expected
+
+
+def test_a_users_loss_of_each_column_is_averaged_over_the_columns() -> None:
+    y, t = logits(), values()
+    torch.testing.assert_close(mean_loss(own("squared", factor=2), y, t), 2 * F.mse_loss(y, t))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (own("broken"), r"loss\.code=tests\.own_code:broken failed: KeyError: 'oh no'"),
+        (own("Focal", gama=1), r"loss\.code=tests\.own_code:Focal failed: TypeError: .*gama"),
+    ],
+)
+def test_a_users_loss_that_cannot_be_made_is_named(config: LossConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        criterion(config, None)
+
+
+@pytest.mark.parametrize(("config", "got"), [(own("mean_loss"), r"got shape \(\)"), (own("blobs_of_text"), "got str")])
+def test_a_users_loss_must_give_one_number_a_sample(
+    config: LossConfig, got: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.own_code.blobs_of_text", lambda: lambda outputs, target: "text", raising=False)
+    with pytest.raises(ConfigError, match=rf"loss\.code=\S+ must return one number a sample \(40,\), {got}"):
+        criterion(config, None)(logits(), labels())

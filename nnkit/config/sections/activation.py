@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Fixed, NonNegative, Positive
+from nnkit.config.marks import Fixed, Name, NonNegative, Positive
 
 
 @final
@@ -72,7 +72,24 @@ class PReLUConfig:
     init_slope: Fixed[NonNegative] = 0.25
 
 
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class CodeActivationConfig:
+    """A module of the user's own: Name(**kwargs) -> nn.Module."""
+
+    kind: Fixed[Literal["code"]]
+    code: Fixed[Name]
+    kwargs: Fixed[dict[str, Any]] = field(default_factory=dict)
+
+
 ActivationConfig = Annotated[
-    PlainActivationConfig | LeakyReLUConfig | ELUConfig | GELUConfig | SwishConfig | SoftplusConfig | PReLUConfig,
+    CodeActivationConfig
+    | PlainActivationConfig
+    | LeakyReLUConfig
+    | ELUConfig
+    | GELUConfig
+    | SwishConfig
+    | SoftplusConfig
+    | PReLUConfig,
     Field(discriminator="kind"),
 ]

@@ -15,6 +15,7 @@ class BatchingConfig:
 
     batch_size: Fixed[Count | Literal["full"]]
     shuffle: Fixed[bool] = True
+    sampler: Fixed[Literal["each_once", "balanced"]] = "each_once"
     drop_last: Fixed[bool] = False
     accumulate: Fixed[Count] = 1
     eval_batch_size: Live[Count] = 1024

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Override, Positive, Probability
+from nnkit.config.marks import Name, Override, Positive, Probability
 
 
 @final
@@ -54,6 +54,17 @@ class HuberConfig:
     delta: Override[Positive] = 1.0
 
 
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class CodeLossConfig:
+    """A loss of the user's own: Name(**kwargs)(outputs, target) -> one number a sample."""
+
+    kind: Override[Literal["code"]]
+    code: Override[Name]
+    kwargs: Override[dict[str, Any]] = field(default_factory=dict)
+
+
 LossConfig = Annotated[
-    AutoLossConfig | CrossEntropyConfig | BCEConfig | PlainLossConfig | HuberConfig, Field(discriminator="kind")
+    CodeLossConfig | AutoLossConfig | CrossEntropyConfig | BCEConfig | PlainLossConfig | HuberConfig,
+    Field(discriminator="kind"),
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, final
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Count, Fixed, WholeNumber
+from nnkit.config.marks import Count, Fixed, Name, WholeNumber
 
 NormKind = Literal["none", "batch", "layer"]
 
@@ -33,6 +33,7 @@ class MLPConfig:
     hidden: Fixed[list[Count]]
     norm: Fixed[NormKind] = "none"
     residual: Fixed[bool] = False
+    embedding_size: Fixed[Literal["auto"] | Count] = "auto"
 
 
 @final
@@ -55,4 +56,16 @@ class CNNConfig:
     dense: Fixed[list[Count]]
 
 
-ModelConfig = Annotated[LinearConfig | MLPConfig | CNNConfig, Field(discriminator="kind")]
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class CodeModelConfig:
+    """A network of the user's own: Name(spec, **kwargs) -> nn.Module."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"init"})
+
+    kind: Fixed[Literal["code"]]
+    code: Fixed[Name]
+    kwargs: Fixed[dict[str, Any]] = field(default_factory=dict)
+
+
+ModelConfig = Annotated[CodeModelConfig | LinearConfig | MLPConfig | CNNConfig, Field(discriminator="kind")]

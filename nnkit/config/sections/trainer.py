@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Annotated, Literal, final
+
+from pydantic import Field
 
 from nnkit.config.marks import Count, Fixed, Live, NonNegative, Override, Positive, Share
 
-Monitor = Literal["auto", "val/loss", "val/accuracy", "val/macro_f1", "val/rmse", "val/mae", "val/r2"]
+Monitor = Annotated[str, Field(pattern=r"^(auto|val/\S+)$")]
+Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1"]
 
 
 @final
@@ -33,3 +36,5 @@ class TrainerConfig:
     precision: Override[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
     checkpoint_every: Live[Literal["auto"] | Count] = "auto"
     keep_last: Live[Count] = 1
+    decision_threshold: Live[Threshold] = 0.5
+    plots: Live[bool] = True

@@ -1,0 +1,55 @@
+"""Pictures, drawn by the commands after their result has been printed: a failure here costs a note, not the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnkit.cli.messages import note
+from nnkit.storage import make_folder, read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    from nnkit.infer.evaluate import Evaluation
+    from nnkit.infer.finished import Finished
+
+PLOTS = "plots"
+
+
+def draw_training(folder: Path, title: str, best_epoch: int | None) -> None:
+    """Draw a run's learning curves from its metrics.jsonl into plots/learning_curves.png."""
+    from nnkit.track.jsonl import METRICS
+
+    def draw() -> bytes:
+        from nnkit.plots import learning_curves
+
+        records = [json.loads(line) for line in read_bytes(folder / METRICS).splitlines()]
+        return learning_curves(records, best_epoch, title)
+
+    _draw(folder / PLOTS / "learning_curves.png", draw)
+
+
+def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) -> None:
+    """Draw what an evaluation found into plots/: confusion, ROC and PR curves and calibration, or residuals."""
+    title = f"{run.title} ({name})"
+    target, scores, task, names = found.target, found.answers.scores, run.spec.task, run.spec.target
+    drawn: dict[str, Callable[[], bytes]] = {}
+    from nnkit import plots
+
+    if task == "classification":
+        drawn["confusion"] = lambda: plots.confusion_matrix(found.metrics["confusion"], names.classes, title)
+        drawn["roc_pr"] = lambda: plots.roc_pr(target, scores, names.classes, title)
+        drawn["calibration"] = lambda: plots.calibration(target, scores, title)
+    elif task == "regression":
+        drawn["residuals"] = lambda: plots.residuals(target, scores, names.names, title)
+    for kind, draw in drawn.items():
+        _draw(place / PLOTS / f"{kind}-{name}.png", draw)
+
+
+def _draw(path: Path, draw: Callable[[], bytes]) -> None:
+    try:
+        make_folder(path.parent)
+        write_bytes(path, draw())
+    except Exception as error:  # noqa: BLE001 - the result stands, whatever becomes of its picture
+        note(f"{path.name} could not be drawn: {error}")

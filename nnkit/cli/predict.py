@@ -1,0 +1,141 @@
+"""`nnkit predict RUN INPUT`: answers for rows without labels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from nnkit.cli.messages import note
+from nnkit.cli.words import LAST, Read, name_of, note_unseen, opened, read_command, run_folder
+from nnkit.errors import ConfigError, DataError, StorageError
+from nnkit.runs import CONFIG
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from nnkit.infer.finished import Finished
+    from nnkit.infer.predict import OnBad, Part, Told
+
+USAGE = """\
+usage: nnkit predict RUN INPUT [-o FILE] [--proba] [--on-bad error|skip] [--trust]
+
+RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
+INPUT is a file in the form of the run's data without its target, a glob, - for CSV from standard input, a picture or a
+folder of pictures. The order of the columns is free; columns that the run does not know go along into the answers.
+
+  -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
+  --proba            the probability of each class, too
+  --on-bad skip      leave out rows that cannot be read, and say which (default: error)
+  --trust            the run names code of its own, and you know where it is from"""
+
+HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
+SUFFIXES = (".csv", ".parquet")
+
+
+def command(argv: list[str]) -> int:
+    """Predict as the words say, and return the exit code."""
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE)
+        return 0 if argv else 2
+    read = read_command(
+        argv, command="predict", flags=("proba", "trust"), valued=("output", "on-bad"), short={"-o": "output"}
+    )
+    on_bad: Any = read.choice("on-bad", ("error", "skip"), "error")
+    words, output_dir = read.operands("predict", "a run and an input", 2, HINT)
+    if len(words) < 2:
+        raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
+    word, source = words
+    folder = _run_folder(word, source, output_dir)
+    out = _output(read, source, folder)
+    run = opened(folder, read)
+    from nnkit.infer.predict import Told, predict_parts
+
+    told = Told()
+    batches = predict_parts(run, _parts(run, source, told, on_bad), told, proba="proba" in read.flags)
+    _write(batches, out, told)
+    _tell(told)
+    if out is not None:
+        print(out)
+    return 0
+
+
+def _run_folder(word: str, source: str, output_dir: str | None) -> Path:
+    try:
+        return run_folder(word, output_dir)
+    except ConfigError as error:
+        if source == LAST or (Path(source) / CONFIG).is_file():
+            raise ConfigError(error.problems[0].text, hint=f"nnkit predict {source} {word}") from error
+        raise
+
+
+def _output(read: Read, source: str, folder: Path) -> Path | None:
+    """Return where the answers go; None for standard output. Raises: ConfigError."""
+    if read.values.get("output") == "-":
+        return None
+    name = "stdin" if source == "-" else name_of(source)
+    out = read.file(folder / f"predictions-of-{name}.csv", SUFFIXES)
+    if source != "-" and out == Path(source).expanduser().absolute():
+        raise ConfigError(f"the answers would overwrite their input {source}", hint="another name behind -o")
+    return out
+
+
+def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Part]:
+    from nnkit.infer.rows import array_parts, table_parts
+
+    encoder = run.preprocess.table
+    if encoder is not None:
+        stream: str | BinaryIO = sys.stdin.buffer if source == "-" else source
+        return table_parts(run, encoder, stream, told, on_bad=on_bad)
+    if source == "-":
+        raise ConfigError(
+            "standard input is for tables, but the run was trained on arrays or pictures",
+            hint=f"a file instead of {source}",
+        )
+    path = Path(source).expanduser().absolute()
+    if run.spec.inputs[0].kind == "image" and path.suffix.lower() not in (".npz", ".npy"):
+        from nnkit.infer.pictures import picture_parts
+
+        return picture_parts(run, path, told, on_bad=on_bad)
+    return array_parts(run, path, told, on_bad=on_bad)
+
+
+def _write(batches: Iterator[pa.RecordBatch], out: Path | None, told: Told) -> None:
+    """Write the answers; the first ones are made before a file is opened, so that wrong words leave nothing behind."""
+    from nnkit.infer.predict import batch_writer
+    from nnkit.storage import make_folder, write_file
+
+    first = next(batches, None)
+    if first is None:
+        raise DataError("the input holds no row that could be predicted", *told.lines, hint="is it the right file?")
+
+    def fill(file: BinaryIO) -> None:
+        as_parquet = out is not None and out.suffix.lower() == ".parquet"
+        with batch_writer(file, first.schema, as_parquet=as_parquet) as write:
+            write(first)
+            for batch in batches:
+                write(batch)
+
+    if out is not None:
+        make_folder(out.parent)
+        write_file(out, fill)
+        return
+    try:
+        fill(sys.stdout.buffer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write standard output: {error.strerror} (errno {error.errno})") from error
+
+
+def _tell(told: Told) -> None:
+    for line in told.lines:
+        print(f"left out: {line}", file=sys.stderr)
+    if told.skipped:
+        note(f"{told.skipped:,} of {told.rows + told.skipped:,} rows were left out")
+    note_unseen(told.unseen)
+    for column in sorted(told.renamed):
+        note(f"the input's own column {column} gave way to the answer of that name")
+    print(f"{told.rows:,} rows predicted", file=sys.stderr)

@@ -1,0 +1,193 @@
+"""Pictures that do not fit in memory: decoded by worker processes while the network trains."""
+
+# N files, B files a batch, C channels, H height, W width
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import multiprocessing.process
+import multiprocessing.util
+import os
+import signal
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from nnkit.data.images import Files, Rows, report
+from nnkit.data.picture import BadPictureError, ImageFormat, decode
+from nnkit.data.scaling import Scale, scale_of_sums
+from nnkit.errors import DataWorkerError, Problem
+
+# The first worker waits about two seconds for torch; one process decodes as many pictures of usual size in that time.
+FEWEST_FOR_WORKERS = 1_000
+MOST_WORKERS = 8
+_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """Pictures as files, with what each is made to be.
+
+    Attributes:
+        files: N of them.
+        form: of all.
+        sums: (N, 2, C) int64, the sum and the sum of squares of each channel; None where nobody scales by them.
+    """
+
+    files: Files
+    form: ImageFormat
+    sums: Rows | None = None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.files)
+
+    def __getitem__(self, rows: Any) -> ImageFiles:
+        """Return some pictures, in this order: a slice, row numbers, or a mask."""
+        return ImageFiles(self.files[rows], self.form, None if self.sums is None else self.sums[rows])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return len(self), *self.form.shape
+
+    def scale(self, rows: Rows, scaling: str) -> Scale | None:
+        """Return the scale of some pictures: what `fit_scale` returns of their pixels, without decoding one.
+
+        Args:
+            rows: their numbers.
+            scaling: standard, minmax or none.
+        """
+        assert self.sums is not None, "these pictures were not verified"
+        sums, squares = self.sums[rows].sum(axis=0)
+        return scale_of_sums(sums, squares, len(rows), self.form.height * self.form.width, scaling)
+
+
+def fits_in_memory(num: int, form: ImageFormat) -> bool:
+    """Tell whether so many pictures take at most half of the memory that is available."""
+    return num * math.prod(form.shape) <= _available_bytes() // 2
+
+
+def _available_bytes() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # macOS tells the size of its memory, not how much of it is free
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:  # a container or a job of a cluster may have less than its machine
+        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
+        return min(free, int((Path("/sys/fs/cgroup") / group / "memory.max").read_text()))
+    except (OSError, ValueError):  # no such group, or "max"
+        return free
+
+
+def stream_batches(
+    images: ImageFiles, index_lists: Sequence[list[int]], *, num_workers: int | None = None
+) -> Generator[Tensor, None, None]:
+    """Yield one batch a list, (B, C, H, W) uint8, in the order of the lists, however many workers there are.
+
+    Args:
+        images: what to decode.
+        index_lists: the rows of each batch.
+        num_workers: processes that decode; 0 decodes in this one; None takes 0 for a few pictures, else one a core.
+
+    Raises:
+        DataError: naming the files of a batch that cannot be decoded.
+        DataWorkerError: a worker died.
+    """
+    if num_workers is None:
+        few = sum(map(len, index_lists)) < FEWEST_FOR_WORKERS
+        num_workers = 0 if few else min(MOST_WORKERS, len(index_lists), os.cpu_count() or 1)
+    if multiprocessing.current_process().daemon:
+        num_workers = 0  # a process that ends with its parent may have no children
+    batches = _started(images, index_lists, num_workers)
+    # The workers heed no SIGTERM, which is how they would be ended when this process ends in the middle of a stream.
+    kill = multiprocessing.util.Finalize(None, _kill, (getattr(batches, "_workers", ()),), exitpriority=0)
+    try:
+        while (batch := _next(batches)) is not None:
+            if not isinstance(batch, Tensor):
+                report([Problem(f"{path} {reason}", "repair or remove it") for path, reason in batch])
+            yield batch
+    finally:
+        if num_workers:  # not left to the collector: an error's traceback keeps the loader, and with it the workers
+            batches._shutdown_workers()
+        kill()
+
+
+def _next(batches: Iterator[Any]) -> Any:
+    try:
+        return next(batches, None)
+    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+        # A batch lies in memory that a worker lends: if it dies in between, the connection to it is what fails.
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataWorkerError(
+            f"a process that decodes pictures died: {error or 'it closed its connection'}",
+            hint="it may have run out of memory, or of /dev/shm; try fewer with data.workers=1, or 0",
+        ) from error
+
+
+def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    for worker in workers:
+        if worker.is_alive():
+            worker.kill()
+
+
+def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: int) -> Any:
+    """Return the iterator of a loader; its workers, if any, are at work."""
+    context = None
+    if num_workers:
+        # A fork of this process would copy its threads' locks, its handlers of signals and its CUDA context. The
+        # server forks instead: it has imported torch and nothing else, so that it is slow to start once, and only once.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # who asks for many gets many
+        loader: DataLoader[Any] = DataLoader(
+            _Decoding(images.files, images.form),
+            batch_sampler=index_lists,
+            num_workers=num_workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_ignore_signals,
+            multiprocessing_context=context,
+            generator=torch.Generator(),  # or the loader would draw from the global stream
+        )
+        return iter(loader)
+
+
+@final
+class _Decoding(Dataset[Any]):
+    """Decodes the rows of a batch."""
+
+    def __init__(self, files: Files, form: ImageFormat) -> None:
+        self._files, self._form = files, form
+
+    def __getitems__(self, rows: Sequence[int]) -> Tensor | list[tuple[str, str]]:
+        """Return a batch, or path and reason of each file that cannot be decoded: errors lose their type on the way."""
+        files, form = self._files, self._form
+        batch, bad = np.empty((len(rows), *form.shape), np.uint8), []
+        for place, row in enumerate(rows):
+            try:
+                batch[place] = decode(files.place(row), form)
+            except BadPictureError as error:
+                bad.append((error.path, error.reason))
+        return bad or torch.from_numpy(batch)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _ignore_signals(_: int) -> None:
+    # Sent to a whole group of processes, they are for the main one: it ends its step, saves, and ends its workers.
+    for number in _CAUGHT:
+        signal.signal(number, signal.SIG_IGN)

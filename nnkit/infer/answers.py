@@ -1,0 +1,79 @@
+"""From a network's outputs to answers in the user's terms: class names, labels, values in their own units."""
+
+# N rows, C classes, L labels, K target columns
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from torch import Tensor
+
+from nnkit.infer.finished import Finished
+from nnkit.objective.predictions import (
+    label_probabilities,
+    predicted_classes,
+    predicted_labels,
+    predicted_values,
+    probabilities,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PREDICTION, PROBABILITY = "prediction", "probability"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the network says of N rows.
+
+    Attributes:
+        predicted: class numbers (N,) int64, labels (N, L) of 0 and 1, or values (N, K) float64 in the target's units.
+        probabilities: (N, C) or (N, L) float32; None for regression.
+    """
+
+    predicted: Any
+    probabilities: Any
+
+    @property
+    def scores(self) -> Any:
+        """What errors are measured on: the probabilities, or the values."""
+        return self.predicted if self.probabilities is None else self.probabilities
+
+
+def answers(run: Finished, outputs: Tensor) -> Answers:
+    """Return what a run's outputs (N, …) mean."""
+    task = run.spec.task
+    if task == "classification":
+        predicted = predicted_classes(outputs, threshold=run.threshold)
+        return Answers(predicted.numpy(), probabilities(outputs).numpy())
+    if task == "multilabel":
+        return Answers(predicted_labels(outputs).numpy(), label_probabilities(outputs).numpy())
+    values = predicted_values(outputs, log_rate=run.config.loss.kind == "poisson")
+    scale = run.preprocess.target
+    return Answers((values.double() if scale is None else scale.undo(values)).numpy(), None)
+
+
+def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, pa.Array]:
+    """Return the columns of a predictions file.
+
+    `prediction` (for several labels or values, `prediction_<name>`) and, if asked for, `probability_<class or label>`.
+    """
+    import pyarrow as pa
+
+    target = run.spec.target
+    columns: dict[str, pa.Array] = {}
+    if run.spec.task == "classification":
+        numbers = pa.array(found.predicted.astype(np.int32))
+        columns[PREDICTION] = pa.DictionaryArray.from_arrays(numbers, pa.array(target.classes)).cast(pa.string())
+    elif len(target.names) == 1 and run.spec.task == "regression":
+        columns[PREDICTION] = pa.array(found.predicted[:, 0])
+    else:
+        columns |= {f"{PREDICTION}_{n}": pa.array(found.predicted[:, k]) for k, n in enumerate(target.names)}
+    if proba and found.probabilities is not None:
+        names = target.classes or target.names
+        columns |= {f"{PROBABILITY}_{n}": pa.array(found.probabilities[:, k]) for k, n in enumerate(names)}
+    return columns

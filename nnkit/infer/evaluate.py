@@ -1,0 +1,70 @@
+"""`nnkit eval`: what a finished run is worth on rows with labels."""
+
+# N rows
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from nnkit.data.source import Rows, Source
+from nnkit.infer import measures
+from nnkit.infer.answers import Answers, answers
+from nnkit.infer.bootstrap import intervals
+from nnkit.infer.finished import Finished
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        rows: (N,) which rows of the source were evaluated.
+        metrics: plain values by name, as scikit-learn defines them.
+        intervals: of 95 % by bootstrap, for the metrics that have one.
+        target: (N,) class numbers, or (N, L) or (N, K).
+        answers: of the network.
+        unseen: cells of categories that training has not, by column.
+    """
+
+    rows: Rows
+    metrics: Mapping[str, Any]
+    intervals: Mapping[str, list[float]]
+    target: Any
+    answers: Answers
+    unseen: Mapping[str, int]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data, for JSON."""
+        return {"rows": len(self.rows), "metrics": dict(self.metrics), "intervals": dict(self.intervals)}
+
+
+def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
+    """Measure a run on rows of a source, with the weights of the rows where there are such.
+
+    Args:
+        run: opened.
+        source: with the classes, or the labels, of the run.
+        rows: at least one.
+
+    Raises:
+        DataError: a cell is missing where none may.
+    """
+    found = answers(run, run.outputs(run.batches_of(source, rows)))
+    target = source.target[rows]
+    weight = None if source.weight is None else source.weight[rows]
+    bounds = intervals(run.spec.task, target, found.scores, found.predicted, seed=run.config.seed, weight=weight)
+    table = run.preprocess.table
+    unseen = table.unseen(source.inputs[0][rows]) if table is not None else {}
+    return Evaluation(rows, _measured(run, target, found, weight), bounds, target, found, unseen)
+
+
+def _measured(run: Finished, target: Any, found: Answers, weight: Any) -> dict[str, Any]:
+    names = run.spec.target
+    if run.spec.task == "classification":
+        return measures.classification(target, found.probabilities, found.predicted, names.classes, weight)
+    if run.spec.task == "multilabel":
+        return measures.multilabel(target, found.probabilities, found.predicted, names.names, weight)
+    return measures.regression(target, found.predicted, names.names, weight)

@@ -1,0 +1,179 @@
+"""A run that has ended, opened from its folder alone: its network with the best weights, ready to answer."""
+
+# B batch, N rows
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nnkit.assemble import in_order, prepare
+from nnkit.config.check import check
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
+from nnkit.data.batches import encode
+from nnkit.data.preprocess import Preprocess
+from nnkit.data.source import Rows, Source
+from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, StorageError
+from nnkit.models import empty_model
+from nnkit.objective.losses import num_outputs
+from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, read_config, read_run
+from nnkit.spec import DataSpec
+from nnkit.storage import read_bytes
+from nnkit.train import checkpoints
+from nnkit.train.device import Arithmetic, devices
+from nnkit.usercode import refuse_untrusted
+
+BEST = "best"
+ENDED = ("completed", "stopped_early")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished run.
+
+    Attributes:
+        folder: of the run.
+        config: its settings, with every pick.
+        facts: its run.json.
+        preprocess: what was fitted on its training rows.
+        model: in eval mode, with the best weights.
+        arithmetic: where and how it computes.
+        threshold: with two classes, the probability from which the second one is predicted.
+    """
+
+    folder: Path
+    config: Config
+    facts: dict[str, Any]
+    preprocess: Preprocess
+    model: nn.Module
+    arithmetic: Arithmetic
+    threshold: float = 0.5
+
+    @property
+    def spec(self) -> DataSpec:
+        """The contract of data and model."""
+        return self.preprocess.spec
+
+    @property
+    def title(self) -> str:
+        """What was trained on what, in words."""
+        return f"{self.config.model.kind} on {self.config.data.kind}"
+
+    def batches(self, inputs: Sequence[Any]) -> Iterator[tuple[Tensor, ...]]:
+        """Yield what the network takes (B, …) of rows as they were read: an array or a frame (N, …) an encoder."""
+        stored = tuple(x for part in self.preprocess.store(inputs) for x in part)
+        size = self.config.batching.eval_batch_size
+        for start in range(0, len(stored[0]), size):
+            yield self.preprocess.prepare(tuple(x[start : start + size].to(self.arithmetic.device) for x in stored))
+
+    def batches_of(self, source: Source, rows: Rows) -> Iterator[tuple[Tensor, ...]]:
+        """Yield what the network takes (B, …) of some rows of a source, in their order."""
+        samples = encode(source, rows, self.preprocess, self.arithmetic.device)
+        for batch in in_order(samples, self.config).epoch(0):
+            yield batch.inputs
+
+    @torch.no_grad()
+    def outputs(self, batches: Iterable[tuple[Tensor, ...]]) -> Tensor:
+        """Return the network's outputs (N, …) float32, on the CPU, for one or more batches."""
+        found = []
+        for inputs in batches:
+            with self.arithmetic.autocast():
+                found.append(self.model(*inputs).float().cpu())
+        return torch.cat(found)
+
+
+def open_run(folder: Path, *, trust: bool = False) -> Finished:
+    """Return a finished run. Nothing in its folder is executed: names are looked up among nnkit's own parts.
+
+    Args:
+        folder: of the run.
+        trust: whether code that the run names may be run, where it names the user's own.
+
+    Raises:
+        ConfigError: config.yaml is wrong, or names code that is not trusted.
+        CheckpointError: the best weights are missing, damaged, or do not fit.
+        DataError: run.json or preprocess.json is damaged.
+    """
+    values = read_config(folder)
+    if not trust:
+        refuse_untrusted(values, folder)
+    config = _here(_checked(values, folder))
+    facts = read_run(folder)
+    threshold = _threshold(facts, folder)
+    weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
+    preprocess = read_preprocess(folder) or prepare(config).preprocess
+    model = _loaded(config, preprocess.spec, weights, folder)
+    arithmetic = Arithmetic.of(config.trainer.device, config.trainer.precision)  # type: ignore[arg-type]
+    return Finished(folder, config, facts, preprocess, arithmetic.place(model).eval(), arithmetic, threshold)
+
+
+def _checked(values: dict[str, Any], folder: Path) -> Config:
+    try:
+        return check(Composed(values))
+    except ConfigError as error:
+        raise ConfigError(*(Problem(f"{folder / CONFIG}: {p.text}", p.hint) for p in error.problems)) from error
+
+
+def _here(config: Config) -> Config:
+    """Return the config for this machine: on the CPU where it lacks the device of the training."""
+    if config.trainer.device in devices():
+        return config
+    return replace(config, trainer=replace(config.trainer, device="cpu", precision="fp32"))
+
+
+def _threshold(facts: dict[str, Any], folder: Path) -> float:
+    found = facts.get("decision_threshold", 0.5)
+    if not isinstance(found, (int, float)) or not 0 < found < 1:
+        raise DataError(f"{folder / RUN}: decision_threshold must be in (0, 1), got {found}")
+    return float(found)
+
+
+def _best(folder: Path, status: str) -> Path:
+    """Return the checkpoint with the best weights. Raises: CheckpointError, saying what became of the run."""
+    if not (folder / CHECKPOINTS / BEST).exists() and status not in ENDED:
+        hint = "wait for it" if status == "running" else f"nnkit resume {folder}"
+        raise CheckpointError(f"{folder} {said_of(status)} before its first validation", hint=hint)
+    return checkpoints.pointed(folder / CHECKPOINTS, BEST)
+
+
+def said_of(status: str) -> str:
+    """Return what became of a run that did not end, in words."""
+    said = {"running": "is still running", "interrupted": "was interrupted", "lost": "was lost", "failed": "failed"}
+    return said.get(status, f"is {status}")
+
+
+def _loaded(config: Config, spec: DataSpec, weights: dict[str, Tensor], folder: Path) -> nn.Module:
+    model = empty_model(config, spec, num_outputs(config.loss, spec))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"the weights of {folder} do not fit its config: {reason}") from error
+    return model
+
+
+def read_preprocess(folder: Path) -> Preprocess | None:
+    """Return what was fitted on a run's training rows; None for a run of the first format, which kept too little.
+
+    Raises:
+        DataError: preprocess.json is missing, damaged, or of a newer format.
+    """
+    path = folder / PREPROCESS
+    try:
+        plain = json.loads(read_bytes(path))
+    except (StorageError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
+    if not isinstance(plain, dict):
+        raise DataError(f"{path} is damaged: it holds no mapping")
+    try:
+        return Preprocess.from_plain(plain)
+    except DataError as error:
+        raise DataError(*(Problem(f"{folder}: {p.text}", p.hint) for p in error.problems)) from error

@@ -1,0 +1,101 @@
+"""Rows with their labels, for an evaluation: a part of the run's own data, or new files of the same form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, TableConfig
+from nnkit.data import read, read_whole, split_by
+from nnkit.data.source import Rows, Source
+from nnkit.errors import ConfigError, DataError
+from nnkit.infer.finished import Finished
+from nnkit.infer.hints import hinting
+
+NEW_DATA = "--data PATH evaluates on new rows"
+Part = Literal["train", "val", "test", "all"]
+
+
+def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
+    """Return the run's data, and the rows of a part of it.
+
+    Raises:
+        DataError: the data cannot be read, or is not what it was.
+    """
+    section = run.config.data
+    with hinting(NEW_DATA):
+        source = read(section)
+    if source.fingerprint() != run.facts.get("data_fingerprint"):
+        raise DataError(
+            f"the data of {run.folder} has changed since the run started, so its parts are not what they were",
+            hint=NEW_DATA,
+        )
+    return source, np.arange(len(source)) if part == "all" else getattr(split_by(section, source), part)
+
+
+def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
+    """Return all rows of new files, which have the form of the run's own data, with the run's classes.
+
+    Raises:
+        DataError: they cannot be read, or have labels that the run does not know.
+        ConfigError: a column is missing, or the run's data has no form that files could have.
+    """
+    section = section_for(run, path)
+    kinds = run.preprocess.table.kinds if run.preprocess.table is not None else None
+    with hinting("nnkit predict takes rows without labels"):
+        source = read_whole(section, kinds)
+    if not len(source):
+        raise DataError(f"{path} holds no row")
+    if kinds is None and source.specs[0].shape != run.spec.inputs[0].shape:
+        raise DataError(f"{path} has samples of shape {source.specs[0].shape}, the run {run.spec.inputs[0].shape}")
+    return _with_the_runs_labels(run, source, path), np.arange(len(source))
+
+
+def section_for(run: Finished, path: Path) -> DataConfig:
+    """Return the data section that reads new files as the run's own were read. Raises: ConfigError."""
+    section, given, task = run.config.data, run.spec.inputs[0], run.spec.task
+    if isinstance(section, TableConfig):
+        changes: dict[str, Any] = {"val_path": None, "test_path": None, "split_column": None, "task": task}
+        return replace(section, path=str(path), limit=None, classes=None, **changes)
+    if isinstance(section, ImagesConfig) or (given.kind == "image" and (path.is_dir() or path.suffix == ".csv")):
+        channels, height, width = given.shape
+        settings: dict[str, Any] = {"size": [height, width], "channels": channels, "cache": None, "in_memory": True}
+        if isinstance(section, ImagesConfig):
+            return replace(section, path=str(path), root=None, limit=None, classes=None, **settings)
+        resize: Any = getattr(section, "resize", "squash")
+        return ImagesConfig(
+            kind="images", path=str(path), resize=resize, val_fraction=0.1, test_fraction=0.1, **settings
+        )
+    if path.suffix in (".npz", ".npy"):
+        kind: Any = given.kind
+        return ArrayConfig(kind="array", path=str(path), task=task, input=kind, val_fraction=0.1, test_fraction=0.1)
+    raise ConfigError(f"data={section.kind} has no files of its own form, got {path}", hint="--data FILE.npz with x, y")
+
+
+def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
+    """Return the source with its classes, or labels, numbered as the run has them. Raises: DataError."""
+    target = run.spec.target
+    if source.task != run.spec.task:
+        raise DataError(f"{path} has a target for {source.task}, but the run is for {run.spec.task}")
+    if run.spec.task == "classification":
+        place = {name: number for number, name in enumerate(target.classes)}
+        unknown = [name for name in source.classes if name not in place]
+        if unknown:
+            known = ", ".join(target.classes[:20])
+            raise DataError(f"{path} has the label {unknown[0]}, which the run does not know", hint=f"labels: {known}")
+        table = np.array([place[name] for name in source.classes], dtype=np.int64)
+        return replace(source, target=table[source.target.astype(np.int64)], classes=target.classes)
+    if run.spec.task == "multilabel" and source.target_names != target.names:
+        unknown = [name for name in source.target_names if name not in target.names]
+        if unknown:
+            raise DataError(f"{path} has the label {unknown[0]}, which the run does not know")
+        values = np.zeros((len(source), len(target.names)))
+        for column, name in enumerate(source.target_names):
+            values[:, target.names.index(name)] = source.target[:, column]
+        return replace(source, target=values, target_names=target.names)
+    if source.target.shape[1:] != (len(target.names),):
+        raise DataError(f"{path} has {source.target.shape[1]} target columns, the run {len(target.names)}")
+    return source

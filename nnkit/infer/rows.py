@@ -1,0 +1,247 @@
+"""What `nnkit predict` reads, part by part: tables, and arrays of samples."""
+
+# N rows of a part
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from nnkit.config.sections.data import TableConfig
+from nnkit.data.array import as_inputs, load_array, load_arrays
+from nnkit.data.frame import Column, ColumnKind, Frame
+from nnkit.data.head import TextFormat
+from nnkit.data.table import text_format
+from nnkit.data.tables import (
+    BadCell,
+    TableFile,
+    bad_cells,
+    found_files,
+    missing_columns,
+    names_of,
+    open_table,
+    read_batch,
+)
+from nnkit.data.tabular import TableEncoder
+from nnkit.errors import ConfigError, DataError, Problem
+from nnkit.infer.finished import Finished
+from nnkit.infer.hints import hinting
+from nnkit.infer.predict import MOST_TOLD, OnBad, Part, Told
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SKIP = "--on-bad skip leaves it out"
+NO_VALUE = ("",)  # what goes along keeps its words, even those that mean a missing value
+
+
+def table_parts(
+    run: Finished, encoder: TableEncoder, source: str | BinaryIO, told: Told, *, on_bad: OnBad
+) -> Iterator[Part]:
+    """Yield the rows of text or Parquet files, or of standard input.
+
+    Args:
+        run: whose data was a table.
+        encoder: of its columns.
+        source: a path, a glob, or a stream of text.
+        told: grows by what there is to tell.
+        on_bad: whether a row that cannot be read ends it all, or is left out.
+
+    Raises:
+        DataError: naming line and column of what cannot be read.
+        ConfigError: naming the columns that are missing.
+    """
+    section = run.config.data
+    assert isinstance(section, TableConfig)
+    form, missing = _form(section), tuple(section.missing_values)
+    with hinting(on_bad=SKIP):
+        if not isinstance(source, str):
+            file = open_table(source, form)
+            yield from _read(file, encoder, missing, _kept(file, encoder), told, on_bad)
+            return
+        paths = found_files(source)
+        kept = _kept_of_all(paths, form, encoder)
+        for path in paths:
+            yield from _read(open_table(path, form), encoder, missing, kept, told, on_bad)
+
+
+def _form(section: TableConfig) -> TextFormat:
+    """Return how files are written; one without a header may lack the target, and then what has a part to play."""
+    targets = tuple(section.targets)
+    others = tuple(name for role, names in section.roles.items() if role != "target" for name in names)
+    absent = (targets, (*targets, *others)) if section.names is not None else ()
+    return replace(text_format(section), missing_values=NO_VALUE, absent_names=absent)
+
+
+def _kept(file: TableFile, encoder: TableEncoder) -> list[str]:
+    """Return the columns that go along. Raises: ConfigError, naming the columns that are missing."""
+    names = names_of(file)
+    if missing := [name for name in encoder.names if name not in names]:
+        raise missing_columns(missing, file)
+    known = set(encoder.names)
+    return [name for name in names if name not in known]
+
+
+def _kept_of_all(paths: Sequence[Path], form: TextFormat, encoder: TableEncoder) -> list[str]:
+    """Return the columns that go along, the same ones in every file; all heads are looked at before the first row."""
+    first, *others = paths
+    kept = _kept(open_table(first, form), encoder)
+    for path in others:
+        differing = set(_kept(open_table(path, form), encoder)) ^ set(kept)
+        if differing:
+            raise DataError(
+                f"{path} and {first} differ in the columns that go along: {', '.join(sorted(differing)[:10])}",
+                hint="predict the files one by one",
+            )
+    return kept
+
+
+def _read(
+    file: TableFile, encoder: TableEncoder, missing: Sequence[str], names: list[str], told: Told, on_bad: OnBad
+) -> Iterator[Part]:
+    for frame, batch in good_rows(file, encoder.kinds, encoder.needed, missing, told, on_bad):
+        for name, count in encoder.unseen(frame).items():
+            told.unseen[name] = told.unseen.get(name, 0) + count
+        yield Part((frame,), {name: batch.column(name) for name in names})
+
+
+def good_rows(
+    file: TableFile,
+    kinds: Mapping[str, ColumnKind],
+    needed: frozenset[str],
+    missing: Sequence[str],
+    told: Told,
+    on_bad: OnBad,
+) -> Iterator[tuple[Frame, pa.RecordBatch]]:
+    """Yield the rows of a file that can be read, as a frame and as they stand there.
+
+    Args:
+        file: opened.
+        kinds: of the columns of the frame.
+        needed: columns in which no cell may be missing.
+        missing: what a cell without a value may hold.
+        told: grows by the rows that cannot be read.
+        on_bad: whether such a row ends it all, or is left out.
+
+    Raises:
+        DataError: naming line and column of what cannot be read.
+    """
+    first_row = 0
+    with ThreadPoolExecutor(2) as threads:
+        for batch in file.batches(skips_ragged=on_bad == "skip"):
+            try:
+                frame, bad = read_rows(batch, kinds, file.form, missing, needed, threads)
+            except DataError as error:
+                raise DataError(*(Problem(f"{file.name}: {p.text}", p.hint) for p in error.problems)) from error
+            if bad:
+                rows = np.setdiff1d(np.arange(batch.num_rows), [cell.row for cell in bad])
+                _judge(bad, first_row, file, told, on_bad)
+                frame, taken = frame[rows], batch.take(rows)
+            first_row += batch.num_rows
+            if len(frame):
+                yield frame, taken if bad else batch
+    told.skip(len(file.ragged), [f"{file.name}, {text}" for text in file.ragged[:MOST_TOLD]])
+
+
+def _judge(bad: Sequence[BadCell], first_row: int, file: TableFile, told: Told, on_bad: OnBad) -> None:
+    room = MOST_TOLD if on_bad == "error" else MOST_TOLD - len(told.lines)
+    texts = [replace(cell, row=first_row + cell.row).worded(file) for cell in bad[: max(0, room)]]
+    if on_bad == "error":
+        raise DataError(*(Problem(text, "" if i else SKIP) for i, text in enumerate(texts)))
+    told.skip(len({cell.row for cell in bad}), texts)
+
+
+def read_rows(
+    batch: pa.RecordBatch,
+    kinds: Mapping[str, ColumnKind],
+    form: TextFormat,
+    missing: Sequence[str],
+    needed: frozenset[str],
+    threads: ThreadPoolExecutor,
+) -> tuple[Frame, list[BadCell]]:
+    """Return a batch of a file as a frame, and its cells that cannot be read, with their rows in the batch.
+
+    Raises:
+        DataError: a column holds something else altogether.
+    """
+    read = _without(missing, batch.select(list(kinds)), kinds)
+    found = read_batch(read, kinds, replace(form, missing_values=tuple(missing)), threads)
+    bad = bad_cells(batch, found, kinds, needed, 0)
+    return Frame(tuple(Column(n, kinds[n], cells.values, cells.categories) for n, cells in found.items())), bad
+
+
+def _without(missing: Sequence[str], batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind]) -> pa.RecordBatch:
+    """Return the batch with null for words such as nan, which among numbers would be read as one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words, columns = pa.array(missing, pa.string()), []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        is_text = kinds[name] == "numeric" and pa.types.is_string(column.type)
+        columns.append(pc.if_else(pc.is_in(column, words), pa.scalar(None, pa.string()), column) if is_text else column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def array_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iterator[Part]:
+    """Yield the samples of an .npz (its x) or .npy file, or, for features, the rows of a text file of numbers.
+
+    Raises:
+        DataError: it cannot be read, or its samples have another shape than the run's.
+        ConfigError: the run takes no such file.
+    """
+    size = run.config.batching.eval_batch_size * 8
+    with hinting(on_bad=SKIP):
+        if path.suffix.lower() in (".npz", ".npy"):
+            samples = samples_of(run, _loaded(path), f"{path}: x")
+            for start in range(0, len(samples), size):
+                part = _finite(samples[start : start + size], start, path, told, on_bad)
+                if len(part):
+                    yield Part((part,))
+            return
+        if run.spec.inputs[0].kind != "features":
+            raise ConfigError(
+                f"{path} is not an .npz or .npy file, which the run takes", hint="an array x as in training"
+            )
+        file = open_table(path, TextFormat())
+        names = names_of(file)
+        kinds: dict[str, ColumnKind] = dict.fromkeys(names, "numeric")
+        for frame, _ in good_rows(file, kinds, frozenset(names), NO_VALUE, told, on_bad):
+            yield Part((samples_of(run, np.stack([c.values for c in frame.columns], axis=1), str(path)),))
+
+
+def _loaded(path: Path) -> Any:
+    if path.suffix.lower() == ".npy":
+        return load_array(path)
+    arrays = load_arrays(path)
+    if "x" not in arrays:
+        raise DataError(f"{path} has no array named x, only {', '.join(arrays)}")
+    return arrays["x"]
+
+
+def samples_of(run: Finished, array: Any, name: str) -> Any:
+    """Return an array (N, …) as the run's encoder takes it. Raises: DataError for another shape, or no numbers."""
+    given = run.spec.inputs[0]
+    kind: Any = given.kind
+    samples, spec = as_inputs(array, kind=kind, name=name)
+    if spec.shape != given.shape:
+        raise DataError(f"{name} has samples of shape {spec.shape}, but the run was trained on {given.shape}")
+    return samples
+
+
+def _finite(samples: Any, start: int, path: Path, told: Told, on_bad: OnBad) -> Any:
+    """Return the samples without those that hold a value that is not finite."""
+    if samples.dtype == np.uint8:
+        return samples
+    is_finite = np.isfinite(samples).reshape(len(samples), -1).all(1)
+    if is_finite.all():
+        return samples
+    texts = [f"{path}, row {start + r + 1}: a value is not finite" for r in np.flatnonzero(~is_finite)[:MOST_TOLD]]
+    if on_bad == "error":
+        raise DataError(*(Problem(text, "" if i else SKIP) for i, text in enumerate(texts)))
+    told.skip(int((~is_finite).sum()), texts)
+    return samples[is_finite]

@@ -1,0 +1,123 @@
+"""What a run is worth: the numbers of the training, and of scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from nnkit.data.source import Source
+from nnkit.infer.evaluate import Evaluation, evaluate
+from nnkit.infer.finished import open_run
+from nnkit.infer.labelled import own_rows
+from nnkit.infer.predictions import write_evaluated
+from tests.finished import KINDS, OLD, copy_of, facts_of, opened, table
+
+
+def on_test(kind: str) -> Evaluation:
+    return evaluate(opened(kind), *own_rows(opened(kind), "test"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_the_metrics_are_those_of_the_training(kind: str, part: Any) -> None:
+    run = opened(kind)
+    found = evaluate(run, *own_rows(run, part)).metrics
+    wanted = facts_of(run.folder)["metrics"]
+    shared = [name for name in found if f"{part}/{name}" in wanted]
+    assert shared
+    for name in shared:
+        assert found[name] == pytest.approx(wanted[f"{part}/{name}"], rel=1e-5, abs=1e-6), name
+
+
+def test_the_metrics_of_a_first_format_run_are_those_of_its_training() -> None:
+    run = open_run(copy_of(OLD))
+    found = evaluate(run, *own_rows(run, "test")).metrics
+    wanted = facts_of(run.folder)["metrics"]
+    assert found["log_loss"] == pytest.approx(wanted["test/loss"], rel=1e-5)
+    assert found["accuracy"] == wanted["test/accuracy"]
+
+
+def test_classes_are_measured_as_scikit_learn_does() -> None:
+    found = on_test("binary")
+    second = found.answers.probabilities[:, 1]
+    guessed = (second > opened("binary").threshold).astype(int)
+    assert found.answers.predicted.tolist() == guessed.tolist()
+    assert found.metrics["accuracy"] == pytest.approx(metrics.accuracy_score(found.target, guessed))
+    assert found.metrics["roc_auc"] == pytest.approx(metrics.roc_auc_score(found.target, second))
+    assert found.metrics["macro_f1"] == pytest.approx(metrics.f1_score(found.target, guessed, average="macro"))
+    assert found.metrics["confusion"] == metrics.confusion_matrix(found.target, guessed).tolist()
+    low, high = found.intervals["accuracy"]
+    assert low <= found.metrics["accuracy"] <= high
+    assert found.to_plain()["rows"] == 48
+
+
+def test_values_are_measured_in_their_own_units() -> None:
+    found = on_test("values")
+    price = table()["price"].to_numpy()[found.rows][:, None]
+    np.testing.assert_allclose(found.target, price, rtol=1e-6)
+    assert found.metrics["rmse"] == pytest.approx(np.sqrt(np.mean((price - found.answers.predicted) ** 2)), rel=1e-5)
+    assert found.metrics["rmse"] > 1000
+
+
+def test_rows_count_by_their_weight() -> None:
+    run = opened("array")
+    source, rows = own_rows(run, "test")
+    weight = np.ones(len(source), dtype=np.float32)
+    weight[rows[:5]] = 3
+    found = evaluate(run, replace(source, weight=weight), rows)
+    wanted = metrics.accuracy_score(found.target, found.answers.predicted, sample_weight=weight[rows])
+    assert found.metrics["accuracy"] == pytest.approx(wanted)
+
+
+def test_categories_that_training_has_not_seen_are_counted() -> None:
+    run = opened("binary")
+    source, rows = own_rows(run, "all")
+    town = source.inputs[0].column("town")
+    columns = tuple(
+        replace(c, categories=tuple("Paris" if t == "Oslo" else t for t in c.categories)) if c.name == "town" else c
+        for c in source.inputs[0].columns
+    )
+    changed: Source = replace(source, inputs=(replace(source.inputs[0], columns=columns),))
+    found = evaluate(run, changed, rows)
+    assert found.unseen == {"town": int((town.values == town.categories.index("Oslo")).sum())}
+    assert on_test("array").unseen == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("binary", ["row", "target", "prediction", "probability_no", "probability_yes, gladly"]),
+        ("values", ["row", "target", "prediction"]),
+        ("several", ["row", "target_price", "target_count", "prediction_price", "prediction_count"]),
+        (
+            "labels",
+            [
+                "row",
+                "target_red",
+                "target_big",
+                "prediction_red",
+                "prediction_big",
+                "probability_red",
+                "probability_big",
+            ],
+        ),
+    ],
+)
+def test_predictions_stand_beside_the_truth(kind: str, columns: list[str]) -> None:
+    from pathlib import Path
+
+    import pandas as pd
+
+    found = on_test(kind)
+    write_evaluated(opened(kind), found, Path("p.csv"))
+    frame = pd.read_csv("p.csv")
+    assert list(frame.columns) == columns
+    assert frame["row"].tolist() == (found.rows + 1).tolist()
+    if kind == "binary":
+        assert frame["target"].tolist() == table()["bought"].to_numpy()[found.rows].tolist()
+    if kind == "values":
+        np.testing.assert_allclose(frame["target"], table()["price"].to_numpy()[found.rows], rtol=1e-6)

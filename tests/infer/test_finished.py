@@ -1,0 +1,248 @@
+"""A run opened from its folder: what it needs, what is damaged, what must not be executed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+
+from nnkit.errors import CheckpointError, ConfigError, DataError, NnkitError
+from nnkit.infer.finished import open_run
+from nnkit.runs import read_config
+from nnkit.storage import FolderLock
+from nnkit.train import checkpoints
+from tests.finished import KINDS, OLD, change_facts, copy_of, folder_of, opened, own_folder
+from tests.own_code import HERE
+from tests.trained import config_of
+
+
+def best(folder: Path) -> Path:
+    """The folder of the best checkpoint."""
+    return checkpoints.pointed(folder / "checkpoints", "best")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_best_weights_are_loaded_and_the_network_is_in_eval_mode(kind: str) -> None:
+    run = opened(kind)
+    wanted = safetensors.torch.load_file(best(run.folder) / "model.safetensors")
+    found = run.model.state_dict()
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(wanted[name], found[name].cpu()) for name in wanted)
+    assert not run.model.training
+    assert run.spec == run.preprocess.spec
+
+
+def test_a_title_says_what_was_trained_on_what() -> None:
+    assert opened("pixels").title == "cnn on array"
+
+
+def test_a_run_of_the_first_format_is_opened_by_fitting_again() -> None:
+    folder = copy_of(OLD)
+    run = open_run(folder)
+    kept = json.loads((folder / "preprocess.json").read_text())["inputs"][0]
+    scale = run.preprocess.inputs[0].scale  # type: ignore[union-attr]
+    assert scale is not None
+    assert list(scale.shift) == pytest.approx(kept["shift"], rel=1e-9)
+    assert run.spec.target.classes == ("setosa", "versicolor", "virginica")
+
+
+def test_outputs_do_not_depend_on_how_rows_are_cut() -> None:
+    run = opened("array")
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    whole = run.outputs(run.batches([x]))
+    parts = torch.cat([run.outputs(run.batches([x[i : i + 7]])) for i in range(0, 50, 7)])
+    assert whole.shape == (50, 3)
+    assert not whole.requires_grad
+    torch.testing.assert_close(whole, parts)
+
+
+def test_a_run_of_a_device_that_is_not_here_runs_on_the_cpu() -> None:
+    folder = copy_of(folder_of("array"))
+    values = read_config(folder)
+    values["trainer"] |= {"device": "mps", "precision": "bf16"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    run = open_run(folder)
+    assert (run.arithmetic.device.type, run.arithmetic.precision) == ("cpu", "fp32")
+    old = copy_of(OLD)
+    values = read_config(old)
+    values["trainer"] |= {"device": "mps"}
+    (old / "config.yaml").write_text(yaml.safe_dump(values))
+    assert open_run(old).arithmetic.device.type == "cpu"
+
+
+# damage
+
+
+def damaged(change: Any, kind: type[NnkitError], match: str) -> NnkitError:
+    folder = copy_of(folder_of("array"))
+    change(folder)
+    with pytest.raises(kind, match=match) as caught:
+        open_run(folder)
+    return caught.value
+
+
+def edit(name: str, text: str) -> Any:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def without(name: str) -> Any:
+    return lambda folder: (folder / name).unlink()
+
+
+def flip(folder: Path) -> None:
+    path = best(folder) / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_damaged_weights_are_told() -> None:
+    assert damaged(flip, CheckpointError, "SHA-256 differs").exit_code == 4
+    damaged(without("checkpoints/best"), CheckpointError, "checkpoints/best does not name a checkpoint")
+    damaged(edit("checkpoints/best", '{"step": 99}'), CheckpointError, "step-00000099 is damaged")
+    damaged(edit("checkpoints/best", "[]"), CheckpointError, "does not name a checkpoint")
+    damaged(lambda folder: (best(folder) / "manifest.json").unlink(), CheckpointError, "is damaged")
+
+
+def test_weights_of_another_network_are_told() -> None:
+    def widen(folder: Path) -> None:
+        values = read_config(folder)
+        values["model"]["hidden"] = [9]
+        (folder / "config.yaml").write_text(yaml.safe_dump(values))
+
+    damaged(widen, CheckpointError, "the weights of .*array do not fit its config.*size mismatch")
+
+
+def newer(folder: Path) -> None:
+    plain = json.loads((folder / "preprocess.json").read_text())
+    (folder / "preprocess.json").write_text(json.dumps({**plain, "format": 99}))
+
+
+def test_a_damaged_preprocess_json_is_told() -> None:
+    assert damaged(without("preprocess.json"), DataError, r"preprocess\.json cannot be read").exit_code == 3
+    damaged(edit("preprocess.json", "{"), DataError, r"array/preprocess\.json cannot be read")
+    damaged(edit("preprocess.json", "[1]"), DataError, r"array/preprocess\.json is damaged")
+    damaged(edit("preprocess.json", '{"format": 2}'), DataError, r"array: preprocess\.json is damaged: KeyError")
+    damaged(edit("preprocess.json", '{"format": "x"}'), DataError, r"array: preprocess\.json is damaged")
+    error = damaged(newer, DataError, r"preprocess\.json has format 99, newer than")
+    assert error.problems[0].hint == "update nnkit"
+
+
+def test_a_damaged_run_json_is_told() -> None:
+    assert damaged(without("run.json"), DataError, r"run\.json cannot be read").exit_code == 3
+    for wrong in (0, 1, "half", None, True):
+        damaged(
+            lambda f, w=wrong: change_facts(f, decision_threshold=w),
+            DataError,
+            r"decision_threshold must be in \(0, 1\)",
+        )
+
+
+def test_a_config_of_unknown_keys_is_told_with_its_file() -> None:
+    def add(folder: Path) -> None:
+        (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("hidden:", "hiden:"))
+
+    error = damaged(add, ConfigError, r"array/config\.yaml: model\.hiden is not a setting of model=mlp")
+    assert "model.hidden" in error.problems[0].hint
+    damaged(edit("config.yaml", "[1, 2]"), ConfigError, "holds no settings")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "hint"),
+    [
+        ("interrupted", "was interrupted before its first validation", "nnkit resume"),
+        ("failed", "array failed before its first validation", "nnkit resume"),
+        ("running", "was lost before its first validation", "nnkit resume"),
+        ("odd", "is odd before its first validation", "nnkit resume"),
+    ],
+)
+def test_a_run_without_a_validation_says_what_became_of_it(status: str, text: str, hint: str) -> None:
+    def stop(folder: Path) -> None:
+        (folder / "checkpoints" / "best").unlink()
+        change_facts(folder, status=status)
+
+    assert hint in damaged(stop, CheckpointError, text).problems[0].hint
+
+
+def test_a_run_that_is_running_has_no_weights_yet() -> None:
+    folder = copy_of(folder_of("array"))
+    (folder / "checkpoints" / "best").unlink()
+    change_facts(folder, status="running")
+    with FolderLock(folder), pytest.raises(CheckpointError, match="is still running before its first validation") as e:
+        open_run(folder)
+    assert e.value.problems[0].hint == "wait for it"
+
+
+# nothing is executed
+
+
+def test_code_of_the_users_own_needs_trust() -> None:
+    with pytest.raises(ConfigError, match=f"model runs code of its own, {HERE}:Net") as caught:
+        open_run(own_folder())
+    assert "--trust" in caught.value.problems[0].hint
+    assert type(open_run(own_folder(), trust=True).model).__name__ == "Net"
+
+
+class Bomb:
+    """What pickle would execute on loading."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("executed"),)
+
+
+def bomb_state(folder: Path) -> None:
+    for path in folder.glob("checkpoints/step-*"):
+        (path / "state.pt").write_bytes(pickle.dumps(Bomb()))
+        (path / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        edit("config.yaml", "!!python/object/apply:pathlib.Path.touch [executed]"),
+        edit("config.yaml", "data: !!python/object/apply:os.system ['touch executed']"),
+        edit("preprocess.json", "!!python/object/apply:os.system ['touch executed']"),
+        edit("run.json", "__import__('os').system('touch executed')"),
+        bomb_state,
+    ],
+)
+def test_a_hostile_folder_executes_nothing(attack: Any, trust: bool) -> None:
+    folder = copy_of(folder_of("array"))
+    attack(folder)
+    with pytest.raises(NnkitError):
+        open_run(folder, trust=trust)
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("model", {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}}),
+        ("model", {"kind": "mlp", "code": "os:system"}),
+        ("model", {"kind": "os:system"}),
+        ("activation", {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}}),
+        ("loss", {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}}),
+        ("data", {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}, "val_fraction": 0.1}),
+        ("metric", {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}}),
+        ("metric", {"kind": "Code", "code": "os:system"}),
+    ],
+)
+def test_code_that_a_config_names_is_not_run(section: str, values: dict[str, Any]) -> None:
+    folder = copy_of(folder_of("array"))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**read_config(folder), section: values}))
+    with pytest.raises(ConfigError):
+        open_run(folder)
+    assert not Path("executed").exists()
+
+
+def test_the_bomb_of_these_tests_would_go_off() -> None:
+    pickle.loads(pickle.dumps(Bomb()))
+    assert Path("executed").exists()
+    assert config_of()

@@ -1,0 +1,128 @@
+"""`nnkit.load`: the run as an object of Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nnkit
+from nnkit.errors import ConfigError, DataError
+from nnkit.infer.predictor import Predictor
+from tests.finished import OLD, command, copy_of, data_path, folder_of, opened, own_folder, table, unlabelled
+
+
+def of(kind: str) -> Predictor:
+    return Predictor(opened(kind))
+
+
+def test_a_frame_is_answered_as_its_file_is(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = unlabelled()
+    frame.to_csv("in.csv", index=False)
+    command(capsys, "predict", folder_of("binary"), "in.csv", "-o", "out.csv", "--proba")
+    wanted = pd.read_csv("out.csv")
+    loaded = nnkit.load(folder_of("binary"))
+    assert loaded.classes == ("no", "yes, gladly")
+    for rows in (frame, frame[frame.columns[::-1]].assign(more=1), "in.csv", Path("in.csv")):
+        assert loaded.predict(rows).tolist() == wanted["prediction"].tolist()
+        np.testing.assert_allclose(loaded.predict_proba(rows), wanted[wanted.columns[2:]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"town": lambda f: f["town"].astype("category")},
+        {"town": lambda f: f["town"].astype("string")},
+        {"built": lambda f: pd.to_datetime(f["built"])},
+        {"is_new": lambda f: f["is_new"] == "yes"},
+        {"weight": lambda f: f["weight"].astype(str)},
+        {"size": lambda f: f["size"].astype("Float64")},
+        {"weight": lambda f: f["weight"].astype("float32").astype(object)},
+    ],
+)
+def test_columns_of_pandas_may_be_of_any_type(change: dict[str, Any]) -> None:
+    frame = unlabelled()
+    wanted = of("binary").predict_proba(frame)
+    np.testing.assert_allclose(of("binary").predict_proba(frame.assign(**change)), wanted, rtol=1e-4)
+
+
+def test_the_index_of_a_frame_is_left_alone() -> None:
+    frame = unlabelled()
+    chosen = frame[frame["weight"] > 5]
+    whole = of("binary").predict(frame)[(frame["weight"] > 5).to_numpy()]
+    assert of("binary").predict(chosen).tolist() == whole.tolist()
+
+
+def test_values_and_labels_have_the_shape_of_their_task() -> None:
+    values = of("values").predict(unlabelled())
+    assert (values.shape, values.dtype) == ((240,), np.float64)
+    assert values.mean() > 100_000
+    assert of("several").predict(unlabelled()).shape == (240, 2)
+    labels = of("labels").predict(unlabelled())
+    assert labels.shape == (240, 2)
+    assert set(np.unique(labels)) <= {0, 1}
+    assert of("labels").classes == ("red", "big")
+    assert of("values").classes == ()
+    assert (of("labels").predict_proba(unlabelled()) > 0.5).astype(int).tolist() == labels.tolist()
+    with pytest.raises(ConfigError, match="a regression has no probabilities"):
+        of("values").predict_proba(unlabelled())
+
+
+def test_arrays_are_answered() -> None:
+    with np.load(data_path("array")) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    found = of("array").predict(x)
+    assert found.dtype == object
+    assert (found == y.astype(str)).mean() > 0.5
+    assert of("array").predict(x[:3].tolist()).tolist() == found[:3].tolist()
+    assert of("array").predict(pd.DataFrame(x[:3])).tolist() == found[:3].tolist()
+    assert of("array").predict(x[::-1][:3]).tolist() == found[::-1][:3].tolist()
+    with np.load(data_path("pixels")) as arrays:
+        pixels = arrays["x"]
+    channels_last = pixels.transpose(0, 2, 3, 1)
+    for images in (pixels, channels_last, pixels.astype(float)):
+        assert of("pixels").predict(images).tolist() == [str(i % 2) for i in range(60)]
+
+
+def test_a_first_format_run_and_own_code_are_loaded() -> None:
+    assert set(nnkit.load(copy_of(OLD)).predict(np.zeros((2, 4)))) <= {"setosa", "versicolor", "virginica"}
+    with pytest.raises(ConfigError, match="model runs code of its own"):
+        nnkit.load(own_folder())
+    assert len(nnkit.load(own_folder(), trust=True).predict(np.zeros((2, 4)))) == 2
+
+
+def test_a_run_is_named_by_any_word_that_commands_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Path("outputs").mkdir()
+    moved = copy_of(folder_of("array")).rename(tmp_path / "outputs" / "one")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for word in ("last", str(moved), moved, "~/outputs/one", "outputs/one"):
+        assert nnkit.load(word).run.folder == moved
+    with pytest.raises(ConfigError, match="nowhere is not a run folder"):
+        nnkit.load("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "error", "text"),
+    [
+        ("binary", np.zeros((3, 5)), ConfigError, "a run on a table predicts a DataFrame, got ndarray"),
+        ("binary", unlabelled("size", "town"), ConfigError, "the DataFrame has no column weight; .*is_new.*built"),
+        ("binary", unlabelled().head(0), DataError, "there is no row to predict"),
+        ("binary", unlabelled().assign(weight="x"), DataError, "the DataFrame, row 1, column weight: 'x' is not a"),
+        ("binary", unlabelled().assign(weight=[1, "x"] * 120), DataError, "the DataFrame"),
+        ("binary", "gone.csv", DataError, "gone.csv is not there"),
+        ("embedded", table().assign(size=None), DataError, "row 1, column size: the value is missing"),
+        ("array", np.zeros((3, 5)), DataError, r"the array has samples of shape \(5,\), but the run was trained on"),
+        ("array", np.zeros((0, 4)), DataError, "there is no row to predict"),
+        ("array", np.full((3, 4), np.nan), DataError, "the array: row 1 is not finite"),
+        ("array", [["a", "b", "c", "d"]], DataError, "must be numeric"),
+        ("array", "x.png", ConfigError, "not on pictures"),
+        ("array", ["x.png"], ConfigError, "not on pictures"),
+        ("array", [], DataError, r"the array has shape \(0,\)"),
+    ],
+)
+def test_rows_that_cannot_be_answered_are_told(kind: str, rows: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        of(kind).predict(rows)
