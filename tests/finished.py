@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
+import pickle
 import shutil
 import tempfile
 from functools import cache
@@ -166,3 +168,21 @@ def command(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
     code = main([str(word) for word in words])
     out, err = capsys.readouterr()
     return code, out, err
+
+
+class Bomb:
+    """What pickle would execute on loading."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("executed"),)
+
+
+def put_bombs(folder: Path) -> None:
+    """Replace all checkpoints by pickles that leave a file `executed`, with right checksums."""
+    data = pickle.dumps(Bomb())
+    for path in folder.glob("checkpoints/step-*"):
+        manifest = json.loads((path / "manifest.json").read_text())
+        for name in manifest["sha256"]:
+            (path / name).write_bytes(data)
+            manifest["sha256"][name] = hashlib.sha256(data).hexdigest()
+        (path / "manifest.json").write_text(json.dumps(manifest))

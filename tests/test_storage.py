@@ -16,7 +16,17 @@ import pytest
 
 from nnkit import storage
 from nnkit.errors import FolderInUseError, StorageError
-from nnkit.storage import FolderLock, LineFile, is_locked, read_bytes, write_bytes, write_folder, write_json
+from nnkit.storage import (
+    FolderLock,
+    LineFile,
+    is_locked,
+    read_bytes,
+    write_bytes,
+    write_file,
+    write_folder,
+    write_json,
+    writing,
+)
 
 HOLD = """
 import sys, time
@@ -155,3 +165,61 @@ def test_the_same_process_cannot_own_a_folder_twice(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_lock_is_free(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
+
+
+# content that comes part by part
+
+
+def test_a_file_appears_as_a_whole_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    with writing(path) as file:
+        file.write(b"n")
+        assert path.read_bytes() == b"old"
+        file.write(b"ew")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whatever_is_raised_meanwhile_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def torn(error: BaseException) -> None:
+        with writing(path) as file:
+            file.write(b"new")
+            raise error
+
+    for error in (KeyError("a"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            torn(error)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_at_the_end_leaves_the_old_content(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(StorageError, match=rf"cannot write {path}: No space left on device"), writing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_takes_no_file_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"No such file or directory"), writing(tmp_path / "a" / "file"):
+        pytest.fail("it was opened")
+    with pytest.raises(StorageError, match=rf"cannot write {tmp_path}: Is a directory"), writing(tmp_path):
+        pytest.fail("it was opened")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_of_what_fills_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=rf"cannot write {tmp_path / 'file'}: No space left on device"):
+        write_file(tmp_path / "file", failing)
+    write_file(tmp_path / "file", lambda file: file.write(b"new") and None)
+    assert (tmp_path / "file").read_bytes() == b"new"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from nnkit.cli import COMMANDS
+from nnkit.cli.words import LAST
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.errors import ConfigError
 
@@ -17,7 +19,7 @@ _nnkit() {
     if [[ "$word" == *=* && "$COMP_WORDBREAKS" == *=* ]]; then
         COMPREPLY=("${COMPREPLY[@]#*=}")
     fi
-    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace
 }
 complete -o default -F _nnkit nnkit"""
 ZSH = """\
@@ -33,6 +35,7 @@ function __nnkit
     nnkit _complete (count (commandline -opc)) (commandline -opc)[2] (commandline -ct) 2>/dev/null
 end
 complete -c nnkit -f -a '(__nnkit)'"""
+OF_A_RUN = ("resume", "eval", "predict", "export")
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
@@ -61,7 +64,11 @@ def candidates(position: str, first: str, word: str) -> list[str]:
         word: what has been typed of it so far.
     """
     if position in ("", "0", "1"):
-        return [name for name in ("train", "resume", "data", "list", "completion") if name.startswith(word)]
+        return [name for name in COMMANDS if name.startswith(word)]
+    if first in OF_A_RUN and position == "2":
+        return [*([LAST] if LAST.startswith(word) else []), *_paths(word, folders=True)]
+    if first in ("eval", "predict", "export"):
+        return _paths(word)
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
     if first == "list":
         return [name for name in groups if name.startswith(word)]
@@ -70,7 +77,20 @@ def candidates(position: str, first: str, word: str) -> list[str]:
     group, equals, _ = word.partition("=")
     if equals:
         return [found for o in groups.get(group, {}) if (found := f"{group}={o}").startswith(word)]
-    return [found for found in [*(f"{g}=" for g in groups), *_settings(groups)] if found.startswith(word)]
+    settings = [found for found in [*(f"{g}=" for g in groups), *_settings(groups)] if found.startswith(word)]
+    return [*settings, *_paths(word)] if first == "data" and position == "2" else settings
+
+
+def _paths(word: str, *, folders: bool = False) -> list[str]:
+    """Return the files and folders, or the folders alone, that begin with a word; a folder ends with a slash."""
+    head, slash, name = word.rpartition("/")
+    place = Path(f"{head}{slash}" or ".").expanduser()
+    try:
+        found = sorted(path for path in place.iterdir() if path.name.startswith(name))
+    except OSError:
+        return []
+    shown = (path for path in found if name.startswith(".") or not path.name.startswith("."))
+    return [f"{head}{slash}{path.name}{'/' * path.is_dir()}" for path in shown if path.is_dir() or not folders]
 
 
 def _settings(groups: Groups) -> list[str]:

@@ -50,10 +50,11 @@ def command(argv: list[str]) -> int:
     folder = _run_folder(word, source, output_dir)
     out = _output(read, source, folder)
     run = opened(folder, read)
-    from nnkit.infer.predict import Told, predict_parts
+    from nnkit.infer.predict import Told, ahead, predict_parts
 
     told = Told()
-    batches = predict_parts(run, _parts(run, source, told, on_bad), told, proba="proba" in read.flags)
+    parts = _parts(run, source, told, on_bad)
+    batches = predict_parts(run, parts if source == "-" else ahead(parts), told, proba="proba" in read.flags)
     _write(batches, out, told)
     _tell(told)
     if out is not None:

@@ -167,7 +167,7 @@ def decode_all(
 def verify_all(
     files: Files, form: ImageFormat, *, cache: Path | None, progress: bool, on_bad: Literal["error", "skip"]
 ) -> Verified:
-    """Decode all files, as `decode_all` does, but keep no pixel: they do not fit in memory, and are read while training.
+    """Decode all files, as `decode_all` does, but keep no pixel: they are read anew while training.
 
     Args, raises: as `decode_all`.
     """

@@ -117,7 +117,7 @@ def _of_another_length(where: str, record: list[str], header: list[str]) -> str:
 
 def _position(path: Path, header: list[str], key: str, name: str) -> int:
     if name not in header:
-        raise ConfigError(f"{key} must be a column of {path}, got '{name}'", hint=f"columns: {', '.join(header)}")
+        raise ConfigError(f"{path} has no column {name}", hint=f"{key}=COLUMN; columns: {', '.join(header)}")
     if header.count(name) > 1:
         raise DataError(f"{path} has {header.count(name)} columns called {name}")
     return header.index(name)

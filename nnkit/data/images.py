@@ -210,11 +210,10 @@ def list_files(path: Path) -> ImageList:
         return ImageList(found.files(path.parent), None)
     if not path.is_dir():
         raise DataError(f"{path} is not there", hint="a picture, a folder of pictures, or a CSV file of paths")
-    _walk(path, ".", found, ())
+    _walk(path, "", found, ())
     if not found.paths and not found.problems:
         found.problem(f"{path} has no picture")
     report(found.problems)
-    found.paths = [name.removeprefix("./") for name in found.paths]
     return ImageList(found.files(path), None, notes=found.notes())
 
 
@@ -251,7 +250,7 @@ def _walk(root: Path, below: str, found: Found, above: tuple[str, ...]) -> None:
         found.problem(f"{root / below} is a link to a folder that it lies in")
         return
     for entry in _entries(root, below, found):
-        path = f"{below}/{entry.name}"
+        path = f"{below}/{entry.name}".lstrip("/")
         hidden = entry.name.startswith(".")
         try:
             if entry.is_dir() and not hidden:

@@ -83,7 +83,7 @@ def _source(
         _part(found, read.rows, "val"),
         account=Account(
             len(found),
-            {"pictures that cannot be read": len(read.bad)} if read.bad else {},
+            {"unreadable": len(read.bad)} if read.bad else {},
             (*found.notes, *read.notes),
         ),
         digests=digests,

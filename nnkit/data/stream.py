@@ -161,7 +161,13 @@ def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: 
             multiprocessing_context=context,
             generator=torch.Generator(),  # or the loader would draw from the global stream
         )
-        return iter(loader)
+        try:
+            return iter(loader)
+        except (ConnectionError, EOFError) as error:
+            raise DataWorkerError(
+                f"the processes that decode pictures did not start: {error}",
+                hint="data.workers=0; or, in a script of your own, train below if __name__ == '__main__'",
+            ) from error
 
 
 @final

@@ -56,7 +56,6 @@ _SETS = (
     *(_Set(name, "split", _THREE) for name in ("DTD", "FGVCAircraft", "Flowers102", "PCAM", "RenderedSST2")),
     *(_Set(name) for name in ("Caltech101", "Caltech256", "EuroSAT", "LFWPeople", "Omniglot", "SEMEION", "SUN397")),
     _Set("Country211", "split", {"train": "train", "val": "valid", "test": "test"}),
-    _Set("INaturalist", "version", {"train": "2021_train", "val": "2021_valid"}),
     _Set("OxfordIIITPet", "split", {"train": "trainval", "test": "test"}),
     _Set("Places365", "split", {"train": "train-standard", "val": "val"}, {"small": True}),
     *(_Set("EMNIST", "train", _BY_TRAIN, {"split": split}) for split in _EMNIST),
@@ -160,7 +159,7 @@ def _parts(make: Any, wanted: _Set, place: Path, *, download: bool) -> dict[str,
         except ImportError as error:
             raise DataError(f"{wanted.name} needs a package: {error}", hint=f"pip install {error.name}") from error
         except (*UNREADABLE, AssertionError) as error:
-            raise _Unopened(_first_line(error)) from error
+            raise _Unopened(_said(error)) from error
     if not len(opened["train"]):
         raise _Unopened("there is no picture")
     return opened
@@ -176,8 +175,10 @@ def _can_fetch(make: Any) -> bool:
     return False
 
 
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "the files are damaged"
+def _said(error: BaseException) -> str:
+    """Return what torchvision says, without its own way out, which nobody can type here."""
+    said = " ".join(str(error).split()).partition(" You can use download")[0]
+    return said.rstrip(".") or "the files are damaged"
 
 
 # Labels and classes
@@ -244,9 +245,7 @@ def _stored(dataset: Any) -> Any:
     first = np.asarray(dataset[0][0])
     for order in ((0, 1, 2), (1, 2, 0)) if images.ndim == 4 else ((0, 1),):
         if np.array_equal(images[0].transpose(order), first):  # what torchvision makes a picture of
-            planes = (
-                images[:, None] if images.ndim == 3 else images.transpose(0, *(1 + order.index(k) for k in (2, 0, 1)))
-            )
+            planes = images[:, None] if images.ndim == 3 else images.transpose(0, *(1 + order[k] for k in (2, 0, 1)))
             return planes if planes.shape[1] in (1, 3) else None
     return None
 
@@ -294,7 +293,7 @@ def _each_picture(work: Any, name: str, datasets: Sequence[Any], title: str) -> 
         try:
             work(row, datasets[part][row - int(starts[part])][0])
         except UNREADABLE as error:
-            raise BadPictureError(str(row), f"cannot be decoded: {_first_line(error)}") from error
+            raise BadPictureError(str(row), f"cannot be decoded: {_said(error)}") from error
 
     bad = each(open_one, range(int(starts[-1])), title=title, progress=sys.stderr.isatty())
     if bad:

@@ -1,28 +1,30 @@
 """Predictions on picture files: one, a folder of them, or those that a CSV file names."""
 
+# N pictures of a part, C channels, H height, W width
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nnkit.config.sections.data import ImagesConfig
-from nnkit.data.images import ImageList, list_csv, list_files
-from nnkit.data.picture import BadPictureError, ImageFormat, decode_quietly, quiet
+from nnkit.data.decode import decode_each
+from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
+from nnkit.data.images import ImageList, list_files
+from nnkit.data.picture import ImageFormat
 from nnkit.data.preprocess import ArrayEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
+from nnkit.infer.hints import hinting
 from nnkit.infer.predict import MOST_TOLD, OnBad, Part, Told
 
-THREADS = 2
 AT_ONCE = 256  # pictures that are decoded before the network sees them
+SKIP = "--on-bad skip leaves it out"
 
 
 def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iterator[Part]:
-    """Yield the pictures that a path names, each with its own path for the answers.
+    """Yield the pictures that a path names, each with its own path, or its row of the table, for the answers.
 
     Args:
         run: trained on pictures.
@@ -32,67 +34,62 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
 
     Raises:
         DataError: naming the pictures that cannot be read.
-        ConfigError: the run was not trained on pictures.
+        ConfigError: the run was not trained on pictures, or the table has no column of paths.
     """
     import pyarrow as pa
 
     form, found = image_format(run), _listed(run, path)
-    told.lines += found.notes
+    told.lines += [note.replace(", left out:", ":") for note in found.notes]
+    columns = found.columns or {"path": found.files.paths}
     for start in range(0, len(found), AT_ONCE):
         rows = range(start, min(start + AT_ONCE, len(found)))
-        decoded = _decoded([found.files.place(row) for row in rows], form)
-        bad = [error for error in decoded if isinstance(error, BadPictureError)]
+        pixels, bad = _decoded(found, rows, form)
+        texts = [f"{found.files.place(row)} {reason}" for row, reason in sorted(bad.items())]
         if bad and on_bad == "error":
-            raise DataError(*(Problem(str(e), "" if i else "--on-bad skip leaves it out") for i, e in enumerate(bad)))
-        told.skipped += len(bad)
-        told.lines += [str(error) for error in bad[: max(0, MOST_TOLD - len(told.lines))]]
-        good = [row for row, pixels in zip(rows, decoded, strict=True) if not isinstance(pixels, BadPictureError)]
+            raise DataError(*(Problem(text, "" if k else SKIP) for k, text in enumerate(texts[:MOST_TOLD])))
+        told.skip(len(bad), texts)
+        good = [row for row in rows if row not in bad]
         if good:
-            pixels = np.stack([decoded[row - start] for row in good])
-            yield Part((pixels,), {"path": pa.array([found.files.paths[row] for row in good])})
+            yield Part((pixels,), {name: pa.array([cells[row] for row in good]) for name, cells in columns.items()})
+
+
+def _decoded(found: ImageList, rows: range, form: ImageFormat) -> tuple[Any, dict[int, str]]:
+    """Return the pixels of those that can be read, (N, C, H, W) uint8, and the reasons of the others by row."""
+    absent = {row: "is not there" for row in rows if found.files.sizes[row] < 0}
+    there = [row for row in rows if row not in absent]
+    pixels, bad = decode_each([found.files.place(row) for row in there], form)
+    return pixels, absent | {there[k]: reason for k, reason in bad.items()}
 
 
 def pixels_of(run: Finished, paths: Sequence[Path]) -> Any:
     """Return the pixels of some pictures, (N, C, H, W) uint8. Raises: DataError, ConfigError."""
-    decoded = _decoded([str(path) for path in paths], image_format(run))
-    bad = [error for error in decoded if isinstance(error, BadPictureError)]
+    pixels, bad = decode_each([str(path) for path in paths], image_format(run))
     if bad:
-        raise DataError(*(str(error) for error in bad[:MOST_TOLD]))
-    return np.stack(decoded)
+        raise DataError(*(f"{paths[k]} {reason}" for k, reason in list(bad.items())[:MOST_TOLD]))
+    return pixels
 
 
 def image_format(run: Finished) -> ImageFormat:
     """Return what the run's pictures were made to be. Raises: ConfigError."""
-    encoder = run.preprocess.inputs[0]
-    if not isinstance(encoder, ArrayEncoder) or encoder.spec.kind != "image" or not encoder.is_bytes:
-        raise ConfigError(
-            f"the run was trained on {run.spec.inputs[0].kind} of data={run.config.data.kind}, not on pictures",
-            hint="an .npz or .npy file with x",
-        )
+    encoder, hint = run.preprocess.inputs[0], "an .npz or .npy file with x"
+    if not isinstance(encoder, ArrayEncoder) or encoder.spec.kind != "image":
+        raise ConfigError(f"the run was trained on data={run.config.data.kind}, which is no pictures", hint=hint)
+    if not encoder.is_bytes:
+        text = f"the images of data={run.config.data.kind} are numbers of a scale of their own, not a picture's bytes"
+        raise ConfigError(text, hint=hint)
     channels, height, width = encoder.spec.shape
-    resize: Any = getattr(run.config.data, "resize", "squash")
     if channels not in (1, 3):
-        raise ConfigError(f"the run was trained on images of {channels} channels, which no picture file has")
+        text = f"the run was trained on images of {channels} channels, which no picture file has"
+        raise ConfigError(text, hint=hint)
     kept: Any = channels
+    resize: Any = getattr(run.config.data, "resize", "squash")
     return ImageFormat(height, width, kept, resize)
 
 
 def _listed(run: Finished, path: Path) -> ImageList:
-    section = run.config.data
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        section = run.config.data
         column = section.path_column if isinstance(section, ImagesConfig) else "path"
-        return list_csv(path, path_column=column, target=None)
+        with hinting(f"a CSV file with the pictures' paths in the column {column}, below the file's own folder"):
+            return list_unlabelled(path, path_column=column)
     return list_files(path)
-
-
-def _decoded(paths: Sequence[str], form: ImageFormat) -> list[Any]:
-    """Return the pixels of each picture (C, H, W) uint8, or the error of one that cannot be read."""
-
-    def read(path: str) -> Any:
-        try:
-            return decode_quietly(path, form)
-        except BadPictureError as error:
-            return error
-
-    with quiet(), ThreadPoolExecutor(THREADS) as threads:
-        return list(threads.map(read, paths))

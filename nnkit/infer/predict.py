@@ -61,15 +61,17 @@ class Part:
 
 
 def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bool) -> Iterator[pa.RecordBatch]:
-    """Yield the answers of each part: the columns that go along, then the answers. Reading runs ahead by one part.
+    """Yield the answers of each part: the columns that go along, then the answers.
 
     Raises:
         DataError: what goes along changes its type from one file to the next.
     """
     import pyarrow as pa
+    import torch
 
+    torch.set_num_threads(int(run.config.trainer.threads))  # more of them would wait for the one that reads
     schema: pa.Schema | None = None
-    for part in _ahead(parts):
+    for part in parts:
         found = answers(run, run.outputs(run.batches(part.inputs)))
         columns = answer_columns(run, found, proba=proba)
         told.rows += len(found.predicted)
@@ -93,8 +95,8 @@ def _as_before(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
-    """Yield the parts, with the next one being read meanwhile."""
+def ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """Yield the parts, with the next one being read meanwhile, by a thread: nothing that a user may interrupt."""
     with ThreadPoolExecutor(1) as reader:
         waiting: Future[Part | None] = reader.submit(next, parts, None)
         while (part := waiting.result()) is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nnkit.cli import main
+from nnkit.cli import COMMANDS, main
 from nnkit.cli.completion import candidates
 from nnkit.config.options import config_dir
 
@@ -56,12 +56,30 @@ def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: p
         ("2", "train", "see", ["seed="]),
         ("2", "list", "mod", ["model"]),
         ("2", "completion", "z", ["zsh"]),
+        ("1", "", "", list(COMMANDS)),
+        ("1", "e", "e", ["eval", "export"]),
+        ("2", "eval", "l", ["last"]),
+        ("2", "resume", "l", ["last"]),
+        ("3", "resume", "optimizer.l", ["optimizer.lr="]),
     ],
 )
 def test_completion_knows_commands_groups_options_and_settings(
     position: str, first: str, word: str, found: list[str]
 ) -> None:
     assert candidates(position, first, word) == found
+
+
+def test_completion_knows_folders_and_files_where_they_may_stand(tmp_path: Path) -> None:
+    (tmp_path / "outputs" / "mlp" / "one").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "outputs.csv").touch()
+    for first in ("resume", "eval", "predict", "export"):
+        assert candidates("2", first, "") == ["last", "outputs/"]
+        assert candidates("2", first, "outputs/mlp/") == ["outputs/mlp/one/"]
+        assert candidates("2", first, "nowhere/") == []
+    assert candidates("2", "eval", ".h") == [".hidden/"]
+    assert candidates("3", "predict", "out") == ["outputs/", "outputs.csv"]
+    assert candidates("2", "data", "out") == ["output_dir=", "outputs/", "outputs.csv"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

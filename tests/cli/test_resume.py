@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 
 from nnkit.cli import main
 from nnkit.storage import FolderLock
+from tests.finished import put_bombs
 from tests.own_code import HERE
 
 QUICK = ["data=iris", "model.hidden=[8]", "regularization=dropout", "trainer.ema_decay=0.9", "scheduler=plateau"]
@@ -201,3 +203,30 @@ def test_a_date_is_text_as_on_the_command_line_of_train(capsys: pytest.CaptureFi
     folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
     assert main(["resume", str(folder), "trainer.max_epochs=2024-01-01"]) == 2
     assert "trainer.max_epochs must be a whole number >= 1, got '2024-01-01'" in capsys.readouterr().err
+
+
+# a hostile folder
+
+
+def test_a_hostile_folder_executes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    put_bombs(folder)
+    assert main(["resume", str(folder), "trainer.max_epochs=2"]) == 4
+    assert "model.safetensors is damaged" in capsys.readouterr().err
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    weights_of = {path: path.read_bytes() for path in folder.glob("checkpoints/*/model.safetensors")}
+    put_bombs(folder)
+    for path, data in weights_of.items():
+        path.write_bytes(data)
+        manifest = json.loads((path.parent / "manifest.json").read_text())
+        manifest["sha256"]["model.safetensors"] = hashlib.sha256(data).hexdigest()
+        (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 4
+    assert "state.pt is damaged" in capsys.readouterr().err
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values["loss"] = {"kind": "code", "code": "os:system", "kwargs": {"command": "touch executed"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    assert main(["resume", str(folder), "trainer.max_epochs=2"]) == 2
+    (folder / "config.yaml").write_text("!!python/object/apply:os.system ['touch executed']")
+    assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 2
+    assert not Path("executed").exists()

@@ -198,3 +198,8 @@ def test_compact_keeps_what_needs_its_digits() -> None:
     assert compact(np.array([0.1, 0.1])).dtype == np.float64
     assert compact(np.array([np.nan])).dtype == np.float32
     assert compact(np.array([])).dtype == np.float32
+
+
+def test_nan_is_bad_where_it_is_no_word_for_missing() -> None:
+    assert bad(cells(["nan", "1", None, "1e39"], "numeric", missing=())) == [True, False, False, True]
+    assert bad(cells(["nan", "1", None], "numeric", missing=())) == [True, False, False]

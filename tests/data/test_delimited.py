@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from hypothesis import strategies as st
 
 from nnkit.data import blocks
 from nnkit.data.delimited import TextFile, TextFormat
-from nnkit.errors import ConfigError, DataError
+from nnkit.errors import DataError
 from tests.data.broken_tables import small_blocks
 
 PATH = Path("my.csv")
@@ -180,111 +177,6 @@ def test_a_cell_of_a_megabyte_is_read_whole() -> None:
     assert read(f'"a\n{"x" * 300_000}",b\n1,2\n') == [["1", "2"]]
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "cp1252", "utf-32"])
-def test_other_encodings(encoding: str) -> None:
-    rows = [[f"größe {i}", "x\ny"] for i in range(50)]
-    text = written([["ä", "b"], *rows], ",", "\n", csv.QUOTE_ALL)
-    with small_blocks(64):
-        file = opened(text.encode(encoding), encoding=encoding)
-        assert (cells_of(file), file.head.names) == (rows, ("ä", "b"))
-        assert file.line_of(40) == 2 + 2 * 40
-
-
-@pytest.mark.parametrize(
-    ("data", "form", "message"),
-    [
-        ("a,ö\n1,2\n".encode("latin-1"), {}, "line 1: not utf-8 text"),
-        (b"a,b\n" + b"1,2\n" * 300 + "ö,2\n".encode("latin-1"), {}, "line 302: not utf-8 text"),
-        (b"a,b\n" + b"1,2\n" * 300 + b"\x81,2\n", {"encoding": "cp1252"}, "line 302: not cp1252 text"),
-        ("a,b\n1,2\n".encode("utf-16"), {}, "is written in utf-16"),
-        ("a,b\n1,2\n".encode("utf-16")[:-1], {"encoding": "utf-16"}, "line 2: not utf-16 text"),
-        (b"\n\na,b\n1\xff,2\n", {"encoding": "utf-8-sig"}, "line 4: not utf-8 text"),
-        (b"a,b-\xff\n", {"encoding": "punycode"}, "cannot be read as punycode|not punycode"),
-    ],
-)
-def test_what_is_no_text_is_named_by_its_line(data: bytes, form: dict[str, str], message: str) -> None:
-    with small_blocks(100), pytest.raises(DataError, match=message):
-        read(data, **form)
-
-
-@pytest.mark.parametrize("name", ["utf-99", "base64", "undefined", "rot13", "a\0b"])
-def test_an_encoding_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"data\.encoding=.* is not known"):
-        read("a,b\n", encoding=name)
-
-
-@pytest.mark.parametrize(
-    ("lines", "delimiter"),
-    [
-        ("a,b\n1,2", ","),
-        ("a;b\n1,5;2", ";"),
-        ("a;b;c\n1,5;2,5;3\n2,5;7;1,5", ";"),
-        ("1,5;2,5;0\n2,5;3,5;1", ";"),
-        ("a\tb\nx y\tz", "\t"),
-        ("a|b\n1,2|3,4", "|"),
-        ("a b  c\n 1  2 3 ", "whitespace"),
-        ("1,2,a;b\n3,4,c;d", ","),
-        ("a\n1", ","),
-        ('a,b\n"x;y;z",2', ","),
-        ("a,b\n1,2\n1,2,3\n1,2", ","),
-        ("text\nof some words\nof more and more words", ","),
-    ],
-)
-def test_the_delimiter_is_found(lines: str, delimiter: str) -> None:
-    assert opened(lines + "\n").head.delimiter == delimiter
-
-
-def test_the_delimiter_may_be_named() -> None:
-    assert read("a\tb\n1\t2\n", delimiter="tab") == read("a\tb\n1\t2\n", delimiter="\\t") == [["1", "2"]]
-    assert read("a:b\n1:2\n", delimiter=":") == [["1", "2"]]
-    assert read('a   b c\n1 \t "x  y" "z"\n5" 6 "\n"a"" "b"c d\n', delimiter="whitespace") == [
-        ["1", "x  y", "z"], ['5"', "6", '"'], ['"a""', '"b"c', "d"]
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("form", "message"),
-    [
-        ({"delimiter": ",,"}, "data.delimiter=',,' must be auto"),
-        ({"delimiter": '"'}, "data.delimiter='\"' must be auto"),
-        ({"delimiter": "ö"}, "data.delimiter='ö' must be auto"),
-        ({"comment": '"'}, "must not begin with a quote"),
-        ({"names": ("a", "a")}, "data.names has a twice"),
-        ({"names": ("a",)}, "line 1: 2 columns, but data.names has 1"),
-    ],
-)
-def test_settings_that_fit_no_file_are_refused(form: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        opened("a,b\n1,2\n", **form)
-
-
-@pytest.mark.parametrize(
-    ("text", "form", "names", "rows"),
-    [
-        ("1,2\n3,4\n", {}, ("c1", "c2"), 2),
-        ("1,NA\n3,4\n", {"missing_values": ("NA",)}, ("c1", "c2"), 2),
-        ("1,x\n3,4\n", {}, ("1", "x"), 1),
-        ("1,x\n3,4\n", {"header": False}, ("c1", "c2"), 2),
-        ("1,2\n3,4\n", {"header": True}, ("1", "2"), 1),
-        ("a,b\n3,4\n", {"names": ("a", "b")}, ("a", "b"), 1),
-        ("a,b\n3,4\n", {"names": ("x", "y")}, ("x", "y"), 2),
-        ("a,b\n3,4\n", {"names": ("x", "y"), "header": True}, ("x", "y"), 1),
-        ("3,4\n", {"names": ("x", "t", "y"), "absent_names": (("t",),)}, ("x", "y"), 1),
-        ('" a ","b\nc"\n3,4\n', {}, ("a", "b\nc"), 1),
-        ('# x\n\n# y\na,b\n#,"\n3,4\n#z\n', {"comment": "#"}, ("a", "b"), 1),
-        (",a\n3,4\n", {}, ("column 1", "a"), 1),
-        ("a,b,\n3,4,\n", {}, ("a", "b", "column 3"), 1),
-        ("a,b\n3,4,\n5,6,\n", {}, ("a", "b", "column 3"), 2),
-    ],
-)
-def test_the_header_is_found(text: str, form: dict[str, Any], names: tuple[str, ...], rows: int) -> None:
-    for size in (5, 1 << 20):
-        with small_blocks(size):
-            file = opened(text, **form)
-            assert (file.head.names, len(cells_of(file))) == (names, rows)
-            assert file.unnamed == {name for name in names if name.startswith("column")}
-
-
 def test_missing_values_are_null() -> None:
     assert read('a,b\nNA,""\n?,1\n', missing_values=("", "NA")) == [[None, None], ["?", "1"]]
 
@@ -327,50 +219,18 @@ def test_a_stream_is_read_once_with_the_lines_of_what_was_just_read() -> None:
     assert (file.name, file.is_stream, list(file.batches())) == ("standard input", True, [])
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, __import__("bz2").compress])
-def test_packed_files_are_known_by_their_first_bytes(pack: Callable[[bytes], bytes]) -> None:
-    assert read(pack(b"a,b\n1,2\n")) == [["1", "2"]]
-    data = pack(b"a,b\n" + bytes(range(48, 58)) * 999 + b",2\n")
-    with pytest.raises(DataError, match=r"my\.csv cannot be read: "):
-        read(data[: len(data) // 2])
+@pytest.mark.parametrize("text", ["a,b\n\n\n\n", 'a,b\n#1,2\n#3,"\n', "a,b\n  \n \n", "a\n\n\n"])
+def test_blocks_without_a_row_are_passed_over(text: str) -> None:
+    for size in (2, 1 << 20):
+        with small_blocks(size):
+            assert read(text, comment="#", delimiter=",") == []
+            row = ["1", "2"][: 2 if "b" in text else 1]
+            assert read(text + ",".join(row) + "\n", comment="#", delimiter=",") == [row]
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"PK\x03\x04junk", "a zip archive, or an Excel workbook"),
-        (b"\xd0\xcf\x11\xe0junk", "an Excel workbook"),
-        (b"PAR1junk", "a Parquet file"),
-        (b"\xfd7zXZjunk", "packed by xz"),
-    ],
-)
-def test_files_of_other_kinds_are_named(data: bytes, message: str) -> None:
-    with pytest.raises(DataError, match=rf"my\.csv is {message}"):
-        read(data)
-
-
-def test_a_missing_file_is_named_with_the_one_that_looks_like_it() -> None:
-    PATH.touch()
-    with pytest.raises(DataError, match=r"mx\.csv is not there") as raised:
-        TextFile(Path("mx.csv").absolute(), TextFormat())
-    assert raised.value.problems[0].hint == f"did you mean {PATH.absolute()}?"
-    with pytest.raises(DataError, match=r"nothing/like/it is not there") as raised:
-        TextFile(Path("nothing/like/it"), TextFormat())
-    assert raised.value.problems[0].hint == "data.path=FILE"
-
-
-def test_a_folder_is_refused() -> None:
-    with pytest.raises(DataError, match="is a folder") as raised:
-        TextFile(Path.cwd(), TextFormat())
-    assert raised.value.problems[0].hint == f"'data.path={Path.cwd()}/*.csv', or data=images"
-
-
-def test_a_name_that_no_file_can_have_is_refused() -> None:
-    with pytest.raises(DataError, match="cannot be read"):
-        TextFile(Path("x" * 5000), TextFormat())
-
-
-def test_a_pipe_is_refused_because_it_can_be_read_once() -> None:
-    os.mkfifo("pipe.csv")
-    with pytest.raises(DataError, match=r"pipe\.csv is no ordinary file"):
-        TextFile(Path("pipe.csv"), TextFormat())
+def test_rows_of_another_length_are_told_up_to_a_number() -> None:
+    with small_blocks(10):
+        file = opened("a,b\n" + "1,2\n3\n" * 50)
+        assert len(cells_of(file, skips_ragged=True)) == len(file.ragged) == 50
+    assert file.ragged[0] == "line 3: 1 values, but there are 2 columns"
+    assert file.ragged[-1] == "a row of another length"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nnkit.data.images import ImageList, list_folder
-from nnkit.errors import ConfigError, DataError
+from nnkit.errors import DataError
 from tests.data.pictures import write_classes
 
 ROOT = Path("set")

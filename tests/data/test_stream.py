@@ -173,6 +173,25 @@ def test_a_process_that_may_have_no_children_decodes_by_itself() -> None:
     assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
 
 
+WITHOUT_A_GUARD = """
+from pathlib import Path
+from nnkit.data.images import list_folder
+from nnkit.data.picture import ImageFormat
+from nnkit.data.stream import ImageFiles, stream_batches
+
+images = ImageFiles(list_folder(Path("set")).files, ImageFormat(4, 4, 1, "squash"))
+list(stream_batches(images, [[0, 1], [2]], num_workers=1))
+"""
+
+
+def test_a_script_without_a_guard_is_told_of_it() -> None:
+    write_classes(ROOT, {"a": 2, "b": 1})
+    Path("bare.py").write_text(WITHOUT_A_GUARD)
+    done = subprocess.run([sys.executable, "bare.py"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "DataWorkerError: " in done.stderr.splitlines()[-1]
+
+
 IN_THE_MIDDLE = """
 import multiprocessing, sys
 from pathlib import Path

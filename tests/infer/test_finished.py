@@ -17,7 +17,7 @@ from nnkit.infer.finished import open_run
 from nnkit.runs import read_config
 from nnkit.storage import FolderLock
 from nnkit.train import checkpoints
-from tests.finished import KINDS, OLD, change_facts, copy_of, folder_of, opened, own_folder
+from tests.finished import KINDS, OLD, Bomb, change_facts, copy_of, folder_of, opened, own_folder, put_bombs
 from tests.own_code import HERE
 from tests.trained import config_of
 
@@ -189,19 +189,6 @@ def test_code_of_the_users_own_needs_trust() -> None:
     assert type(open_run(own_folder(), trust=True).model).__name__ == "Net"
 
 
-class Bomb:
-    """What pickle would execute on loading."""
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (Path("executed"),)
-
-
-def bomb_state(folder: Path) -> None:
-    for path in folder.glob("checkpoints/step-*"):
-        (path / "state.pt").write_bytes(pickle.dumps(Bomb()))
-        (path / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
-
-
 @pytest.mark.parametrize("trust", [False, True])
 @pytest.mark.parametrize(
     "attack",
@@ -210,7 +197,7 @@ def bomb_state(folder: Path) -> None:
         edit("config.yaml", "data: !!python/object/apply:os.system ['touch executed']"),
         edit("preprocess.json", "!!python/object/apply:os.system ['touch executed']"),
         edit("run.json", "__import__('os').system('touch executed')"),
-        bomb_state,
+        put_bombs,
     ],
 )
 def test_a_hostile_folder_executes_nothing(attack: Any, trust: bool) -> None:

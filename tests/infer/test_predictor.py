@@ -118,8 +118,8 @@ def test_a_run_is_named_by_any_word_that_commands_take(monkeypatch: pytest.Monke
         ("array", np.zeros((0, 4)), DataError, "there is no row to predict"),
         ("array", np.full((3, 4), np.nan), DataError, "the array: row 1 is not finite"),
         ("array", [["a", "b", "c", "d"]], DataError, "must be numeric"),
-        ("array", "x.png", ConfigError, "not on pictures"),
-        ("array", ["x.png"], ConfigError, "not on pictures"),
+        ("array", "x.png", ConfigError, "pictures"),
+        ("array", ["x.png"], ConfigError, "pictures"),
         ("array", [], DataError, r"the array has shape \(0,\)"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -30,6 +30,7 @@ def best_of_all(metric: str, p: Any, y: Any, w: Any) -> float:
 
 
 @pytest.mark.parametrize("metric", SCORES)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_no_other_threshold_is_better(metric: str, data: st.DataObject) -> None:
     size = data.draw(st.integers(2, 12))
