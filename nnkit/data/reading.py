@@ -107,6 +107,7 @@ class Reading:
         wanted: kinds that are known by name; others are inferred from the first block.
         unread: columns to leave alone.
         needed: columns in which no cell may be missing.
+        complete: kinds of features in which no cell may be missing.
         labels: columns that are no features: they are never left out, and dates and words among them are texts.
         weights: columns in which no number may be negative.
         on_bad: whether rows with a cell that cannot be read stop the reading or are left out.
@@ -122,6 +123,7 @@ class Reading:
     wanted: Mapping[str, ColumnKind] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
+    complete: frozenset[ColumnKind] = frozenset()
     labels: frozenset[str] = frozenset()
     weights: frozenset[str] = frozenset()
     on_bad: Literal["error", "skip"] = "error"
@@ -244,6 +246,8 @@ class Reading:
                 self.left_out[name] = "text: most cells differ"
             else:
                 self.kinds[name] = kind
+                if kind in self.complete and name not in self.labels:
+                    self.needed |= {name}
                 self._growing[name] = _Growing.of(name, kind, rows)
         file.unread |= self.left_out.keys() & set(names_of(file))
         file.numbers |= {name for name, kind in self.kinds.items() if kind == "numeric"}

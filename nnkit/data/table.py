@@ -125,10 +125,18 @@ def _reading(config: TableConfig, first: Path) -> Reading:
         wanted=wanted,
         unread=frozenset({*config.drop, *config.ids}),
         needed=roles if config.target_separator is None else roles - {targets[0]},
+        complete=_complete_kinds(config),
         labels=roles - {*targets} if takes_numbers else roles,
         weights=frozenset(config.roles["sample_weight"]),
         on_bad=config.on_bad,
     )
+
+
+def _complete_kinds(config: TableConfig) -> frozenset[ColumnKind]:
+    """Return the kinds of features in which no cell may be missing."""
+    numbers: tuple[ColumnKind, ...] = ("numeric", "boolean", "date") if config.missing_numeric == "error" else ()
+    texts: tuple[ColumnKind, ...] = ("categorical",) if config.missing_categorical == "error" else ()
+    return frozenset({*numbers, *texts})
 
 
 def _names_given(path: Path, form: TextFormat) -> tuple[str, ...]:

@@ -217,3 +217,14 @@ def test_ten_thousand_columns_are_read() -> None:
     source = read(",".join([*names, "y"]) + "\n" + rows)
     assert len(source.inputs[0].columns) == 9_999
     assert columns(source)["c9998"] == [(9_998 * k) % 7 for k in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "column"), [("missing_numeric", "size"), ("missing_categorical", "colour"), ("missing_numeric", "day")]
+)
+def test_a_cell_that_must_not_miss_is_named_with_its_line(setting: str, column: str) -> None:
+    rows = [["1.5", "red", "2026-01-01", str(i % 2)] for i in range(20)]
+    rows[11][["size", "colour", "day"].index(column)] = ""
+    text = "size,colour,day,y\n" + "".join(",".join(row) + "\n" for row in rows)
+    with pytest.raises(DataError, match=rf"my\.csv, line 13, column {column}: the value is missing"):
+        read(text, **{setting: "error"})
