@@ -17,19 +17,29 @@ from nnkit import data
 from nnkit.config.cross import DEFAULT_MONITOR, DataFacts, better_at, data_problems
 from nnkit.config.schema import Config
 from nnkit.config.sections.activation import CodeActivationConfig
-from nnkit.config.sections.data import PATHS, DataConfig, ImagesConfig, TableConfig, TorchvisionConfig
+from nnkit.config.sections.data import (
+    PATHS,
+    ArrayConfig,
+    CodeDataConfig,
+    DataConfig,
+    ImagesConfig,
+    TableConfig,
+    TorchvisionConfig,
+)
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.config.sections.model import CodeModelConfig
+from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig
 from nnkit.data.batches import Batches, Samples, balanced_chances, encode
 from nnkit.data.preprocess import Preprocess, fit_preprocess
+from nnkit.data.scaling import Scale
 from nnkit.data.tabular import Rules
 from nnkit.errors import ConfigError, Problem
 from nnkit.metrics.classification import ClassificationMetrics
 from nnkit.metrics.multilabel import MultilabelMetrics
-from nnkit.metrics.own import WithOwn
+from nnkit.metrics.own import InUnits, WithOwn
 from nnkit.metrics.regression import RegressionMetrics
 from nnkit.metrics.threshold import best_threshold
 from nnkit.models import build, empty_model
+from nnkit.models.embeddings import embedding_width
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
 from nnkit.objective.predictions import predicted_classes, predicted_labels, predicted_values, probabilities
@@ -122,7 +132,8 @@ def _pick(config: Config, spec: DataSpec, num_train: int, target_scaling: str, n
     monitor = DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor
     mode = better_at(config, monitor) if trainer.mode == "auto" else trainer.mode
     device = pick_device(trainer.device)
-    picked = replace(config, loss=loss, data=_pick_data(config.data, spec, target_scaling, names))
+    section = _pick_data(config.data, spec, target_scaling, names)
+    picked = replace(config, loss=loss, data=section, model=_pick_model(config.model, spec))
     model = empty_model(picked, spec, num_outputs(loss, spec))
     if code := _own_parts(config):
         check_forward(model, spec, num_outputs(loss, spec), code=code)
@@ -159,11 +170,23 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
     if hasattr(section, "target_scaling"):
         changes["target_scaling"] = target_scaling
     if isinstance(section, TableConfig) and names:  # a later file without a header may lack the target
-        changes |= {"header": False, "names": list(names)}
+        changes["names"] = list(names)
     if isinstance(section, (ImagesConfig, TorchvisionConfig)):
         channels, height, width = spec.inputs[0].shape
         changes |= {"channels": channels, "size": [height, width]}
+    if isinstance(section, (TableConfig, ArrayConfig, CodeDataConfig)):
+        changes["task"] = spec.task
+    if isinstance(section, (ArrayConfig, CodeDataConfig)):
+        changes["input"] = spec.inputs[0].kind
     return replace(section, **changes)
+
+
+def _pick_model(section: ModelConfig, spec: DataSpec) -> ModelConfig:
+    """Replace the width of embedded categories, where it was left open, by one width a column."""
+    sizes = [size for each in spec.inputs for size in each.sizes]
+    if not isinstance(section, MLPConfig) or section.embedding_size != "auto" or not sizes:
+        return section
+    return replace(section, embedding_size=[embedding_width(size) for size in sizes])
 
 
 def _batch_size(config: Config, num_train: int) -> int:
@@ -255,15 +278,19 @@ def _objective(prepared: Prepared, parameters: FlatParameters, target: Tensor) -
     )
 
 
-def metrics_of(config: Config, preprocess: Preprocess, threshold: float = 0.5) -> Metrics:
+def metrics_of(config: Config, preprocess: Preprocess, threshold: float | None = None) -> Metrics:
     """Return what is measured beside the loss.
 
     Args:
         config: its sections loss and metric.
         preprocess: for the task, and the units of a regression target.
-        threshold: with two classes, the probability from which the second one is predicted.
+        threshold: with two classes, the probability from which the second one is predicted; None as it is before it
+            has been tuned.
     """
     spec = preprocess.spec
+    if threshold is None:
+        threshold = untuned_threshold(config)
+    in_units: InUnits | None = None
     found: Metrics
     if spec.task == "classification":
         found = ClassificationMetrics(spec.num_classes, partial(predicted_classes, threshold=threshold))
@@ -274,8 +301,28 @@ def metrics_of(config: Config, preprocess: Preprocess, threshold: float = 0.5) -
         sizes = scale.size if scale is not None else (1.0,) * spec.num_targets
         predict: Callable[[Tensor], Tensor] = partial(predicted_values, log_rate=config.loss.kind == "poisson")
         found = RegressionMetrics(sizes, predict)
+        in_units = partial(_in_units, predict=predict, scale=scale)
     own = config.metric
-    return WithOwn(found, own.code, own.kwargs, own.name) if isinstance(own, CodeMetricConfig) else found
+    return WithOwn(found, own.code, own.kwargs, own.name, in_units) if isinstance(own, CodeMetricConfig) else found
+
+
+def _in_units(
+    outputs: Tensor, target: Tensor, *, predict: Callable[[Tensor], Tensor], scale: Scale | None
+) -> tuple[Tensor, Tensor]:
+    """Return outputs and target of a regression, each (B, K), in the target's own units."""
+    values = predict(outputs)
+    if scale is None:
+        return values, target
+    if values.device.type == "mps":  # it has no float64, in which a scale is undone
+        undone = [scale.undo(x.cpu()).float().to(x.device) for x in (values, target)]  # pragma: no cover
+        return undone[0], undone[1]  # pragma: no cover - needs a Mac
+    return scale.undo(values), scale.undo(target)
+
+
+def untuned_threshold(config: Config) -> float:
+    """Return the threshold between two classes before it has been tuned: as wanted, or 0.5 where a metric is named."""
+    wanted = config.trainer.decision_threshold
+    return 0.5 if isinstance(wanted, str) else wanted
 
 
 def decision_threshold(run: Run, prepared: Prepared) -> float:

@@ -3,7 +3,7 @@
 Names reach the picture as they are: no text is read as a formula, so `$` and `_` are safe.
 """
 
-# N rows, C classes, K target columns
+# N rows, C classes or labels, K target columns
 
 from __future__ import annotations
 
@@ -129,30 +129,31 @@ def confusion_matrix(confusion: Sequence[Sequence[float]], classes: Sequence[str
     return _png(figure)
 
 
-def roc_pr(target: Array, probabilities: Array, classes: Sequence[str], title: str) -> bytes:
-    """Draw ROC and precision-recall curves.
+def roc_pr(target: Array, probabilities: Array, names: Sequence[str], title: str) -> bytes:
+    """Draw ROC and precision-recall curves of classes, each against the rest, or of labels.
 
     Args:
-        target: class numbers (N,).
+        target: class numbers (N,), or labels 0/1 (N, C).
         probabilities: (N, C).
-        classes: the C names.
+        names: of the C classes or labels.
         title: of the whole picture.
 
     Returns:
-        A PNG file: of two classes the curves of the second; of up to ten each class against the rest and their mean;
-        of more the mean alone. Classes that never occur, or always, have no curves.
+        A PNG file: of two classes the curves of the second; of up to ten classes or labels those of each and their
+        mean; of more the mean alone. What never occurs, or always, has no curves.
     """
     target, probabilities = _finite(target, probabilities)
-    numbers = [1] if len(classes) == 2 else range(len(classes))
-    drawn = [number for number in numbers if 0 < np.count_nonzero(target == number) < len(target)]
+    numbers = [1] if target.ndim == 1 and len(names) == 2 else range(len(names))
+    drawn = [number for number in numbers if 0 < np.count_nonzero(_is_true(target, number)) < len(target)]
     lines = len(drawn) if len(drawn) <= MOST_CLASS_LINES else 0
     figure, (roc, pr) = _panels(1, 2, title, size=(4.8, 5.2 + 0.1 * lines))  # room for the legends below
     roc.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     if drawn:
-        _class_curves(roc, pr, target, probabilities, {number: shortened(classes[number], 16) for number in drawn})
+        _class_curves(roc, pr, target, probabilities, {number: shortened(names[number], 16) for number in drawn})
     else:
+        text = "only one class occurs" if target.ndim == 1 else "each label always occurs, or never"
         for axis in (roc, pr):
-            axis.text(0.5, 0.5, "only one class occurs", ha="center", va="center", color=GREY)
+            axis.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     roc.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     pr.set(xlabel="recall", ylabel="precision", title="precision-recall")
     for axis in (roc, pr):
@@ -160,14 +161,19 @@ def roc_pr(target: Array, probabilities: Array, classes: Sequence[str], title: s
     return _png(figure)
 
 
+def _is_true(target: Array, number: int) -> Array:
+    """Return in which rows (N,) a class or a label occurs, from class numbers (N,) or labels (N, C)."""
+    return target == number if target.ndim == 1 else target[:, number] > 0
+
+
 def _class_curves(roc: Axes, pr: Axes, target: Array, probabilities: Array, names: Mapping[int, str]) -> None:
-    """Draw the curves of the named classes, and their mean where there are several."""
+    """Draw the curves of the named classes or labels, and their mean where there are several."""
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
     grid = np.linspace(0, 1, 501)
     rates, precisions, areas, averages = [], [], [], []
     for (number, name), (colour, dash) in zip(names.items(), itertools.cycle(LINES), strict=False):
-        is_true, score = target == number, probabilities[:, number]
+        is_true, score = _is_true(target, number), probabilities[:, number]
         x, y, _ = roc_curve(is_true, score)
         precision, recall, _ = precision_recall_curve(is_true, score, drop_intermediate=True)
         areas.append(auc(x, y))
@@ -180,10 +186,11 @@ def _class_curves(roc: Axes, pr: Axes, target: Array, probabilities: Array, name
             pr.step(recall, precision, label=f"{averages[-1]:.3f}  {name}", where="post", **style)
     if len(names) > 1:
         style = {"color": "black", "linewidth": 2.2}
-        roc.plot(grid, np.mean(rates, 0), label=f"{np.mean(areas):.3f}  mean of {len(names)} classes", **style)
-        pr.plot(grid, np.mean(precisions, 0), label=f"{np.mean(averages):.3f}  mean of {len(names)} classes", **style)
+        mean = f"mean of {len(names)} {'classes' if target.ndim == 1 else 'labels'}"
+        roc.plot(grid, np.mean(rates, 0), label=f"{np.mean(areas):.3f}  {mean}", **style)
+        pr.plot(grid, np.mean(precisions, 0), label=f"{np.mean(averages):.3f}  {mean}", **style)
     else:
-        pr.axhline(float((target == min(names)).mean()), color=GREY, linestyle=":", linewidth=1)
+        pr.axhline(float(_is_true(target, min(names)).mean()), color=GREY, linestyle=":", linewidth=1)
     # A label that began with a name's "_" would be left out of the legend, so the number comes first.
     for axis, heading in ((roc, "area under the curve"), (pr, "average precision")):
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 2}

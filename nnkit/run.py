@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import platform
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -24,10 +22,12 @@ from nnkit.assemble import (
     in_order,
     metrics_of,
     prepare,
+    untuned_threshold,
 )
 from nnkit.config.schema import Config
 from nnkit.data.guard import Report, examine
 from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
+from nnkit.facts import facts_of, now, title_of
 from nnkit.runs import CHECKPOINTS, DATA, PREPROCESS, read_run, write_config, write_run
 from nnkit.storage import write_json
 from nnkit.track.jsonl import JsonLines
@@ -111,7 +111,7 @@ def train(
             memory; nothing was written.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
-    started = datetime.now().astimezone().isoformat(timespec="microseconds")
+    started = now()
     with _worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
@@ -119,7 +119,7 @@ def train(
     write_config(folder, prepared.config)
     write_json(folder / PREPROCESS, prepared.preprocess.to_plain())
     write_json(folder / DATA, report.to_plain())
-    facts = {"status": "running", "started": started, **_facts(run, prepared)}
+    facts = {"status": "running", "started": started, **facts_of(run, prepared)}
     write_run(folder, facts)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
     job = _Job(folder, prepared, run, state, facts, test=test, report=report)
@@ -153,7 +153,7 @@ def resume(
     with _worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
-    if prepared.source.fingerprint() != facts.get("data_fingerprint"):
+    if not prepared.source.is_of(facts):
         raise DataError(f"the data of {folder} has changed since the run started", hint="nnkit train starts a new run")
     try:
         state = run.load_plain(weights, plain)
@@ -170,7 +170,7 @@ def resume(
     write_config(folder, prepared.config)
     begun = {key: value for key, value in facts.items() if key not in OF_THE_END}
     history = [*facts.get("resumed", []), {"step": state.step, "changes": dict(changes or {})}]
-    facts = {**begun, "status": "running", **_facts(run, prepared), "resumed": history}
+    facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
     write_run(folder, facts)
     stop = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds)
     return _go(_Job(folder, prepared, run, state, facts, tuple(notes)), sinks, stop)
@@ -229,7 +229,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
-    threshold = 0.5
+    threshold = untuned_threshold(job.prepared.config)
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))
         threshold = decision_threshold(run, job.prepared)
@@ -253,7 +253,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         metrics=metrics,
         notes=job.notes,
         threshold=threshold,
-        title=_title(job.prepared.config),
+        title=title_of(job.prepared.config),
     )
 
 
@@ -281,7 +281,7 @@ def look_at_test(config: Config, folder: Path) -> dict[str, float]:
     run = assemble(prepared, None)
     run.load_validated(best_weights(run, folder))
     facts = read_run(folder)
-    run.metrics = metrics_of(prepared.config, prepared.preprocess, float(facts.get("decision_threshold", 0.5)))
+    run.metrics = metrics_of(prepared.config, prepared.preprocess, facts.get("decision_threshold"))
     metrics = _test_metrics(run, prepared)
     write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
     return metrics
@@ -298,7 +298,7 @@ def _outcome(result: Result) -> dict[str, Any]:
     return {
         "status": result.status,
         "reason": result.reason,
-        "ended": datetime.now().astimezone().isoformat(timespec="microseconds"),
+        "ended": now(),
         "epochs": result.epochs,
         "steps": result.steps,
         "seconds": round(result.seconds, 6),
@@ -309,43 +309,9 @@ def _outcome(result: Result) -> dict[str, Any]:
     }
 
 
-def _facts(run: Run, prepared: Prepared) -> dict[str, Any]:
-    """Return what is known of a run before its first step."""
-    config, splits = prepared.config, prepared.splits
-    return {
-        "title": _title(config),
-        "seed": config.seed,
-        "tags": config.tags,
-        "versions": {"nnkit": nnkit.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
-        "git_commit": git_commit(Path.cwd()),
-        "device": config.trainer.device,
-        "threads": config.trainer.threads,
-        "data_fingerprint": prepared.source.fingerprint(),
-        "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-        "parameters": count_parameters(run.model),
-    }
-
-
-def git_commit(folder: Path) -> str | None:
-    """Return the commit that is checked out in `folder` or above it, read from git's files; None outside."""
-    for place in (folder, *folder.parents):
-        head = place / ".git" / "HEAD"
-        if head.is_file():
-            text = head.read_text().strip()
-            if not text.startswith("ref: "):
-                return text
-            ref = place / ".git" / text.removeprefix("ref: ")
-            return ref.read_text().strip() if ref.is_file() else None
-    return None
-
-
-def _title(config: Config) -> str:
-    return f"{config.model.kind} on {config.data.kind}"
-
-
 def _info(job: _Job) -> RunInfo:
     trainer, state = job.run.trainer, job.state
-    title = _title(job.prepared.config)
+    title = title_of(job.prepared.config)
     picks = (
         f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}, "
         f"watching {job.run.monitor}, {trainer.device} in {trainer.precision} with {trainer.threads} thread(s)"

@@ -17,7 +17,7 @@ from nnkit.storage import is_locked, make_folder, read_bytes, reporting, write_b
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
 DATA = "data.json"
-FORMAT = 1
+FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 
 
 def default_name(config: Config) -> str:

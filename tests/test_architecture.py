@@ -20,6 +20,7 @@ RANKS = (
     ("train",),
     ("track", "runs"),
     ("assemble",),
+    ("facts",),
     ("run",),
     ("infer",),
     ("plots",),

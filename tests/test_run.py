@@ -72,7 +72,7 @@ def test_run_json_says_what_happened() -> None:
     result = trained("tags=[a,b]", "trainer.max_steps=12")
     facts = json.loads((result.folder / "run.json").read_text())
     prepared = prepare(config_of())
-    assert facts["format"] == 1
+    assert facts["format"] == 2
     assert (facts["status"], facts["reason"]) == ("completed", "max_steps")
     assert (facts["epochs"], facts["steps"]) == (2, 12)
     assert facts["versions"] == {

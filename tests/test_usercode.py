@@ -50,6 +50,17 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 # finding it
 
+SEVENS = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.output = nn.Linear(spec.inputs[0].shape[0], spec.num_targets)
+        nn.init.constant_(self.output.weight, 7.0)
+    def forward(self, x):
+        return self.output(x)
+"""
+
 
 def test_a_module_of_the_working_directory_is_found(module: Any) -> None:
     name = module("def half(x):\n    return x / 2\n")
@@ -221,6 +232,13 @@ def test_what_a_constructor_draws_by_itself_depends_on_the_seed_alone() -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["scale"], other["scale"])
     assert not torch.equal(first["hidden.weight"], other["hidden.weight"])
+
+
+def test_a_users_network_keeps_the_values_that_its_constructor_gives_it(module: Any) -> None:
+    name = module(SEVENS)
+    spec = prepare(config_of()).spec
+    found = build(config_of("model=code", f"model.code={name}:Net", "init=constant"), spec, 3).state_dict()
+    assert found["output.weight"].unique().tolist() == [7.0]
 
 
 def test_a_users_activation_has_the_gain_that_keeps_a_signals_mean_square() -> None:

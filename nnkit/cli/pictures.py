@@ -31,7 +31,10 @@ def draw_training(folder: Path, title: str, best_epoch: int | None) -> None:
 
 
 def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) -> None:
-    """Draw what an evaluation found into plots/: confusion, ROC and PR curves and calibration, or residuals."""
+    """Draw what an evaluation found into plots/: confusion, ROC and PR curves and calibration; or residuals.
+
+    Of labels there are the ROC and PR curves.
+    """
     title = f"{run.title} ({name})"
     target, scores, task, names = found.target, found.answers.scores, run.spec.task, run.spec.target
     drawn: dict[str, Callable[[], bytes]] = {}
@@ -39,10 +42,11 @@ def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) ->
 
     if task == "classification":
         drawn["confusion"] = lambda: plots.confusion_matrix(found.metrics["confusion"], names.classes, title)
-        drawn["roc_pr"] = lambda: plots.roc_pr(target, scores, names.classes, title)
         drawn["calibration"] = lambda: plots.calibration(target, scores, title)
-    elif task == "regression":
+    if task == "regression":
         drawn["residuals"] = lambda: plots.residuals(target, scores, names.names, title)
+    else:
+        drawn["roc_pr"] = lambda: plots.roc_pr(target, scores, names.classes or names.names, title)
     for kind, draw in drawn.items():
         _draw(place / PLOTS / f"{kind}-{name}.png", draw)
 

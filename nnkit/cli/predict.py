@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -55,7 +57,8 @@ def command(argv: list[str]) -> int:
     told = Told()
     parts = _parts(run, source, told, on_bad)
     batches = predict_parts(run, parts if source == "-" else ahead(parts), told, proba="proba" in read.flags)
-    _write(batches, out, told)
+    with _ending_at_sigterm():
+        _write(batches, out, told)
     _tell(told)
     if out is not None:
         print(out)
@@ -129,6 +132,21 @@ def _write(batches: Iterator[pa.RecordBatch], out: Path | None, told: Told) -> N
         raise
     except OSError as error:
         raise StorageError(f"cannot write standard output: {error.strerror} (errno {error.errno})") from error
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, through every clean-up, so that no half of a file stays."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end the clean-up
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(told: Told) -> None:

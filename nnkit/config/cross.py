@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 from nnkit.config.origin import Composed
@@ -114,19 +115,27 @@ def _table_problems(data: TableConfig) -> Iterator[Problem]:
         )
     if data.split_column is not None and (data.val_path or data.test_path):
         yield Problem("data.split_column and data.val_path or data.test_path both fix the parts", "leave one out")
-    if data.delimiter not in ("auto", "tab", "whitespace") and len(data.delimiter) != 1:
-        yield Problem(
-            f"data.delimiter must be auto, tab, whitespace or one character, got '{data.delimiter}'",
-            "data.delimiter=auto",
-        )
-    if data.names is not None and len(set(data.names)) < len(data.names):
-        yield Problem("data.names has a name twice", "one name a column")
+    yield from _text_problems(data)
+
+
+def _text_problems(data: TableConfig) -> Iterator[Problem]:
+    """Yield what is wrong with the words that say how a text file is written."""
+    delimiter, comment, names = data.delimiter, data.comment or "", data.names or []
+    is_character = len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
+    if delimiter not in ("auto", "tab", "\\t", "whitespace") and not is_character:
+        text = f"data.delimiter must be auto, tab, whitespace or one ASCII character, got {delimiter!r}"
+        yield Problem(text, "data.delimiter=auto")
+    if comment.strip('"') != comment:
+        yield Problem(f"data.comment must not begin or end with a quote, got {comment}", "data.comment=null")
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        yield Problem(f"data.names has {double} twice", "one name a column")
 
 
 def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
     """Yield the settings that the user named and that nobody reads."""
     model = config.model
-    shared = {"activation", "regularization.dropout"} - model.reads
+    shared = {"init", "activation", "regularization.dropout"} - model.reads
     unread = dict.fromkeys(shared, f"model={model.kind}")
     if isinstance(model, MLPConfig) and not model.hidden:
         unread = dict.fromkeys(("activation", "regularization.dropout"), "model.hidden=[]")
@@ -156,6 +165,12 @@ def _unread_data(config: Config) -> dict[str, str]:
         unread["data.test_fraction"] = "data.test_path"
     if isinstance(data, ImagesConfig) and data.in_memory is True:
         unread["data.workers"] = "data.in_memory=true"
+    if isinstance(data, ImagesConfig) and Path(data.path).expanduser().is_dir():
+        of_tables = ("path_column", "target", "split_column", "root")
+        unread |= {f"data.{name}": "a folder of pictures" for name in of_tables}
+    if isinstance(data, TableConfig) and isinstance(data.path, str) and data.path.endswith((".parquet", ".pq")):
+        of_text = ("delimiter", "header", "names", "comment", "encoding")
+        unread |= {f"data.{name}": "a Parquet file" for name in of_text}
     return unread
 
 
@@ -220,6 +235,11 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
 
 def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
     model, given = config.model, spec.inputs[0]
+    columns = sum(len(each.sizes) for each in spec.inputs)
+    widths = getattr(model, "embedding_size", "auto")
+    if isinstance(widths, list) and len(widths) != columns:
+        text = f"model.embedding_size must have one width for each of {columns} columns, got {len(widths)}"
+        yield Problem(text, "model.embedding_size=auto")
     if any(each.kind == "categories" for each in spec.inputs) and not isinstance(model, (MLPConfig, CodeModelConfig)):
         yield Problem(f"model={model.kind} takes no categories to embed", "data.categories=one_hot, or model=mlp")
         return

@@ -124,6 +124,22 @@ def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, 
 
 
 @final
+class _OpenEpoch:
+    """An epoch that is being read, and knows where it stands, so that it goes on behind an event."""
+
+    def __init__(self, batches: Iterator[Batch], place: tuple[int, int]) -> None:
+        self._batches, self.place = batches, place
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        batch = next(self._batches)
+        self.place = (self.place[0], self.place[1] + 1)
+        return batch
+
+
+@final
 class Batches:
     """The batches of one part, epoch by epoch."""
 
@@ -156,6 +172,7 @@ class Batches:
         self._seed = seed
         self._chances = chances
         self._workers = workers
+        self._open: _OpenEpoch | None = None
         row_bytes = max(samples.row_bytes, sum(x.element_size() * x[0].numel() for x in samples.inputs))
         self._steps_a_block = max(1, BLOCK_BYTES // max(1, row_bytes * size))
 
@@ -164,12 +181,19 @@ class Batches:
         return len(self.spans)
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch.
+        """Return the batches of one epoch, one after the other.
 
         Args:
             number: of the epoch, from 0; with the seed it fixes the order.
             first_step: how many batches to leave out at the start, for a run that goes on in mid-epoch.
         """
+        if self.samples.files is None:
+            return self._epoch(number, first_step)
+        if self._open is None or self._open.place != (number, first_step):
+            self._open = _OpenEpoch(self._epoch(number, first_step), (number, first_step))
+        return self._open  # what its workers have read ahead of an event is not read again
+
+    def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
         size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.
         firsts = range(first_step // size * size, len(self.spans), size)

@@ -23,6 +23,7 @@ _DATE = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$"
 _SMALLEST = 2.0**-149  # the step of 32 bits near 0
 _DECIMAL_COMMA = r"^[+-]?\d+(,\d+)+$"
 _BLANKS = " \t"  # what may stand around a number, whatever data.strip says
+_OF_NUMBERS = frozenset("+-.0123456789eE")  # what data.strip leaves alone in a number
 _SECONDS_A_DAY = 86_400
 
 
@@ -51,8 +52,8 @@ def cleaned(column: pa.Array, *, strip: str, missing: Sequence[str]) -> pa.Array
     return pc.if_else(pc.is_in(trimmed, pa.array(missing, pa.string())), pa.scalar(None, pa.string()), trimmed)
 
 
-def kind_of(column: pa.Array) -> Inferred:
-    """Return what a column of cleaned text holds, by the cells that are there.
+def kind_of(column: pa.Array, *, strip: str = " ", missing: Sequence[str] = ()) -> Inferred:
+    """Return what a column of text holds, by the cells that are there.
 
     At most one cell in twenty, or a single one of four or more, may be no number in a column that is taken for one of
     numbers: it is told later, with its line. So it is with dates. A column of text is categorical, unless most of its
@@ -60,10 +61,11 @@ def kind_of(column: pa.Array) -> Inferred:
     """
     import pyarrow.compute as pc
 
-    present = column.drop_null()
+    text = cleaned(column, strip=strip, missing=missing)
+    present = text.drop_null()
     if not len(present):
         return "empty"
-    if _mostly(pc.match_substring_regex(pc.utf8_trim(present, _BLANKS), _NUMBER)):
+    if _mostly(pc.match_substring_regex(_trimmed_numbers(column.filter(text.is_valid()), strip), _NUMBER)):
         return "numeric"
     if _mostly(pc.match_substring_regex(present, _DATE)):
         return "date"
@@ -72,6 +74,13 @@ def kind_of(column: pa.Array) -> Inferred:
         return "boolean"
     is_text = len(different) > max(FEWEST_TEXT, len(present) // 2)
     return "text" if is_text else "categorical"
+
+
+def _trimmed_numbers(column: pa.Array, strip: str) -> pa.Array:
+    """Return a column of text with the ends of its cells cut, but for what may stand in a number."""
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim(column, _BLANKS + "".join(c for c in strip if c not in _OF_NUMBERS))
 
 
 def _mostly(is_such: pa.Array) -> bool:
@@ -154,9 +163,10 @@ def _numbers(column: pa.Array, strip: str, missing: Sequence[str]) -> Cells:
     try:
         values, bad = _as_floats(column), None
     except pa.ArrowInvalid:  # blanks, or something that is no number: look closer
-        column = cleaned(column, strip=strip + _BLANKS, missing=missing)
+        is_missing = cleaned(column, strip=strip + _BLANKS, missing=missing).is_null()
+        column = cleaned(_trimmed_numbers(column, strip), strip="", missing=missing)
         is_number = pc.fill_null(pc.match_substring_regex(column, _NUMBER), True)
-        bad = np.asarray(pc.invert(is_number))
+        bad = np.asarray(pc.invert(pc.or_(is_number, is_missing)))
         column = pc.if_else(is_number, column, pa.scalar(None, pa.string()))
         values = _as_floats(column)
     beyond = _beyond(values)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from nnkit.data.blocks import LONGEST_ROW, Block, block_bytes, cut_blocks
-from nnkit.data.head import TextFormat, check_format, cut_of, read_head
+from nnkit.data.head import TextFormat, cut_of, read_head
 from nnkit.data.opened import decoded, read_pieces, text_codec, without_lines
 from nnkit.errors import DataError
 
@@ -46,7 +46,6 @@ class TextFile:
 
     def __init__(self, path: Path | BinaryIO, form: TextFormat) -> None:
         """Look at the first lines. Raises: DataError where they make no table; ConfigError for a wrong setting."""
-        check_format(form)
         self._path = path if isinstance(path, Path) else None
         self.name = str(path) if isinstance(path, Path) else "standard input"
         self.is_stream = self._path is None
@@ -140,12 +139,17 @@ class TextFile:
             num_ragged = 0
             try:
                 batch = self._converted(block, numbers, on_invalid)
-                break
             except pa.ArrowInvalid as error:
                 text = " ".join(str(error).split())[:200]
                 if not numbers:
                     raise DataError(f"{self.name}, from line {block.line}: cannot be read: {text}") from error
-                self._distrust(text)
+                found = re.search(r"In CSV column #(\d+)", text)
+                self._distrust(self.head.names[int(found[1])] if found else None)
+                continue
+            odd = _holding_nan(batch, numbers)
+            if odd is None:
+                break
+            self._distrust(odd)
         return batch, self._told(block, num_ragged, is_error=not skips_ragged) if num_ragged else []
 
     def _converted(self, block: Block, numbers: frozenset[str], on_invalid: Callable[[Any], str]) -> pa.RecordBatch:
@@ -179,12 +183,11 @@ class TextFile:
             return pa.RecordBatch.from_pylist([], schema=pa.schema(list(types.items())))
         return table.to_batches()[0]
 
-    def _distrust(self, text: str) -> None:
-        """Read a column as text from now on, after what was said of it; all of them, if it happens too often."""
-        found = re.search(r"In CSV column #(\d+)", text)
+    def _distrust(self, column: str | None) -> None:
+        """Read a column as text from now on; all of them, if none is to blame or it happens too often."""
         self._failures += 1
-        if found and self._failures <= MOST_FAILURES:
-            self.numbers.discard(self.head.names[int(found[1])])
+        if column is not None and self._failures <= MOST_FAILURES:
+            self.numbers.discard(column)
         else:
             self.numbers.clear()
 
@@ -223,3 +226,10 @@ class TextFile:
             self._lines = (number, lines)
         place = row - self._first_rows[number]
         return self._lines[1][place] if place < len(self._lines[1]) else None
+
+
+def _holding_nan(batch: pa.RecordBatch, numbers: frozenset[str]) -> str | None:
+    """Return a column of numbers with a cell like "nan" that is no word for missing, if there is one."""
+    import pyarrow.compute as pc
+
+    return next((name for name in numbers if name in batch.schema.names and pc.any(pc.is_nan(batch[name])).as_py()), None)

@@ -160,7 +160,10 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
     in_train[train] = True
     looked = [_judged(each, source, sample, in_train[sample]) for each in looked]
     compared = [each.facts for each in looked if not each.is_id]
-    is_read = bool(compared) and all(isinstance(x, (Frame, np.ndarray)) for x in source.inputs)
+    is_read = source.digests is not None or (
+        bool(compared) and all(isinstance(x, (Frame, np.ndarray)) for x in source.inputs)
+    )
+    values = hashes.values if source.digests is None else source.digests[:, 0].view(np.uint64)
     expected = _must_repeat(compared, num_rows)
     tables = [x for x in source.inputs if isinstance(x, Frame)]
     notes = [note for x in tables if preprocess.table is not None for note in column_notes(preprocess.table, x)]
@@ -172,8 +175,8 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
         ),
         columns=(*_features(looked, preprocess), *_targets(source), *_left_out(source.rows)),
         target=_target_facts(source, splits),
-        repeats=_repeats(hashes.values, splits, source.target, expected=expected) if is_read else None,
-        notes=(*source.rows.notes, *notes),
+        repeats=_repeats(values, splits, source.target, expected=expected) if is_read else None,
+        notes=(*source.rows.notes, *source.part_notes, *notes),
     )
     return replace(report, warnings=(*_of_columns(looked, report), *_of_repeats(report), *_of_target(report)))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from nnkit.data.blocks import Cut, check_utf8, tabbed
-from nnkit.errors import ConfigError, DataError, Problem
+from nnkit.errors import ConfigError, DataError
 
 WHITESPACE = "whitespace"
 SAMPLE = 50  # rows that are looked at
@@ -27,6 +27,7 @@ class TextFormat:
 
     Attributes:
         absent_names: columns that a file without a header may lack: one set of these.
+        known_names: features that a run knows; a first row with all of them, or with nothing else, is a header.
     """
 
     delimiter: str = "auto"
@@ -37,6 +38,7 @@ class TextFormat:
     comment: str | None = None
     encoding: str = "utf-8"
     absent_names: tuple[tuple[str, ...], ...] = ()
+    known_names: frozenset[str] = frozenset()
 
 
 @final
@@ -62,24 +64,6 @@ class Head:
     def separator(self) -> str:
         """What stands between two cells when the file is read."""
         return "\t" if self.delimiter == WHITESPACE else self.delimiter
-
-
-def check_format(form: TextFormat) -> None:
-    """Raise: ConfigError, for settings that no file can be read by."""
-    problems = []
-    delimiter = form.delimiter
-    if delimiter not in ("auto", "tab", "\\t", WHITESPACE) and (
-        len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'
-    ):
-        text = f"data.delimiter={delimiter!r} must be auto, tab, whitespace or one character"
-        problems.append(Problem(text, "data.delimiter=auto"))
-    if form.comment is not None and form.comment.strip('"') != form.comment:
-        problems.append(Problem(f"data.comment={form.comment} must not begin with a quote", "data.comment=null"))
-    double = [name for name, count in Counter(form.names or ()).items() if count > 1]
-    if double:
-        problems.append(Problem(f"data.names has {double[0]} twice", "one name a column"))
-    if problems:
-        raise ConfigError(*problems)
 
 
 def cut_of(head: Head, form: TextFormat) -> Cut:
@@ -132,10 +116,12 @@ def _head(rows: Sequence[tuple[list[str], int]], delimiter: str, before: int, fo
     cells = [cell.strip(form.strip + " \t") for cell in cells]
     if cells and not cells[0].strip():  # what pandas and R write over the rows' numbers
         cells[0] = ""
-    is_header = _is_header(cells, form) if form.header == "auto" else form.header
-    if is_header and form.names is None and _ends_empty([row for row, _ in rows[1:]], len(cells) + 1):
+    is_known = _is_known(cells, form)
+    is_header = is_known or _is_header(cells, form) if form.header == "auto" else form.header
+    is_given = form.names is not None and not (is_header and is_known)
+    if is_header and not is_given and _ends_empty([row for row, _ in rows[1:]], len(cells) + 1):
         cells.append("")
-    if form.names is not None:
+    if is_given:
         names = _given_names(form, len(cells), where)
     else:
         names = tuple(cells) if is_header else tuple(f"c{i}" for i in range(1, len(cells) + 1))
@@ -147,10 +133,14 @@ def _head(rows: Sequence[tuple[list[str], int]], delimiter: str, before: int, fo
     return Head(called, unnamed, delimiter, before + (height if is_header else 0), bool(is_header))
 
 
+def _is_known(cells: Sequence[str], form: TextFormat) -> bool:
+    """Tell whether the cells of the first row are names that are known, in any order."""
+    there, known = set(cells), form.known_names
+    return len(there) == len(cells) and (there <= known.union(form.names or ()) or bool(known) and known <= there)
+
+
 def _is_header(cells: Sequence[str], form: TextFormat) -> bool:
-    if form.names is not None:
-        return cells == list(form.names)
-    return not all(
+    return form.names is None and not all(
         _NUMBER.fullmatch(c) or _DECIMAL_COMMA.fullmatch(c) or (c and c in form.missing_values) for c in cells
     )
 

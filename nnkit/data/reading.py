@@ -21,6 +21,7 @@ from nnkit.data.tables import (
     inferred,
     lacking_columns,
     missing_columns,
+    name_of_all,
     names_of,
     open_table,
     place_of,
@@ -45,23 +46,22 @@ class _Growing:
     name: str
     kind: ColumnKind
     values: Any
-    size: int = 0
+    size: int
+    is_exact: bool  # whether it keeps all digits
     numbers: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, kind: ColumnKind, missing: int) -> _Growing:
+    def of(cls, name: str, kind: ColumnKind, missing: int, *, is_exact: bool) -> _Growing:
         """Return a column that begins with so many missing cells."""
-        is_text = kind == "categorical"
-        return cls(
-            name, kind, np.full(missing, -1 if is_text else np.nan, np.int32 if is_text else np.float32), missing
-        )
+        none, dtype = (-1, np.int32) if kind == "categorical" else (np.nan, np.float64 if is_exact else np.float32)
+        return cls(name, kind, np.full(missing, none, dtype), missing, is_exact)
 
     def add(self, cells: Cells, kept: Any) -> None:
         if self.kind == "categorical":
             table = [self.numbers.setdefault(name, len(self.numbers)) for name in cells.categories]
             part = np.array([*table, -1], dtype=np.int32)[cells.values]
         else:
-            part = compact(cells.values)
+            part = cells.values if self.is_exact else compact(cells.values)
         if kept is not None:
             part = part[kept]
         wanted, dtype = self.size + len(part), np.result_type(self.values, part)
@@ -74,7 +74,7 @@ class _Growing:
 
     def column(self) -> Column:
         values = self.values[: self.size]
-        if values.dtype == np.float64 and self.size:
+        if values.dtype == np.float64 and self.size and not self.is_exact:
             values = compact(values)
         return Column(self.name, self.kind, values, tuple(self.numbers))
 
@@ -110,6 +110,7 @@ class Reading:
         complete: kinds of features in which no cell may be missing.
         labels: columns that are no features: they are never left out, and dates and words among them are texts.
         weights: columns in which no number may be negative.
+        exact: columns of numbers that keep all digits; the others become float32 where that loses next to nothing.
         on_bad: whether rows with a cell that cannot be read stop the reading or are left out.
         kinds: of all columns, once the first block has been seen.
         left_out: columns that are no feature, with the reason.
@@ -126,6 +127,7 @@ class Reading:
     complete: frozenset[ColumnKind] = frozenset()
     labels: frozenset[str] = frozenset()
     weights: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
     on_bad: Literal["error", "skip"] = "error"
     kinds: dict[str, ColumnKind] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -144,11 +146,12 @@ class Reading:
             ConfigError: a column that is named is not there.
         """
         self._growing.clear()
-        before = len(self.done)
+        before, told = len(self.done), len(self.bad_told)
         for path in paths:
             self._read_file(path, open_table(path, self.form), before)
+        name = name_of_all(paths)
+        self._judge(name, self.bad_told[told:])
         if not sum(each.kept for each in self.done[before:]):
-            name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
             raise DataError(f"{name} holds no row", hint="is it the right file?")
         self.left_out |= dict.fromkeys(self._undecided, "no value")
         self._undecided.clear()
@@ -202,7 +205,7 @@ class Reading:
         bad = bad_cells(batch, found, self.kinds, self.needed, first_row, self.weights)
         kept = np.setdiff1d(np.arange(batch.num_rows), [cell.row - first_row for cell in bad]) if bad else None
         for name in list(found):
-            growing = self._growing.setdefault(name, _Growing.of(name, self.kinds[name], 0))
+            growing = self._growing.get(name) or self._grow(name, self.kinds[name], 0)
             growing.add(found.pop(name), kept)
             if len(growing.numbers) > MOST_TEXTS and name not in self.labels:
                 self.left_out[name] = f"text: more than {MOST_TEXTS:,} different ones"
@@ -210,17 +213,25 @@ class Reading:
         return bad
 
     def _count(self, file: TableFile, rows: int, num_bad: int, told: Sequence[str]) -> None:
-        """Count a file's rows, and refuse it where too many of them are left out."""
+        """Count a file's rows."""
         ragged = [f"{file.name}, {text}" for text in file.ragged[:MOST_TOLD]]
         self.rows_in += rows + len(file.ragged)
         for reason, count in (("rows of another length", len(file.ragged)), ("cells that cannot be read", num_bad)):
             if count:
                 self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.bad_told += [*ragged, *told]
+
+    def _judge(self, name: str, told: Sequence[str]) -> None:
+        """Refuse files of which too many rows are left out."""
         skipped = sum(self.dropped.values())
         if skipped > MOST_SKIPPED * self.rows_in:
-            text = f"{file.name}: {skipped} of {self.rows_in} rows cannot be read, more than one in a hundred"
-            raise DataError(text, *(Problem(t) for t in [*ragged, *told][:5]), hint="mend the file")
-        self.bad_told += [*ragged, *told]
+            text = f"{name}: {skipped} of {self.rows_in} rows cannot be read, more than one in a hundred"
+            raise DataError(text, *(Problem(t) for t in told[:5]), hint="mend the file")
+
+    def _grow(self, name: str, kind: ColumnKind, missing: int) -> _Growing:
+        """Return a new column that begins with so many missing cells."""
+        self._growing[name] = _Growing.of(name, kind, missing, is_exact=name in self.exact)
+        return self._growing[name]
 
     def _decide(self, file: TableFile, batch: pa.RecordBatch, rows: int) -> None:
         """Fix the kind of every column, by what is wanted and by its first values; `rows` are those before."""
@@ -248,7 +259,7 @@ class Reading:
                 self.kinds[name] = kind
                 if kind in self.complete and name not in self.labels:
                     self.needed |= {name}
-                self._growing[name] = _Growing.of(name, kind, rows)
+                self._grow(name, kind, rows)
         file.unread |= self.left_out.keys() & set(names_of(file))
         file.numbers |= {name for name, kind in self.kinds.items() if kind == "numeric"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -92,8 +92,21 @@ class Source:
         """Where the rows of the files went."""
         return self.account or Account(len(self))
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of all values, in hexadecimal: equal data, equal fingerprint."""
+    @property
+    def part_notes(self) -> list[str]:
+        """What the user should know of parts that are not split off."""
+        parts = {"validation": self.val_rows, "test": self.test_rows}
+        return [
+            f"the {name} rows are those that the data comes with" for name, rows in parts.items() if rows is not None
+        ]
+
+    def fingerprint(self, *, has_parts: bool = True) -> str:
+        """Return the SHA-256 of all values, in hexadecimal: equal data, equal fingerprint.
+
+        Args:
+            has_parts: whether the parts and groups that the data comes with count, too; in runs of the first format
+                they did not.
+        """
         digest = hashlib.sha256()
         for x in self.inputs if self.digests is None else (self.digests,):
             for name, array in x.arrays() if isinstance(x, Frame) else (("", x),):
@@ -101,7 +114,16 @@ class Source:
         _add(digest, self.target)
         if self.weight is not None:
             _add(digest, self.weight)
+        for name in ("val_rows", "test_rows", "group") if has_parts else ():
+            rows = getattr(self, name)
+            if rows is not None:
+                _add(digest, rows, name)
         return digest.hexdigest()
+
+    def is_of(self, run_facts: Mapping[str, Any]) -> bool:
+        """Tell whether this is the data of a run, by its run.json."""
+        found = self.fingerprint(has_parts=run_facts.get("format", 1) > 1)
+        return found == run_facts.get("data_fingerprint")
 
     def take(self, rows: Rows, *, reason: str = "") -> Source:
         """Return the source of these rows alone; parts that the data comes with keep their meaning.
@@ -140,6 +162,15 @@ def check_source(source: Source) -> None:
     """
     if len(source) < 3:
         raise DataError(f"{source.name} has {len(source)} rows, but training, validation and test need one each")
+    check_finite(source)
+    if len(source.classes) == 1:
+        raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")
+    if source.classes and len(source) < len(source.classes):
+        raise DataError(f"{source.name} has {len(source)} rows, fewer than its {len(source.classes)} classes")
+
+
+def check_finite(source: Source) -> None:
+    """Check that arrays hold values, all of them finite. Raises: DataError, naming the first that is not."""
     for array in (*(x for x in source.inputs if isinstance(x, np.ndarray)), source.target):
         if array.size == 0:
             raise DataError(f"{source.name} has an array of shape {array.shape}, which holds no value")
@@ -152,10 +183,6 @@ def check_source(source: Source) -> None:
                 f"{source.name} has {np.count_nonzero(~finite)} values that are not finite; "
                 f"the first is {array[tuple(where)]} in row {where[0] + 1}, position {(where[1:] + 1).tolist()}"
             )
-    if len(source.classes) == 1:
-        raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")
-    if source.classes and len(source) < len(source.classes):
-        raise DataError(f"{source.name} has {len(source)} rows, fewer than its {len(source.classes)} classes")
 
 
 def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:

@@ -73,8 +73,8 @@ class ImageFiles:
 
 
 def fits_in_memory(num: int, form: ImageFormat) -> bool:
-    """Tell whether so many pictures take at most half of the memory that is available."""
-    return num * math.prod(form.shape) <= _available_bytes() // 2
+    """Tell whether so many pictures take at most a quarter of the memory that is available."""
+    return num * math.prod(form.shape) <= _available_bytes() // 4  # the parts are copies of the whole
 
 
 def _available_bytes() -> int:

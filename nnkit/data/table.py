@@ -42,6 +42,51 @@ def role_columns(config: TableConfig) -> list[str]:
     return [name for role in ("sample_weight", "group", "split_column") for name in config.roles[role]]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the files of a section hold.
+
+    Attributes:
+        name: of the files, for messages.
+        frame: their columns that are read, those with a part to play among them.
+        lengths: rows of the files for training, and of those for validation and test where there are such.
+        reading: what has read them.
+        account: where their rows and columns went.
+    """
+
+    name: str
+    frame: Frame
+    lengths: tuple[int, ...]
+    reading: Reading
+    account: Account
+
+
+def read_contents(
+    config: TableConfig, targets: Sequence[str], kinds: Mapping[str, ColumnKind] | None = None
+) -> Contents:
+    """Return what a section's files hold.
+
+    Args:
+        config: the section; its own targets do not count.
+        targets: the columns that are to be predicted; empty where nobody has said so.
+        kinds: of the features, where a run has fixed them; all other columns but target and weight are left alone.
+
+    Raises:
+        DataError: a file cannot be read, or a cell of it (with line and column).
+        ConfigError: a column that is named is not there.
+    """
+    paths = found_files(config.path)
+    reading = _reading(config, targets, paths[0]) if kinds is None else _fixed(config, targets, paths[0], kinds)
+    more = [path for path in (config.val_path, config.test_path) if path is not None]
+    frames = [reading.read(paths), *(reading.read(found_files(path)) for path in more)]
+    frame = joined([Frame(tuple(f.column(name) for name in reading.kinds)) for f in frames])
+    left_out = dict.fromkeys(config.ids, "data.id") | dict.fromkeys(config.drop, "data.drop") | reading.left_out
+    names = _names_given(paths[0], reading.form)
+    account = Account(reading.rows_in, reading.dropped, tuple(reading.bad_told), left_out, names)
+    return Contents(name_of_all(paths), frame, tuple(len(f) for f in frames), reading, account)
+
+
 def read_table(config: TableConfig, kinds: Mapping[str, ColumnKind] | None = None) -> Source:
     """Return the rows of a section's files.
 
@@ -53,21 +98,13 @@ def read_table(config: TableConfig, kinds: Mapping[str, ColumnKind] | None = Non
         DataError: a file cannot be read, or a cell of it (with line and column), or there is nothing to learn.
         ConfigError: a column that is named is not there.
     """
-    paths = found_files(config.path)
     if kinds is not None:
         config = replace(config, drop=[], id=None, group=None, numeric=[], categorical=[])
-    reading = _reading(config, paths[0])
-    if kinds is not None:
-        reading.wanted = {**reading.wanted, **kinds}
-        known = {*kinds, *config.targets, *role_columns(config)}
-        reading.unread = frozenset(names_of(open_table(paths[0], reading.form))) - known
-    more = [path for path in (config.val_path, config.test_path) if path is not None]
-    frames = [reading.read(paths), *(reading.read(found_files(path)) for path in more)]
-    frame = joined([Frame(tuple(f.column(name) for name in reading.kinds)) for f in frames])
-    name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    found = read_contents(config, config.targets, kinds)
+    name, frame, reading = found.name, found.frame, found.reading
     features = _features(config, frame, reading, name)
     target, names, classes, task = _target(config, [frame.column(t) for t in config.targets], name)
-    val_rows, test_rows = _parts(config, frame, [len(f) for f in frames], reading)
+    val_rows, test_rows = _parts(config, frame, found.lengths, reading)
     if classes and config.classes is None:
         _check_classes(target, classes, (val_rows, test_rows), reading, names[0])
     return Source(
@@ -82,13 +119,7 @@ def read_table(config: TableConfig, kinds: Mapping[str, ColumnKind] | None = Non
         task == "multilabel",
         weight=_weight(config, frame, name),
         group=_group(config, frame),
-        account=Account(
-            reading.rows_in,
-            reading.dropped,
-            tuple(reading.bad_told),
-            _left_out(config, reading.left_out),
-            _names_given(paths[0], reading.form),
-        ),
+        account=found.account,
     )
 
 
@@ -104,9 +135,9 @@ def _features(config: TableConfig, frame: Frame, reading: Reading, name: str) ->
     return features
 
 
-def _reading(config: TableConfig, first: Path) -> Reading:
-    targets, form = config.targets, text_format(config)
-    named = {*config.numeric, *config.categorical, *(c for columns in config.roles.values() for c in columns)}
+def _reading(config: TableConfig, targets: Sequence[str], first: Path) -> Reading:
+    form, roles = text_format(config), role_columns(config)
+    named = {*config.numeric, *config.categorical, *config.ids, *config.drop, *roles}
     first_file = open_table(first, form)
     there = set(names_of(first_file))
     if absent := [name for name in dict.fromkeys([*targets, *sorted(named)]) if name not in there]:
@@ -116,22 +147,25 @@ def _reading(config: TableConfig, first: Path) -> Reading:
     if config.sample_weight is not None:
         wanted[config.sample_weight] = "numeric"
     wanted |= {name: "categorical" for name in (config.group, config.split_column) if name is not None}
-    if config.target_separator is not None:
-        wanted[targets[0]] = "categorical"
-    roles = frozenset({*targets, *role_columns(config)})
-    takes_numbers = len(targets) > 1 or (config.task == "multilabel" and config.target_separator is None)
+    cut_apart = frozenset(targets) if config.target_separator is not None else frozenset()
+    wanted |= dict.fromkeys(cut_apart, "categorical")
+    takes_numbers = len(targets) > 1 or (config.task == "multilabel" and not cut_apart)
     return Reading(
         form,
         wanted=wanted,
         unread=frozenset({*config.drop, *config.ids}),
-        needed=roles if config.target_separator is None else roles - {targets[0]},
+        needed=frozenset({*targets, *roles}) - cut_apart,
         complete=_complete_kinds(config),
-        labels=roles - {*targets} if takes_numbers else roles,
+        labels=frozenset(roles if takes_numbers else {*targets, *roles}),
         weights=frozenset(config.roles["sample_weight"]),
+        exact=frozenset(targets),
         on_bad=config.on_bad,
     )
 
 
+def _fixed(config: TableConfig, targets: Sequence[str], first: Path, kinds: Mapping[str, ColumnKind]) -> Reading:
+    """Return the reading for a run that has fixed the kinds of its features, and rounds them itself."""
+XX
 def _complete_kinds(config: TableConfig) -> frozenset[ColumnKind]:
     """Return the kinds of features in which no cell may be missing."""
     numbers: tuple[ColumnKind, ...] = ("numeric", "boolean", "date") if config.missing_numeric == "error" else ()
@@ -142,10 +176,6 @@ def _complete_kinds(config: TableConfig) -> frozenset[ColumnKind]:
 def _names_given(path: Path, form: TextFormat) -> tuple[str, ...]:
     file = open_table(path, form)
     return () if isinstance(file, ParquetFile) or file.head.has_header else file.head.names
-
-
-def _left_out(config: TableConfig, found: dict[str, str]) -> dict[str, str]:
-    return dict.fromkeys(config.ids, "data.id") | dict.fromkeys(config.drop, "data.drop") | found
 
 
 def _target(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 import numpy as np
 
-from nnkit.data.cells import Cells, Inferred, as_text, cleaned, kind_of, plain, read_cells, values_of
+from nnkit.data.cells import Cells, Inferred, as_text, kind_of, plain, read_cells, values_of
 from nnkit.data.delimited import TextFile
 from nnkit.data.frame import ColumnKind
 from nnkit.data.head import TextFormat
@@ -34,6 +34,11 @@ def open_table(path: Path | BinaryIO, form: TextFormat) -> TableFile:
 def names_of(file: TableFile) -> tuple[str, ...]:
     """Return the names of a file's columns."""
     return file.names if isinstance(file, ParquetFile) else file.head.names
+
+
+def name_of_all(paths: Sequence[Path]) -> str:
+    """Return how files that make one table are called in messages."""
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def found_files(words: str | Sequence[str]) -> list[Path]:
@@ -135,7 +140,7 @@ def inferred(column: pa.Array, form: TextFormat) -> Inferred:
     if types.is_date(kind) or types.is_timestamp(kind):
         return "date"
     text = as_text(column)
-    return "text" if text is None else kind_of(cleaned(text, strip=form.strip, missing=form.missing_values))
+    return "text" if text is None else kind_of(text, strip=form.strip, missing=form.missing_values)
 
 
 def read_batch(

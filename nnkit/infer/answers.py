@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -62,18 +63,27 @@ def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, p
 
     `prediction` (for several labels or values, `prediction_<name>`) and, if asked for, `probability_<class or label>`.
     """
+    columns = columns_of(run, PREDICTION, found.predicted)
+    if proba and found.probabilities is not None:
+        names = run.spec.target.classes or run.spec.target.names
+        columns |= _numbered(PROBABILITY, names, found.probabilities)
+    return columns
+
+
+def columns_of(run: Finished, title: str, values: Any) -> dict[str, pa.Array]:
+    """Return class numbers (N,) as names under a title, or labels or values (N, K): of several, `<title>_<name>`."""
     import pyarrow as pa
 
     target = run.spec.target
-    columns: dict[str, pa.Array] = {}
     if run.spec.task == "classification":
-        numbers = pa.array(found.predicted.astype(np.int32))
-        columns[PREDICTION] = pa.DictionaryArray.from_arrays(numbers, pa.array(target.classes)).cast(pa.string())
-    elif len(target.names) == 1 and run.spec.task == "regression":
-        columns[PREDICTION] = pa.array(found.predicted[:, 0])
-    else:
-        columns |= {f"{PREDICTION}_{n}": pa.array(found.predicted[:, k]) for k, n in enumerate(target.names)}
-    if proba and found.probabilities is not None:
-        names = target.classes or target.names
-        columns |= {f"{PROBABILITY}_{n}": pa.array(found.probabilities[:, k]) for k, n in enumerate(names)}
-    return columns
+        numbers = pa.array(values.astype(np.int32))
+        return {title: pa.DictionaryArray.from_arrays(numbers, pa.array(target.classes)).cast(pa.string())}
+    if len(target.names) == 1 and run.spec.task == "regression":
+        return {title: pa.array(values[:, 0])}
+    return _numbered(title, target.names, values)
+
+
+def _numbered(title: str, names: Sequence[str], values: Any) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    return {f"{title}_{name}": pa.array(values[:, k]) for k, name in enumerate(names)}

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from nnkit.infer.terms import (
     Floats,
     binary_log_losses,
     class_means,
+    label_macro_f1,
     log_losses,
     mean_of_defined,
     ratio,
@@ -21,8 +21,8 @@ from nnkit.infer.terms import (
     sums,
 )
 from nnkit.seeding import derive
+from nnkit.spec import Task
 
-Task = Literal["classification", "multilabel", "regression"]
 # From how often each row was drawn (R, N) to measures (R,) by name.
 Statistics = Callable[[Floats], dict[str, Floats]]
 
@@ -173,8 +173,8 @@ def multilabel_statistics(target: Array, probabilities: Floats, predicted: Array
     def of(counts: Floats) -> dict[str, Floats]:
         accuracy, log_loss = (counts @ means).T / counts.sum(1)
         added = counts @ columns
-        f1 = ratio(2 * added[:, :labels], added[:, labels:])
-        return {"accuracy": accuracy, "macro_f1": mean_of_defined(f1), "log_loss": log_loss}
+        macro_f1 = label_macro_f1(added[:, :labels], added[:, labels:])
+        return {"accuracy": accuracy, "macro_f1": macro_f1, "log_loss": log_loss}
 
     return of
 

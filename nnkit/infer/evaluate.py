@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from torch import Tensor
+
+from nnkit.assemble import metrics_of
+from nnkit.config.sections.metric import CodeMetricConfig
+from nnkit.data.batches import Samples
 from nnkit.data.source import Rows, Source
 from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers
@@ -22,7 +28,7 @@ class Evaluation:
 
     Attributes:
         rows: (N,) which rows of the source were evaluated.
-        metrics: plain values by name, as scikit-learn defines them.
+        metrics: plain values by name, as scikit-learn defines them; and the run's own metric, where it has one.
         intervals: of 95 % by bootstrap, for the metrics that have one.
         target: (N,) class numbers, or (N, L) or (N, K).
         answers: of the network.
@@ -52,13 +58,33 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     Raises:
         DataError: a cell is missing where none may.
     """
-    found = answers(run, run.outputs(run.batches_of(source, rows)))
+    samples = run.samples(source, rows)
+    outputs = run.outputs(run.batches_of(samples))
+    found = answers(run, outputs)
     target = source.target[rows]
     weight = None if source.weight is None else source.weight[rows]
     bounds = intervals(run.spec.task, target, found.scores, found.predicted, seed=run.config.seed, weight=weight)
     table = run.preprocess.table
     unseen = table.unseen(source.inputs[0][rows]) if table is not None else {}
-    return Evaluation(rows, _measured(run, target, found, weight), bounds, target, found, unseen)
+    metrics = _measured(run, target, found, weight)
+    for name, value in _own(run, outputs, samples).items():
+        metrics[f"own_{name}" if name in metrics else name] = value
+    return Evaluation(rows, metrics, bounds, target, found, unseen)
+
+
+def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:
+    """Return the metric of the user's own, by its name, from outputs (N, …); none where the run has none."""
+    section = run.config.metric
+    if not isinstance(section, CodeMetricConfig):
+        return {}
+    metrics = metrics_of(run.config, run.preprocess, run.threshold)
+    sums = metrics.zero(outputs.device)
+    size = run.config.batching.eval_batch_size
+    columns = (column.cpu().split(size) for column in (outputs, samples.target, samples.weight))
+    for batch in zip(*columns, strict=True):
+        metrics.add(sums, *batch)
+    value = metrics.compute(sums)[section.name]
+    return {section.name: value if math.isfinite(value) else None}
 
 
 def _measured(run: Finished, target: Any, found: Answers, weight: Any) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _example(run: Finished) -> tuple[tuple[Tensor, ...], str]:
     except DataError as error:
         return _made_up(run.spec.inputs), f"{SAMPLES} made-up samples, since {error}"
     rows = rows[:SAMPLES]
-    inputs = zip(*run.batches_of(source, rows), strict=True)
+    inputs = zip(*run.batches_of(run.samples(source, rows)), strict=True)
     return tuple(torch.cat(x).cpu() for x in inputs), f"{len(rows)} samples of the test set"
 
 

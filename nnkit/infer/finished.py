@@ -13,14 +13,15 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nnkit.assemble import in_order, prepare
+from nnkit.assemble import in_order, prepare, untuned_threshold
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.data.batches import encode
+from nnkit.data.batches import Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
 from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, StorageError
+from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
 from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, read_config, read_run
@@ -65,7 +66,7 @@ class Finished:
     @property
     def title(self) -> str:
         """What was trained on what, in words."""
-        return f"{self.config.model.kind} on {self.config.data.kind}"
+        return title_of(self.config)
 
     def batches(self, inputs: Sequence[Any]) -> Iterator[tuple[Tensor, ...]]:
         """Yield what the network takes (B, …) of rows as they were read: an array or a frame (N, …) an encoder."""
@@ -74,9 +75,12 @@ class Finished:
         for start in range(0, len(stored[0]), size):
             yield self.preprocess.prepare(tuple(x[start : start + size].to(self.arithmetic.device) for x in stored))
 
-    def batches_of(self, source: Source, rows: Rows) -> Iterator[tuple[Tensor, ...]]:
-        """Yield what the network takes (B, …) of some rows of a source, in their order."""
-        samples = encode(source, rows, self.preprocess, self.arithmetic.device)
+    def samples(self, source: Source, rows: Rows) -> Samples:
+        """Return some rows of a source, encoded, in their order."""
+        return encode(source, rows, self.preprocess, self.arithmetic.device)
+
+    def batches_of(self, samples: Samples) -> Iterator[tuple[Tensor, ...]]:
+        """Yield what the network takes (B, …) of samples, in their order."""
         for batch in in_order(samples, self.config).epoch(0):
             yield batch.inputs
 
@@ -107,7 +111,7 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
         refuse_untrusted(values, folder)
     config = _here(_checked(values, folder))
     facts = read_run(folder)
-    threshold = _threshold(facts, folder)
+    threshold = _threshold(facts, config, folder)
     weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
     preprocess = read_preprocess(folder) or prepare(config).preprocess
     model = _loaded(config, preprocess.spec, weights, folder)
@@ -129,8 +133,8 @@ def _here(config: Config) -> Config:
     return replace(config, trainer=replace(config.trainer, device="cpu", precision="fp32"))
 
 
-def _threshold(facts: dict[str, Any], folder: Path) -> float:
-    found = facts.get("decision_threshold", 0.5)
+def _threshold(facts: dict[str, Any], config: Config, folder: Path) -> float:
+    found = facts.get("decision_threshold", untuned_threshold(config))
     if not isinstance(found, (int, float)) or not 0 < found < 1:
         raise DataError(f"{folder / RUN}: decision_threshold must be in (0, 1), got {found}")
     return float(found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, TableConfig
 from nnkit.data import read, read_whole, split_by
-from nnkit.data.source import Rows, Source
+from nnkit.data.source import Rows, Source, check_finite
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
@@ -28,7 +28,7 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
     section = run.config.data
     with hinting(NEW_DATA):
         source = read(section)
-    if source.fingerprint() != run.facts.get("data_fingerprint"):
+    if not source.is_of(run.facts):
         raise DataError(
             f"the data of {run.folder} has changed since the run started, so its parts are not what they were",
             hint=NEW_DATA,
@@ -49,6 +49,7 @@ def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
         source = read_whole(section, kinds)
     if not len(source):
         raise DataError(f"{path} holds no row")
+    check_finite(source)
     if kinds is None and source.specs[0].shape != run.spec.inputs[0].shape:
         raise DataError(f"{path} has samples of shape {source.specs[0].shape}, the run {run.spec.inputs[0].shape}")
     return _with_the_runs_labels(run, source, path), np.arange(len(source))
@@ -64,7 +65,8 @@ def section_for(run: Finished, path: Path) -> DataConfig:
         channels, height, width = given.shape
         settings: dict[str, Any] = {"size": [height, width], "channels": channels, "cache": None, "in_memory": True}
         if isinstance(section, ImagesConfig):
-            return replace(section, path=str(path), root=None, limit=None, classes=None, **settings)
+            settings |= {"root": None, "split_column": None, "limit": None, "classes": None}
+            return replace(section, path=str(path), **settings)
         resize: Any = getattr(section, "resize", "squash")
         return ImagesConfig(
             kind="images", path=str(path), resize=resize, val_fraction=0.1, test_fraction=0.1, **settings

@@ -1,7 +1,7 @@
 """How good predictions are: every measure of a task, as plain values that go straight into JSON.
 
 The definitions are scikit-learn's. What is undefined is None, never nan: the R² of a constant target, the ROC curve of
-a class that never occurs. An average leaves out the classes, labels or columns for which it is undefined.
+a class that never occurs. An average leaves out the classes, labels or columns for which it is undefined, but for the macro-F1 of labels.
 """
 
 # N rows, C classes, L labels, K target columns
@@ -20,8 +20,8 @@ from nnkit.infer.terms import (
     binary_log_losses,
     calibration_bins,
     class_means,
+    label_macro_f1,
     log_losses,
-    mean_of_defined,
     ratio,
     squared_errors,
     sums,
@@ -90,8 +90,8 @@ def multilabel(
 
     Returns:
         accuracy (all labels of a row right), hamming_loss, macro_f1, micro_f1, log_loss (mean over all cells), roc_auc
-        and pr_auc (means over labels); per_label by name. As for classes, macro_f1 leaves out a label that is neither
-        true nor predicted anywhere (scikit-learn's zero_division=nan).
+        and pr_auc (means over labels); per_label by name. In macro_f1 a label that is neither true nor predicted
+        anywhere counts as 0, as in scikit-learn and in the metrics of the training; its own f1 is None.
     """
     rows = _weights(weight, len(target))
     kept = rows > 0
@@ -106,7 +106,7 @@ def multilabel(
     return {
         "accuracy": _mean(same.all(1), rows),
         "hamming_loss": _mean((~same).mean(1), rows),
-        "macro_f1": _plain(mean_of_defined(ratio(2 * right, true + guessed))),
+        "macro_f1": _plain(label_macro_f1(right, true + guessed)) if len(rows) else None,
         "micro_f1": _plain(ratio(2 * right.sum(), true.sum() + guessed.sum())),
         "log_loss": _mean(binary_log_losses(is_true, probabilities), rows),
         "roc_auc": _average(curve["roc_auc"] for curve in curves),

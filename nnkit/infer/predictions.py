@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nnkit.infer.answers import answer_columns
+from nnkit.infer.answers import answer_columns, columns_of
 from nnkit.infer.finished import Finished
 from nnkit.storage import writing
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from nnkit.infer.evaluate import Evaluation
+
+TARGET = "target"
 
 
 def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
@@ -26,18 +24,7 @@ def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
-    columns = {"row": pa.array(found.rows + 1), **_truth(run, found), **answer_columns(run, found.answers, proba=True)}
+    truth, answered = columns_of(run, TARGET, found.target), answer_columns(run, found.answers, proba=True)
+    columns = {"row": pa.array(found.rows + 1), **truth, **answered}
     with writing(path) as file:
         pyarrow.csv.write_csv(pa.table(columns), file, pyarrow.csv.WriteOptions(quoting_style="needed"))
-
-
-def _truth(run: Finished, found: Evaluation) -> dict[str, pa.Array]:
-    import pyarrow as pa
-
-    target = run.spec.target
-    if run.spec.task == "classification":
-        numbers = pa.array(found.target.astype(np.int32))
-        return {"target": pa.DictionaryArray.from_arrays(numbers, pa.array(target.classes)).cast(pa.string())}
-    if len(target.names) == 1 and run.spec.task == "regression":
-        return {"target": pa.array(found.target[:, 0])}
-    return {f"target_{name}": pa.array(found.target[:, k]) for k, name in enumerate(target.names)}

@@ -10,6 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnkit.metrics.sums import sums_dtype
+
 
 @final
 class ClassificationMetrics:
@@ -25,11 +27,7 @@ class ClassificationMetrics:
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums."""
         size = self._num_classes
-        return {
-            "confusion": torch.zeros(
-                size, size, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
-            )
-        }
+        return {"confusion": torch.zeros(size, size, dtype=sums_dtype(device), device=device)}
 
     def add(self, sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
         """Add a batch to the sums, in place."""

@@ -10,6 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnkit.metrics.sums import sums_dtype
+
 
 @final
 class MultilabelMetrics:
@@ -24,7 +26,7 @@ class MultilabelMetrics:
 
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums: true positives, actual and predicted positives by label; right samples, all samples."""
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+        dtype = sums_dtype(device)
         return {
             "labels": torch.zeros(3, self._num_labels, dtype=dtype, device=device),
             "samples": torch.zeros(2, dtype=dtype, device=device),

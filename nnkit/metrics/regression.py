@@ -10,6 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnkit.metrics.sums import sums_dtype
+
 
 @final
 class RegressionMetrics:
@@ -24,11 +26,7 @@ class RegressionMetrics:
 
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums: rows weight, error², |error|, target, target², each by column."""
-        return {
-            "sums": torch.zeros(
-                5, len(self._sizes), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device
-            )
-        }
+        return {"sums": torch.zeros(5, len(self._sizes), dtype=sums_dtype(device), device=device)}
 
     def add(self, sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
         """Add a batch to the sums, in place."""

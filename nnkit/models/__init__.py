@@ -33,6 +33,8 @@ def build(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
         num_outputs: how many logits or values a sample come out.
     """
     model = empty_model(config, spec, num_outputs)
+    if isinstance(config.model, CodeModelConfig):
+        return model  # its constructor has given it its first values, from the same seed
     initialise(model, config.init, config.seed, gain=gain(config.activation))
     return model
 

@@ -11,6 +11,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+EmbeddingSize = Literal["auto"] | int | Sequence[int]
 OTHER = 0  # the bucket of categories that training has not seen
 DEVIATION = 0.1  # of the first values
 
@@ -30,10 +31,13 @@ class CategoryEmbedding(nn.Embedding):
 class CategoryEmbeddings(nn.Module):
     """The vectors of several columns, side by side."""
 
-    def __init__(self, sizes: Sequence[int], *, embedding_size: Literal["auto"] | int) -> None:
-        """Take the number of categories of each column, then the width of a vector, or `auto`."""
+    def __init__(self, sizes: Sequence[int], *, embedding_size: EmbeddingSize) -> None:
+        """Take the number of categories of each column, then the width of a vector: of all, of each, or `auto`."""
         super().__init__()
-        widths = [embedding_width(size) if embedding_size == "auto" else embedding_size for size in sizes]
+        if isinstance(embedding_size, str):
+            widths = [embedding_width(size) for size in sizes]
+        else:
+            widths = [embedding_size] * len(sizes) if isinstance(embedding_size, int) else list(embedding_size)
         self.columns = nn.ModuleList(CategoryEmbedding(n, width) for n, width in zip(sizes, widths, strict=True))
         self.out_features = sum(widths)
 

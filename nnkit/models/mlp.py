@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from nnkit.config.sections.model import NormKind
 from nnkit.models.activations import ActivationFactory
-from nnkit.models.embeddings import CategoryEmbeddings
+from nnkit.models.embeddings import CategoryEmbeddings, EmbeddingSize
 
 
 @final
@@ -82,7 +82,7 @@ class MLP(nn.Module):
         hidden: Sequence[int],
         norm: NormKind,
         residual: bool,
-        embedding_size: Literal["auto"] | int,
+        embedding_size: EmbeddingSize,
         activation: ActivationFactory,
         dropout: float,
     ) -> None:

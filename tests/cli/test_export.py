@@ -44,7 +44,7 @@ def test_a_torch_file_is_compared_on_the_test_set(kind: str, capsys: Capsys) -> 
     extra = dict.fromkeys(("decision_threshold", "features", "outputs", "task"), "")
     program = torch.export.load("new/m.pt2", extra_files=extra).module()
     run = opened(kind)
-    batch = next(iter(run.batches_of(*_rows(kind))))
+    batch = next(iter(run.batches_of(run.samples(*_rows(kind)))))
     torch.testing.assert_close(program(*batch), run.outputs([batch]), atol=1e-5, rtol=1e-5)
     assert json.loads(extra["decision_threshold"]) == run.threshold
     if kind == "binary":

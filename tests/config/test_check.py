@@ -170,6 +170,12 @@ def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
             "trainer.mode=min contradicts trainer.monitor=val/mine",
         ),
         (["model=code", "model.code=m:N", "activation=gelu"], "activation is set, but model=code does not read it"),
+        (["model=code", "model.code=m:N", "init=orthogonal"], "init is set, but model=code does not read it"),
+        (["data=images", "data.path=/", "data.root=x"], "data.root is set, but a folder of pictures does not read it"),
+        (
+            ["data=table", "data.path=x.parquet", "data.target=y", "data.delimiter=tab"],
+            "data.delimiter is set, but a Parquet file does not read it",
+        ),
     ],
 )
 def test_settings_that_fight_or_that_nobody_reads_are_errors(words: list[str], text: str) -> None:

@@ -35,6 +35,11 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
         (["loss=mse"], BINARY, "loss=mse needs a regression target, but data=digits has 2 classes"),
         (["loss=huber"], BINARY, "loss=huber needs a regression target"),
         (["loss=cross_entropy", "loss.class_weights=[1,2]"], IMAGES, "loss.class_weights must have 10 numbers"),
+        (
+            ["data=table", "data.path=x", "data.target=y", "data.categories=embedding", "model.embedding_size=[3]"],
+            EMBEDDED,
+            "model.embedding_size must have one width for each of 2 columns, got 1",
+        ),
         (["model=cnn"], BINARY, "model=cnn expects images or series, got 5 features from data=digits"),
         (
             ["model=cnn", "model.channels=[4,4,4,4]"],

@@ -48,6 +48,18 @@ def test_other_data_has_another_fingerprint(x: Any, y: list[int]) -> None:
     assert source_of(x, y).fingerprint() != source_of(np.array([[1, 2], [3, 4]], np.float32), [0, 1]).fingerprint()
 
 
+@pytest.mark.parametrize("part", ["val_rows", "test_rows", "group"])
+def test_other_parts_or_groups_are_other_data_but_for_runs_of_the_first_format(part: str) -> None:
+    source = source_of_values(6)
+    first, second = (replace(source, **{part: np.array(rows)}) for rows in ([0, 1, 1, 0, 0, 0], [0, 1, 1, 0, 0, 1]))
+    facts = {"format": 2, "data_fingerprint": first.fingerprint()}
+    assert first.is_of(facts)
+    assert not second.is_of(facts)
+    old = {"format": 1, "data_fingerprint": source.fingerprint()}
+    assert first.is_of(old)
+    assert second.is_of(old)
+
+
 def test_taken_rows_keep_their_order_and_their_place_in_the_published_test_set() -> None:
     taken = source_of_classes([0, 1, 0, 1, 0], 2, test_rows=np.array([3, 4])).take(np.array([4, 0, 3]))
     assert numbers(taken) == [4, 0, 3]

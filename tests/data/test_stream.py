@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnkit.data import stream
+from nnkit.data.batches import Batches, Samples
 from nnkit.data.decode import decode_all, verify_all
 from nnkit.data.picture import ImageFormat
 from nnkit.data.scaling import fit_scale
@@ -251,11 +252,11 @@ def test_the_scale_of_one_colour_is_one() -> None:
     assert (scale.shift, scale.size) == ((200.0,) * 3, (1.0,) * 3)
 
 
-def test_what_fits_in_half_of_the_memory_fits() -> None:
+def test_what_fits_in_a_quarter_of_the_memory_fits() -> None:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     large = ImageFormat(1024, 1024, 1, "squash")
     assert fits_in_memory(1, large)
-    assert not fits_in_memory(total // (2 << 20) + 1, large)
+    assert not fits_in_memory(total // (4 << 20) + 1, large)
 
 
 @pytest.mark.parametrize(
@@ -293,5 +294,19 @@ def test_the_memory_is_what_the_system_and_the_group_leave(
 
     monkeypatch.setattr(Path, "read_text", read_text)
     one_byte = ImageFormat(1, 1, 1, "squash")
-    assert fits_in_memory(expected // 2, one_byte)
-    assert not fits_in_memory(expected // 2 + 1, one_byte)
+    assert fits_in_memory(expected // 4, one_byte)
+    assert not fits_in_memory(expected // 4 + 1, one_byte)
+
+
+def test_an_epoch_goes_on_behind_an_event_and_starts_anew_elsewhere() -> None:
+    images = images_of(12)
+    places = torch.arange(12)
+    samples = Samples((), places, torch.ones(12), files=images)
+    found = Batches(samples, size=2, shuffle=True, drop_last=False, seed=0, workers=0)
+    whole = [batch.index.tolist() for batch in found.epoch(0)]
+    first = found.epoch(0)
+    assert [next(iter(first)).index.tolist() for _ in range(2)] == whole[:2]
+    assert found.epoch(0, 2) is first
+    assert [batch.index.tolist() for batch in found.epoch(0, 2)] == whole[2:]
+    assert [batch.index.tolist() for batch in found.epoch(0, 4)] == whole[4:]
+    assert [batch.index.tolist() for batch in found.epoch(1)] != whole

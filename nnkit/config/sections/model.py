@@ -33,7 +33,7 @@ class MLPConfig:
     hidden: Fixed[list[Count]]
     norm: Fixed[NormKind] = "none"
     residual: Fixed[bool] = False
-    embedding_size: Fixed[Literal["auto"] | Count] = "auto"
+    embedding_size: Fixed[Literal["auto"] | Count | list[Count]] = "auto"
 
 
 @final
@@ -59,9 +59,9 @@ class CNNConfig:
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
 class CodeModelConfig:
-    """A network of the user's own: Name(spec, **kwargs) -> nn.Module."""
+    """A network of the user's own: Name(spec, **kwargs) -> nn.Module, with its first values."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"init"})
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     kind: Fixed[Literal["code"]]
     code: Fixed[Name]

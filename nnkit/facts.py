@@ -1,0 +1,55 @@
+"""What run.json says of a run before its first step."""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nnkit
+from nnkit.assemble import Prepared, count_parameters
+from nnkit.config.schema import Config
+from nnkit.train.run import Run
+
+
+def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
+    """Return what is known of a run before its first step."""
+    config, splits = prepared.config, prepared.splits
+    return {
+        "title": title_of(config),
+        "seed": config.seed,
+        "tags": config.tags,
+        "versions": {"nnkit": nnkit.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
+        "git_commit": git_commit(Path.cwd()),
+        "device": config.trainer.device,
+        "threads": config.trainer.threads,
+        "data_fingerprint": prepared.source.fingerprint(),
+        "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+        "parameters": count_parameters(run.model),
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that is checked out in `folder` or above it, read from git's files; None outside."""
+    for place in (folder, *folder.parents):
+        head = place / ".git" / "HEAD"
+        if head.is_file():
+            text = head.read_text().strip()
+            if not text.startswith("ref: "):
+                return text
+            ref = place / ".git" / text.removeprefix("ref: ")
+            return ref.read_text().strip() if ref.is_file() else None
+    return None
+
+
+def title_of(config: Config) -> str:
+    """Return what is trained on what, in words."""
+    return f"{config.model.kind} on {config.data.kind}"
+
+
+def now() -> str:
+    """Return the time in ISO 8601, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="microseconds")
