@@ -81,6 +81,13 @@ class AmongTheFirst:
         return (hit * weight).sum(), weight.sum()
 
 
+class AbsoluteError:
+    """The mean distance of values from their target."""
+
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return ((outputs - target).abs().mean(1) * weight).sum(), weight.sum()
+
+
 def one_number() -> Any:
     """Return a metric that gives its mean alone."""
     return lambda outputs, target, weight: outputs.mean()

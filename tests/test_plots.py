@@ -165,6 +165,31 @@ def test_each_of_a_few_classes_has_a_curve_and_of_many_only_the_mean(figures: li
     assert [label.split("  ")[1] for label in many] == ["mean of 11 classes"]
 
 
+def test_each_label_has_a_curve_and_their_mean_is_the_macro_average_of_scikit_learn(figures: list[Figure]) -> None:
+    chance = np.random.default_rng(4)
+    target = chance.integers(0, 2, (80, 3))
+    p = np.clip(0.3 * target + 0.7 * chance.random((80, 3)), 0, 1)
+    assert is_readable(plots.roc_pr(target, p, ["red", "big", "new"], "run"))
+    roc, pr = figures[0].axes
+    for axis, score in ((roc, roc_auc_score), (pr, average_precision_score)):
+        each = [f"{score(target[:, k], p[:, k]):.3f}  {name}" for k, name in enumerate(["red", "big", "new"])]
+        assert legend_of(axis) == [*each, f"{score(target, p, average='macro'):.3f}  mean of 3 labels"]
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_one_label_and_two_are_drawn_each(labels: int, figures: list[Figure]) -> None:
+    target = np.arange(60).reshape(30, 2)[:, :labels] % 3 == 0
+    plots.roc_pr(target, np.random.default_rng(0).random((30, labels)), ["a", "b"][:labels], "run")
+    named = [text.split("  ")[1] for text in legend_of(figures[0].axes[0])]
+    assert named == (["a"] if labels == 1 else ["a", "b", "mean of 2 labels"])
+
+
+def test_labels_that_never_occur_have_no_curve(figures: list[Figure]) -> None:
+    target = np.zeros((20, 2))
+    assert is_readable(plots.roc_pr(target, np.full((20, 2), 0.5), ["a", "b"], "run"))
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["each label always occurs, or never"]
+
+
 def test_a_class_that_never_occurs_has_no_curve(figures: list[Figure]) -> None:
     target, p = drawn_classes(3)
     plots.roc_pr(np.minimum(target, 1), p, ["a", "b", "never"], "run")

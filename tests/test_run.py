@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import accuracy_score
 
 import nnkit
 from nnkit.assemble import assemble, in_order, prepare
@@ -20,7 +21,7 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import to_plain
 from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError, OutOfMemoryError, StorageError
-from nnkit.run import best_weights, git_commit, look_at_test, train
+from nnkit.run import best_weights, look_at_test, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
 from nnkit.train import checkpoints
 from nnkit.train.loop import evaluate
@@ -147,6 +148,28 @@ def test_last_and_best_are_named() -> None:
     assert checkpoints.pointed(folder, "last").name == "step-00000015"
     assert {15, 12} <= set(checkpoints.steps(folder))
     assert checkpoints.read_weights(checkpoints.pointed(folder, "best"))
+
+
+def test_a_fixed_threshold_decides_the_metrics_of_every_epoch() -> None:
+    words = ("data=breast_cancer", "trainer.decision_threshold=0.999", "optimizer.lr=0.01")
+    result = trained(*words)
+    assert result.best is not None
+    event = events(result.folder)[result.best["epoch"] - 1]
+    x, y = load_breast_cancer(return_X_y=True)
+    rows = prepare(config_of(*words)).splits.val
+    second = nnkit.load(result.folder).predict_proba(x[rows].astype(np.float32))[:, 1]
+    for value in (event["val/accuracy"], result.metrics["val/accuracy"]):
+        assert value == pytest.approx(accuracy_score(y[rows], second > 0.999))
+        assert value < accuracy_score(y[rows], second > 0.5)
+
+
+@pytest.mark.parametrize(("wanted", "threshold"), [("0.8", 0.8), ("f1", 0.5)])
+def test_an_interrupted_run_has_the_threshold_that_it_was_measured_by(wanted: str, threshold: float) -> None:
+    signals = Signals()
+    words = ("data=breast_cancer", f"trainer.decision_threshold={wanted}")
+    result = trained(*words, sinks=(Watcher(signals=signals, at_record=1),), signals=signals)
+    assert result.status == "interrupted"
+    assert (result.threshold, read_run(result.folder)["decision_threshold"]) == (threshold, threshold)
 
 
 @pytest.mark.parametrize(("words", "steps"), [(("trainer.max_steps=2",), 2), (("trainer.max_time_s=1e-9",), 0)])
@@ -292,16 +315,3 @@ def test_score_that_is_never_finite_fails_the_run_and_is_written_as_null() -> No
     written = events(next(Path("outputs").glob("*/*")))
     assert [event["val/loss"] for event in written] == [None] * len(written)
     assert all(math.isfinite(event["train/loss"]) for event in written[:-1])
-
-
-def test_git_commit_is_read_from_gits_files(tmp_path: Path) -> None:
-    assert git_commit(tmp_path) is None
-    commit, git, below = hashlib.sha1(b"x").hexdigest(), tmp_path / ".git", tmp_path / "a" / "b"
-    below.mkdir(parents=True)
-    (git / "refs" / "heads").mkdir(parents=True)
-    (git / "HEAD").write_text(f"{commit}\n")
-    assert git_commit(below) == commit
-    (git / "HEAD").write_text("ref: refs/heads/main\n")
-    assert git_commit(below) is None
-    (git / "refs" / "heads" / "main").write_text(f"{commit}\n")
-    assert git_commit(tmp_path) == commit

@@ -129,28 +129,10 @@ def _without_target(section: TableConfig, composed: Composed) -> Report:
     needless = [k for k in composed.typed if k.startswith("data.") and k not in WITHOUT_TARGET]
     if needless:
         raise ConfigError(*(Problem(f"{key} says nothing without a target", "data.target=COLUMN") for key in needless))
-    from nnkit.data.frame import ColumnKind
     from nnkit.data.guard import examine_table
-    from nnkit.data.reading import Reading
-    from nnkit.data.source import Account
-    from nnkit.data.table import text_format
-    from nnkit.data.tables import found_files, missing_columns, names_of, open_table
+    from nnkit.data.table import read_contents
 
-    given = (section.path, section.val_path, section.test_path)
-    paths = [path for words in given if words is not None for path in found_files(words)]
-    first = open_table(paths[0], text_format(section))
-    named = [*section.numeric, *section.categorical, *section.ids, *section.drop]
-    if absent := [name for name in dict.fromkeys(named) if name not in names_of(first)]:
-        raise missing_columns(absent, first)
-    wanted: dict[str, ColumnKind] = dict.fromkeys(section.numeric, "numeric")
-    wanted |= dict.fromkeys(section.categorical, "categorical")
-    reading = Reading(
-        text_format(section), wanted=wanted, unread=frozenset({*section.drop, *section.ids}), on_bad=section.on_bad
-    )
-    frame = reading.read(paths)
-    name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    if not frame.columns:
-        raise DataError(f"{name} has no column of numbers, dates or categories", hint="is it the right file?")
-    unread = dict.fromkeys(section.ids, "data.id") | dict.fromkeys(section.drop, "data.drop")
-    account = Account(reading.rows_in, reading.dropped, tuple(reading.bad_told), unread | reading.left_out)
-    return examine_table(name, frame, account)
+    found = read_contents(section, targets=())
+    if not found.frame.columns:
+        raise DataError(f"{found.name} has no column of numbers, dates or categories", hint="is it the right file?")
+    return examine_table(found.name, found.frame, found.account)

@@ -81,7 +81,7 @@ def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path
     write_evaluated(run, found, predictions)
     plain = {"run": str(run.folder), "on": read.values.get("data", name), **found.to_plain()}
     write_json(place / f"evaluation-{name}.json", plain)
-    note_unseen(found.unseen)
+    note_unseen(found.unseen, run)
     if "json" in read.flags:
         print(json.dumps(plain, indent=2))
     else:

@@ -59,7 +59,7 @@ def command(argv: list[str]) -> int:
     batches = predict_parts(run, parts if source == "-" else ahead(parts), told, proba="proba" in read.flags)
     with _ending_at_sigterm():
         _write(batches, out, told)
-    _tell(told)
+    _tell(told, run)
     if out is not None:
         print(out)
     return 0
@@ -149,12 +149,12 @@ def _ending_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(told: Told) -> None:
+def _tell(told: Told, run: Finished) -> None:
     for line in told.lines:
         print(f"left out: {line}", file=sys.stderr)
     if told.skipped:
         note(f"{told.skipped:,} of {told.rows + told.skipped:,} rows were left out")
-    note_unseen(told.unseen)
+    note_unseen(told.unseen, run)
     for column in sorted(told.renamed):
         note(f"the input's own column {column} gave way to the answer of that name")
     print(f"{told.rows:,} rows predicted", file=sys.stderr)

@@ -153,7 +153,10 @@ def name_of(data: str) -> str:
     return re.sub(r"[^\w-]+", "_", name)
 
 
-def note_unseen(unseen: Mapping[str, int]) -> None:
+def note_unseen(unseen: Mapping[str, int], run: Finished) -> None:
     """Note the categories that training has not seen: how many cells, by column."""
+    table = run.preprocess.table
     for column, count in unseen.items():
-        note(f"column {column}: {count} cells of categories that training has not seen")
+        is_vague = table is not None and column in table.forgetful
+        what = "has not seen, or too rarely to remember them" if is_vague else "has not seen"
+        note(f"column {column}: {count} cells of categories that training {what}")

@@ -232,4 +232,6 @@ def _holding_nan(batch: pa.RecordBatch, numbers: frozenset[str]) -> str | None:
     """Return a column of numbers with a cell like "nan" that is no word for missing, if there is one."""
     import pyarrow.compute as pc
 
-    return next((name for name in numbers if name in batch.schema.names and pc.any(pc.is_nan(batch[name])).as_py()), None)
+    return next(
+        (name for name in numbers if name in batch.schema.names and pc.any(pc.is_nan(batch[name])).as_py()), None
+    )

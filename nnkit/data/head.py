@@ -136,7 +136,7 @@ def _head(rows: Sequence[tuple[list[str], int]], delimiter: str, before: int, fo
 def _is_known(cells: Sequence[str], form: TextFormat) -> bool:
     """Tell whether the cells of the first row are names that are known, in any order."""
     there, known = set(cells), form.known_names
-    return len(there) == len(cells) and (there <= known.union(form.names or ()) or bool(known) and known <= there)
+    return len(there) == len(cells) and (there <= known.union(form.names or ()) or (bool(known) and known <= there))
 
 
 def _is_header(cells: Sequence[str], form: TextFormat) -> bool:

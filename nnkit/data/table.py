@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from nnkit.data.head import TextFormat
 from nnkit.data.parquet import ParquetFile
 from nnkit.data.reading import Reading
 from nnkit.data.source import Account, Rows, Source
-from nnkit.data.tables import found_files, missing_columns, names_of, open_table
+from nnkit.data.tables import found_files, missing_columns, name_of_all, names_of, open_table
 from nnkit.data.target import class_order, is_binary, read_target
 from nnkit.errors import DataError
 from nnkit.spec import Task
@@ -77,12 +77,18 @@ def read_contents(
         ConfigError: a column that is named is not there.
     """
     paths = found_files(config.path)
-    reading = _reading(config, targets, paths[0]) if kinds is None else _fixed(config, targets, paths[0], kinds)
+    form = replace(text_format(config), known_names=frozenset(kinds or ()))
+    reading = _reading(config, targets, paths[0], form)
+    if kinds is not None:
+        reading.wanted = {**reading.wanted, **kinds}
+        reading.exact |= kinds.keys()  # the run's encoder rounds them as it did in training
+        known = {*kinds, *targets, *role_columns(config)}
+        reading.unread = frozenset(names_of(open_table(paths[0], form))) - known
     more = [path for path in (config.val_path, config.test_path) if path is not None]
     frames = [reading.read(paths), *(reading.read(found_files(path)) for path in more)]
     frame = joined([Frame(tuple(f.column(name) for name in reading.kinds)) for f in frames])
     left_out = dict.fromkeys(config.ids, "data.id") | dict.fromkeys(config.drop, "data.drop") | reading.left_out
-    names = _names_given(paths[0], reading.form)
+    names = _names_given(paths[0], form)
     account = Account(reading.rows_in, reading.dropped, tuple(reading.bad_told), left_out, names)
     return Contents(name_of_all(paths), frame, tuple(len(f) for f in frames), reading, account)
 
@@ -135,8 +141,8 @@ def _features(config: TableConfig, frame: Frame, reading: Reading, name: str) ->
     return features
 
 
-def _reading(config: TableConfig, targets: Sequence[str], first: Path) -> Reading:
-    form, roles = text_format(config), role_columns(config)
+def _reading(config: TableConfig, targets: Sequence[str], first: Path, form: TextFormat) -> Reading:
+    roles = role_columns(config)
     named = {*config.numeric, *config.categorical, *config.ids, *config.drop, *roles}
     first_file = open_table(first, form)
     there = set(names_of(first_file))
@@ -163,9 +169,6 @@ def _reading(config: TableConfig, targets: Sequence[str], first: Path) -> Readin
     )
 
 
-def _fixed(config: TableConfig, targets: Sequence[str], first: Path, kinds: Mapping[str, ColumnKind]) -> Reading:
-    """Return the reading for a run that has fixed the kinds of its features, and rounds them itself."""
-XX
 def _complete_kinds(config: TableConfig) -> frozenset[ColumnKind]:
     """Return the kinds of features in which no cell may be missing."""
     numbers: tuple[ColumnKind, ...] = ("numeric", "boolean", "date") if config.missing_numeric == "error" else ()

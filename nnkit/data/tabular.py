@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, final
 
 import numpy as np
@@ -20,6 +20,7 @@ from nnkit.spec import InputSpec
 
 Values = npt.NDArray[Any]
 OTHER = 0  # the bucket of categories that are rare in training, or never seen there
+MOST_RARE = 10_000  # rare categories of a column that are remembered by name
 MISSING = "missing"  # how the bucket of missing cells is called
 _WEEK, _YEAR = 7.0, 365.2425
 
@@ -50,6 +51,7 @@ class NumberCode:
         shift: of the scale.
         size: of the scale, never 0.
         indicator: whether one more feature says that the cell was missing.
+        dtype: of the column in training; values are rounded to it, however many of their digits a later reader kept.
     """
 
     name: str
@@ -58,6 +60,7 @@ class NumberCode:
     shift: float
     size: float
     indicator: bool = False
+    dtype: Literal["float32", "float64"] = "float64"
 
     @property
     def width(self) -> int:
@@ -66,7 +69,8 @@ class NumberCode:
 
     def write(self, column: Column, features: Values) -> None:
         """Write the features of a column into (N, width) float32. Raises: DataError for a cell that must not miss."""
-        missing, values = column.missing(), column.values.astype(np.float64)  # a large shift costs no digits
+        rounded = column.values.astype(self.dtype, copy=False)
+        missing, values = column.missing(), rounded.astype(np.float64)  # a large shift costs no digits
         if missing.any():
             if self.fill is None:
                 raise MissingCellError(self.name, int(np.argmax(missing)))
@@ -91,14 +95,16 @@ class CategoryCode:
         categories: in the order of their buckets.
         missing: the bucket of a missing cell; None refuses it.
         has_missing_bucket: whether that bucket is its own, before those of the categories.
-        has_rare: whether rows of the training fell into the bucket of the others.
+        num_rare: how many more categories training has, which fall into the bucket of the others.
+        rare: their names; empty where there are too many to remember.
     """
 
     name: str
     categories: tuple[str, ...]
     missing: int | None
     has_missing_bucket: bool
-    has_rare: bool
+    num_rare: int
+    rare: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -133,6 +139,22 @@ class MissingCellError(DataError):
 
 @final
 @dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the buckets of all columns, one after the other, stand among the features.
+
+    Attributes:
+        features: the feature of each bucket; `width` where it has none.
+        starts: the first bucket of each column.
+        width: number of features.
+    """
+
+    features: Tensor
+    starts: Tensor
+    width: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class TableEncoder:
     """The encoding of a whole table.
 
@@ -145,6 +167,7 @@ class TableEncoder:
     numbers: tuple[NumberCode, ...]
     categories: tuple[CategoryCode, ...]
     embedded: bool
+    _places: dict[torch.device, _Places] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -200,13 +223,20 @@ class TableEncoder:
         """Return the model's inputs of a batch from its stored form: the buckets become features of 0 and 1."""
         if self.embedded or not self.categories:
             return stored
-        features, names = self._feature_of_bucket()
         *before, buckets = stored
-        place = torch.tensor(features, device=buckets.device)
-        starts = torch.tensor([0, *np.cumsum([code.size for code in self.categories])[:-1]], device=buckets.device)
-        hot = torch.zeros(len(buckets), len(names) + 1, device=buckets.device)  # the last one is for no feature
-        hot.scatter_(1, place[buckets.long() + starts], 1.0)
+        places = self._places_on(buckets.device)
+        hot = torch.zeros(len(buckets), places.width + 1, device=buckets.device)  # the last one is for no feature
+        hot.scatter_(1, places.features[buckets.long() + places.starts], 1.0)
         return (torch.cat([*before, hot[:, :-1]], 1),)
+
+    def _places_on(self, device: torch.device) -> _Places:
+        """Return the places of the buckets among the features, made once a device."""
+        if device not in self._places:
+            features, names = self._feature_of_bucket()
+            sizes = [code.size for code in self.categories]
+            starts = torch.tensor([0, *np.cumsum(sizes)[:-1]], device=device)
+            self._places[device] = _Places(torch.tensor(features, device=device), starts, len(names))
+        return self._places[device]
 
     def _feature_of_bucket(self) -> tuple[list[int], list[str]]:
         """Return the feature of each bucket of each column, and the features' names.
@@ -218,16 +248,24 @@ class TableEncoder:
         names: list[str] = []
         for code in self.categories:
             for number, bucket in enumerate(code.buckets):
-                has_feature = number != OTHER or code.has_rare
+                has_feature = number != OTHER or code.num_rare > 0
                 features.append(len(names) if has_feature else -1)
                 names += [f"{code.name}={bucket}"] if has_feature else []
         return [len(names) if f < 0 else f for f in features], names
 
+    @property
+    def forgetful(self) -> frozenset[str]:
+        """The columns with too many rare categories to tell them from those that training has not seen."""
+        return frozenset(code.name for code in self.categories if code.num_rare > len(code.rare))
+
     def unseen(self, frame: Frame) -> dict[str, int]:
-        """Return how many cells of each categorical column have a category that training has not, where there are."""
+        """Return how many cells of each categorical column have a category that training has not, where there are.
+
+        In the columns of `forgetful`, cells of rare categories count too.
+        """
         found = {}
         for code in self.categories:
-            column, known = frame.column(code.name), set(code.categories)
+            column, known = frame.column(code.name), {*code.categories, *code.rare}
             counts = np.bincount(column.values[column.values >= 0], minlength=len(column.categories))
             unseen = sum(int(n) for n, name in zip(counts, column.categories, strict=False) if name not in known)
             if unseen:
@@ -248,7 +286,8 @@ class TableEncoder:
         """Return the encoder that `to_plain` described. Raises: KeyError, TypeError where it is none."""
         numbers = tuple(NumberCode(**code) for code in plain["numbers"])
         categories = tuple(
-            CategoryCode(**{**code, "categories": tuple(code["categories"])}) for code in plain["categories"]
+            CategoryCode(**{**code, "categories": tuple(code["categories"]), "rare": tuple(code["rare"])})
+            for code in plain["categories"]
         )
         return cls(numbers, categories, plain["embedded"])
 
@@ -288,7 +327,8 @@ def _fit_numbers(column: Column, rules: Rules) -> NumberCode:
     if column.kind != "boolean" and rules.scaling != "none":
         shift, size = (float(v[0]) for v in statistics(present[:, None], rules.scaling))
     has_indicator = rules.missing_numeric == "indicator" and bool(missing.any())
-    return NumberCode(column.name, column.kind, _filling(present, rules), shift, size, has_indicator)
+    dtype: Any = column.values.dtype.name
+    return NumberCode(column.name, column.kind, _filling(present, rules), shift, size, has_indicator, dtype)
 
 
 def _filling(present: Values, rules: Rules) -> float | None:
@@ -310,13 +350,13 @@ def _filling(present: Values, rules: Rules) -> float | None:
 def _fit_categories(column: Column, rules: Rules) -> CategoryCode:
     counts = np.bincount(column.values[column.values >= 0], minlength=len(column.categories))
     order = sorted(np.flatnonzero(counts), key=lambda k: (-counts[k], column.categories[k]))
-    kept = tuple(column.categories[k] for k in order[: rules.max_categories])
-    has_rare = len(order) > len(kept)
+    names = tuple(column.categories[k] for k in order)
+    kept, rare = names[: rules.max_categories], names[rules.max_categories :]
     rule = rules.missing_categorical
     own = rule == "constant" or (rule == "indicator" and bool(column.missing().any()))
     # Without a missing cell in training, a later one falls among the others, as an unseen category does.
     bucket = {"error": None, "most_frequent": 1, "indicator": 1 if own else OTHER, "constant": 1}[rule]
-    return CategoryCode(column.name, kept, bucket, own, has_rare)
+    return CategoryCode(column.name, kept, bucket, own, len(rare), rare if len(rare) <= MOST_RARE else ())
 
 
 def column_notes(encoder: TableEncoder, frame: Frame) -> Sequence[str]:
@@ -326,7 +366,7 @@ def column_notes(encoder: TableEncoder, frame: Frame) -> Sequence[str]:
         for c in frame.columns
         if c.name not in encoder.names
     ]
-    rare = [c for c in encoder.categories if c.has_rare]
+    rare = [c for c in encoder.categories if c.num_rare]
     return [
         *notes,
         *(

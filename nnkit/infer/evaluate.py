@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnkit.assemble import metrics_of
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.data.batches import Samples
+from nnkit.data.batches import Samples, spans
 from nnkit.data.source import Rows, Source
 from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers
@@ -79,10 +79,9 @@ def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | 
         return {}
     metrics = metrics_of(run.config, run.preprocess, run.threshold)
     sums = metrics.zero(outputs.device)
-    size = run.config.batching.eval_batch_size
-    columns = (column.cpu().split(size) for column in (outputs, samples.target, samples.weight))
-    for batch in zip(*columns, strict=True):
-        metrics.add(sums, *batch)
+    target, weight = samples.target.cpu(), samples.weight.cpu()
+    for start, stop in spans(len(outputs), run.config.batching.eval_batch_size):
+        metrics.add(sums, outputs[start:stop], target[start:stop], weight[start:stop])
     value = metrics.compute(sums)[section.name]
     return {section.name: value if math.isfinite(value) else None}
 

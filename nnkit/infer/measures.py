@@ -1,7 +1,8 @@
 """How good predictions are: every measure of a task, as plain values that go straight into JSON.
 
 The definitions are scikit-learn's. What is undefined is None, never nan: the R² of a constant target, the ROC curve of
-a class that never occurs. An average leaves out the classes, labels or columns for which it is undefined, but for the macro-F1 of labels.
+a class that never occurs. An average leaves out the classes, labels or columns for which it is undefined; only in the
+macro-F1 of labels they count as 0.
 """
 
 # N rows, C classes, L labels, K target columns

@@ -58,7 +58,7 @@ def table_parts(
     """
     section = run.config.data
     assert isinstance(section, TableConfig)
-    form, missing = _form(section), tuple(section.missing_values)
+    form, missing = _form(section, encoder), tuple(section.missing_values)
     with hinting(on_bad=SKIP):
         if not isinstance(source, str):
             file = open_table(source, form)
@@ -70,12 +70,13 @@ def table_parts(
             yield from _read(open_table(path, form), encoder, missing, kept, told, on_bad)
 
 
-def _form(section: TableConfig) -> TextFormat:
+def _form(section: TableConfig, encoder: TableEncoder) -> TextFormat:
     """Return how files are written; one without a header may lack the target, and then what has a part to play."""
     targets = tuple(section.targets)
     others = tuple(name for role, names in section.roles.items() if role != "target" for name in names)
     absent = (targets, (*targets, *others)) if section.names is not None else ()
-    return replace(text_format(section), missing_values=NO_VALUE, absent_names=absent)
+    known = frozenset(encoder.names)
+    return replace(text_format(section), missing_values=NO_VALUE, absent_names=absent, known_names=known)
 
 
 def _kept(file: TableFile, encoder: TableEncoder) -> list[str]:

@@ -64,7 +64,7 @@ def class_means(right: Floats, true: Floats, predicted: Floats) -> dict[str, Flo
 def label_macro_f1(right: Floats, occurring: Floats) -> Floats:
     """Return the macro-F1 of labels, from the sums of hits and of true plus predicted ones, both (…, L): (…).
 
-    As in scikit-learn, a label that is neither true nor predicted counts as 0: unlike a class, it is one that was given.
+    As in scikit-learn, a label that is neither true nor predicted counts as 0.
     """
     return np.asarray(np.nan_to_num(ratio(2 * right, occurring)).mean(-1))
 

@@ -39,6 +39,7 @@ def test_damaged_records_cost_a_note(capsys: pytest.CaptureFixture[str]) -> None
         ("array", {"confusion-x.png", "roc_pr-x.png", "calibration-x.png"}),
         ("values", {"residuals-x.png"}),
         ("several", {"residuals-x.png"}),
+        ("labels", {"roc_pr-x.png"}),
     ],
 )
 def test_an_evaluation_is_drawn_by_task(kind: str, names: set[str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -273,6 +275,23 @@ def test_the_threshold_of_the_run_decides(capsys: Capsys) -> None:
         found = pd.read_csv("out.csv")
         second = found["probability_yes, gladly"] > threshold
         assert (found["prediction"] == "yes, gladly").tolist() == second.tolist()
+
+
+def test_a_predict_that_is_told_to_end_leaves_nothing_behind() -> None:
+    words = [sys.executable, "-m", "nnkit", "predict", str(folder_of("binary")), "-", "-o", "answers/out.csv"]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    head, *rows = unlabelled().to_csv(index=False).encode().splitlines(keepends=True)
+    process.stdin.write(head)
+    deadline = time.monotonic() + 60
+    while not list(Path("answers").glob(".tmp-*")) and time.monotonic() < deadline:
+        process.stdin.write(b"".join(rows))  # its file stays open, for more rows may come
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=60)
+    _, err = process.communicate()
+    assert code == 143, err
+    assert b"Traceback" not in err
+    assert list(Path("answers").iterdir()) == []
 
 
 def test_help_is_shown(capsys: Capsys) -> None:

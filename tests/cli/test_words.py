@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nnkit.cli.words import Read, name_of, opened, read_command, run_folder
+from nnkit.cli.words import Read, name_of, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, StorageError
 from nnkit.storage import FolderLock
 from tests.finished import change_facts, copy_of, folder_of
+from tests.finished import opened as finished
 
 HINT = "nnkit eval last"
 
@@ -145,3 +147,14 @@ def test_files_are_called_after_the_data(data: str, name: str) -> None:
 
 def test_a_folder_gives_its_own_name(tmp_path: Path) -> None:
     assert name_of(".") == tmp_path.name
+
+
+def test_where_rare_categories_were_forgotten_the_note_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished("binary")
+    note_unseen({"town": 3}, run)
+    assert "column town: 3 cells of categories that training has not seen\n" in capsys.readouterr().err
+    (table,) = run.preprocess.inputs
+    codes = tuple(replace(code, num_rare=20_000) for code in table.categories)  # type: ignore[union-attr]
+    forgetful = replace(table, categories=codes)  # type: ignore[arg-type]
+    note_unseen({"town": 3}, replace(run, preprocess=replace(run.preprocess, inputs=(forgetful,))))
+    assert "3 cells of categories that training has not seen, or too rarely to remember them" in capsys.readouterr().err

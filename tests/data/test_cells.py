@@ -203,3 +203,24 @@ def test_compact_keeps_what_needs_its_digits() -> None:
 def test_nan_is_bad_where_it_is_no_word_for_missing() -> None:
     assert bad(cells(["nan", "1", None, "1e39"], "numeric", missing=())) == [True, False, False, True]
     assert bad(cells(["nan", "1", None], "numeric", missing=())) == [True, False, False]
+
+
+def test_what_may_stand_in_a_number_is_not_stripped_off_it() -> None:
+    found = cells([".5", "-2.", "1e5.", " ?.", "<7", ""], "numeric", strip=" .-e<", missing=("?", ""))
+    np.testing.assert_array_equal(found.values, [0.5, -2, np.nan, np.nan, 7, np.nan])
+    assert bad(found) == [False, False, True, False, False, False]
+    assert cells([".99", "1", " "], "numeric", strip=" .", missing=("99", "")).values[0] == 0.99
+
+
+@pytest.mark.parametrize(
+    ("texts", "strip", "kind"),
+    [
+        ([".5", "-1", "7"], " .-", "numeric"),
+        (["e5", "e6", "e7"], "e", "categorical"),
+        (["5%", "6%", "x."], "%.", "categorical"),
+        (["5%", " 6 %", "?."], " %.", "numeric"),
+        (["2020-01-01.", "2020-01-02"], ".", "date"),
+    ],
+)
+def test_kinds_are_inferred_from_what_stripping_leaves(texts: list[str | None], strip: str, kind: str) -> None:
+    assert kind_of(pa.array(texts, pa.string()), strip=strip, missing=("?",)) == kind

@@ -195,3 +195,29 @@ def test_a_parquet_column_of_lists_is_left_out_or_refused() -> None:
     assert set(reading.left_out) == {"l", "t"}
     with pytest.raises(DataError, match=r"l\.parquet: column l holds list<"):
         Reading(FORM, wanted={"l": "numeric"}).read([path])
+
+
+@pytest.mark.parametrize("size", [20, 1 << 20])
+@pytest.mark.parametrize("word", ["nan", "NaN", "-nan"])
+def test_a_cell_of_nan_is_refused_wherever_the_blocks_end(size: int, word: str) -> None:
+    text = "a,b\n" + "1,2\n" * 40 + f"3,{word}\n" + "5,6\n" * 9
+    with pytest.raises(DataError, match=rf"my0\.csv, line 42, column b: '{word}' is not a finite number"):
+        read(text, size=size)
+
+
+def test_the_rows_that_may_be_skipped_are_judged_over_all_files() -> None:
+    few, many = "a,b\n" + "1,2\n" * 41 + "oops,2\n", "a,b\n" + "1,2\n" * 200
+    for texts in ((few, many), (many, few)):
+        frame, reading = read(*texts, on_bad="skip", wanted={"a": "numeric"})
+        assert (len(frame), reading.rows_in, reading.dropped) == (241, 242, {"cells that cannot be read": 1})
+    with pytest.raises(DataError, match=r"my0\.csv and 1 more: 4 of 245 rows cannot be read") as raised:
+        read(few + "oops,2\n", many + "oops,2\n3,oops\n", on_bad="skip", wanted={"a": "numeric", "b": "numeric"})
+    assert len(raised.value.problems) == 5
+
+
+def test_exact_columns_keep_every_digit() -> None:
+    text = "a,b,c\n" + "0.1,0.1,\n" * 9 + "0.7,0.7,0.3\n"
+    frame, _ = read(text, size=20, exact=frozenset({"b", "c"}))
+    assert [c.values.dtype for c in frame.columns] == [np.float32, np.float64, np.float64]
+    assert frame.column("b").values.tolist() == [0.1] * 9 + [0.7]
+    assert frame.column("c").values[-1] == 0.3

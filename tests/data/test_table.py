@@ -14,6 +14,7 @@ import pytest
 from nnkit import data
 from nnkit.config.sections.data import TableConfig
 from nnkit.data.source import Source
+from nnkit.data.table import read_contents
 from nnkit.errors import ConfigError, DataError, NnkitError
 from tests.data.broken_tables import outcome
 
@@ -228,3 +229,28 @@ def test_a_cell_that_must_not_miss_is_named_with_its_line(setting: str, column: 
     text = "size,colour,day,y\n" + "".join(",".join(row) + "\n" for row in rows)
     with pytest.raises(DataError, match=rf"my\.csv, line 13, column {column}: the value is missing"):
         read(text, **{setting: "error"})
+
+
+@pytest.mark.parametrize("words", [{"task": "classification"}, {"task": "classification", "numeric": ["y"]}])
+def test_classes_that_are_decimal_numbers_are_called_as_they_are_written(words: dict[str, Any]) -> None:
+    source = read("a,y\n" + "".join(f"{i},0.{1 + i % 3}\n" for i in range(12)), **words)
+    assert source.classes == ("0.1", "0.2", "0.3")
+    assert source.target.tolist() == [0, 1, 2] * 4
+
+
+@pytest.mark.parametrize("targets", ["y", ["y", "a"]])
+def test_values_to_be_predicted_keep_every_digit(targets: Any) -> None:
+    cells = [0.1 + i / 7 for i in range(9)]
+    source = read("a,b,y\n" + "".join(f"{cell!r},{i},{cell!r}\n" for i, cell in enumerate(cells)), target=targets)
+    assert source.target.tolist() == [[cell] * source.target.shape[1] for cell in cells]
+
+
+def test_without_a_target_all_columns_are_alike() -> None:
+    Path("my.csv").write_text("id,a,b,junk\n" + "".join(f"k{i},{i},{'xy'[i % 2]},1\n" for i in range(9)))
+    Path("test.csv").write_text("b,junk,a,id\nx,1,7,k\n")
+    found = read_contents(config(id="id", drop=["junk"], test_path="test.csv"), targets=())
+    assert [c.name for c in found.frame.columns] == ["a", "b"]
+    assert (len(found.frame), found.lengths, found.account.rows_in) == (10, (9, 1), 10)
+    assert found.account.left_out == {"id": "data.id", "junk": "data.drop"}
+    with pytest.raises(ConfigError, match="has no column c"):
+        read_contents(config(drop=["c"]), targets=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -352,3 +353,47 @@ def test_the_whole_encoding_is_the_one_made_by_hand() -> None:
     for name, column in expected.items():
         assert by_name[name].tolist() == column, name
     assert len(by_name) == len(expected) + 6  # n, and the date with its four places
+
+
+def test_values_are_rounded_as_those_of_training_were() -> None:
+    exact = np.random.default_rng(0).normal(50, 9, 200)
+    short = exact.astype(np.float32)
+    for dtype in ("float32", "float64"):
+        trained = Frame((numeric("c", exact, dtype=dtype), numeric("d", exact, "date", dtype=dtype)))
+        encoder = fit_table(trained, slice(None), Rules(missing_numeric="indicator"))
+        again = TableEncoder.from_plain(json.loads(json.dumps(encoder.to_plain())))
+        later = Frame((numeric("c", exact), numeric("d", exact, "date")))
+        for found, wanted in zip(again.store(later), encoder.store(trained), strict=True):
+            assert torch.equal(found, wanted)
+    assert (short.astype(np.float64) != exact).all()
+
+
+def test_rare_categories_are_no_unseen_ones() -> None:
+    frame = Frame((categorical("c", ["a", "a", "b", "b", "c", "d", "z", "z"]), categorical("k", ["x"] * 8)))
+    encoder = fit_table(frame, np.arange(6), replace(PLAIN, max_categories=2))
+    encoder = TableEncoder.from_plain(json.loads(json.dumps(encoder.to_plain())))
+    assert (encoder.unseen(frame), encoder.forgetful) == ({"c": 2}, frozenset())
+
+
+def test_too_many_rare_categories_are_counted_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = Frame((categorical("c", ["a", "a", "b", "b", "c", "d", "z", "z"]), categorical("k", ["x"] * 8)))
+    monkeypatch.setattr("nnkit.data.tabular.MOST_RARE", 1)
+    encoder = fit_table(frame, np.arange(6), replace(PLAIN, max_categories=2))
+    assert (encoder.unseen(frame), encoder.forgetful) == ({"c": 4}, {"c"})
+    (c, _) = encoder.categories
+    assert (c.num_rare, c.rare) == (2, ())
+    assert encoder.feature_names()[0] == "c=other"
+
+
+def test_the_places_of_one_hot_features_are_found_once() -> None:
+    frame = Frame(tuple(categorical(f"c{k}", [f"{i % 100}" for i in range(200)]) for k in range(50)))
+    encoder = fit_table(frame, slice(None), PLAIN)
+    stored = encoder.store(frame[np.arange(2)])
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        encoder.prepare(stored)
+        return time.perf_counter() - start
+
+    first = seconds()
+    assert min(seconds() for _ in range(20)) < first / 3

@@ -72,8 +72,8 @@ def test_the_area_is_scikit_learns_with_and_without_ties(decimals: int) -> None:
 
 def test_statistics_of_labels_are_scikit_learns_of_the_repeated_rows() -> None:
     chance = np.random.default_rng(2)
-    target = (chance.random((70, 3)) < [0.5, 0.1, 0.8]).astype(np.int64)
-    p = np.clip(chance.random((70, 3)) * 0.6 + 0.4 * target, 0.01, 0.99)
+    target = (chance.random((70, 4)) < [0.5, 0.1, 0.8, 0]).astype(np.int64)  # the last one never occurs
+    p = np.clip(chance.random((70, 4)) * [0.6, 0.6, 0.6, 0.5] + 0.4 * target, 0.01, 0.99)
     predicted = (p > 0.5).astype(np.int64)
     counts = drawn_counts(70)
     found = multilabel_statistics(target, p, predicted)(counts)
@@ -81,8 +81,8 @@ def test_statistics_of_labels_are_scikit_learns_of_the_repeated_rows() -> None:
         y, q, guess = repeated(counts[k], target, p, predicted)
         expected = {
             "accuracy": sk.accuracy_score(y, guess),
-            "macro_f1": sk.f1_score(y, guess, average="macro", zero_division=np.nan),
-            "log_loss": np.mean([sk.log_loss(y[:, j], q[:, j], labels=[0, 1]) for j in range(3)]),
+            "macro_f1": sk.f1_score(y, guess, average="macro", zero_division=0),
+            "log_loss": np.mean([sk.log_loss(y[:, j], q[:, j], labels=[0, 1]) for j in range(4)]),
         }
         assert {name: value[k] for name, value in found.items()} == pytest.approx(expected)
 
@@ -177,10 +177,11 @@ def test_a_constant_target_has_no_r2() -> None:
     assert set(found) == {"rmse", "mae"}
 
 
-def test_labels_that_never_occur_leave_no_f1() -> None:
+def test_labels_that_never_occur_have_an_f1_of_zero() -> None:
     none = np.zeros((20, 2), np.int64)
     found = intervals("multilabel", none, np.full((20, 2), 0.25), none, seed=1)
-    assert set(found) == {"accuracy", "log_loss"}
+    assert set(found) == {"accuracy", "macro_f1", "log_loss"}
+    assert found["macro_f1"] == [0, 0]
     assert found["log_loss"] == pytest.approx([-math.log(0.75)] * 2)
 
 

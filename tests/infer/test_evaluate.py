@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from nnkit.assemble import prepare
 from nnkit.data.source import Source
 from nnkit.infer.evaluate import Evaluation, evaluate
 from nnkit.infer.finished import open_run
 from nnkit.infer.labelled import own_rows
 from nnkit.infer.predictions import write_evaluated
 from tests.finished import KINDS, OLD, copy_of, facts_of, opened, table
+from tests.own_code import HERE
+from tests.trained import config_of, trained
 
 
 def on_test(kind: str) -> Evaluation:
@@ -71,6 +74,61 @@ def test_rows_count_by_their_weight() -> None:
     found = evaluate(run, replace(source, weight=weight), rows)
     wanted = metrics.accuracy_score(found.target, found.answers.predicted, sample_weight=weight[rows])
     assert found.metrics["accuracy"] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("first_two", "first_two"), ("log_loss", "own_log_loss")])
+def test_a_metric_of_the_users_own_stands_among_the_others(name: str, shown: str) -> None:
+    words = ("metric=code", f"metric.code={HERE}:AmongTheFirst", f"metric.name={name}", "batching.eval_batch_size=7")
+    result = trained(*words)
+    run = open_run(result.folder, trust=True)
+    found = evaluate(run, *own_rows(run, "test"))
+    wanted = metrics.top_k_accuracy_score(found.target, found.answers.probabilities, k=2)
+    assert found.metrics[shown] == pytest.approx(wanted)
+    assert found.metrics[shown] == pytest.approx(result.metrics[f"test/{name}"])
+    p = found.answers.probabilities.astype(np.float64)
+    wanted = metrics.log_loss(found.target, p / p.sum(1, keepdims=True))
+    assert found.metrics["log_loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_metric_of_the_users_own_sees_values_in_the_targets_units() -> None:
+    words = ("data=diabetes", "metric=code", f"metric.code={HERE}:AbsoluteError", "metric.name=distance")
+    run = open_run(trained(*words).folder, trust=True)
+    found = evaluate(run, *own_rows(run, "val"))
+    assert found.metrics["distance"] == pytest.approx(
+        metrics.mean_absolute_error(found.target, found.answers.predicted), rel=1e-5
+    )
+
+
+def test_a_metric_that_is_not_finite_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(trained("metric=code", f"metric.code={HERE}:AmongTheFirst", "metric.name=mine").folder, trust=True)
+    monkeypatch.setattr(f"{HERE}.AmongTheFirst.__call__", lambda *_: (float("nan"), 1))
+    assert evaluate(run, *own_rows(run, "val")).metrics["mine"] is None
+
+
+def test_the_macro_f1_of_labels_of_which_one_never_occurs_is_that_of_the_training() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3)).astype(np.float32)
+    y = (x > 0).astype(int)
+    y[:, 2] = np.arange(90) == prepared_row(x, y)
+    np.savez("rare.npz", x=x, y=y)
+    result = trained(*RARE)
+    run = open_run(result.folder)
+    found = evaluate(run, *own_rows(run, "test"))
+    wanted = metrics.f1_score(found.target, found.answers.predicted, average="macro", zero_division=0)
+    assert not found.target[:, 2].any()
+    assert found.metrics["macro_f1"] == pytest.approx(wanted)
+    assert found.metrics["macro_f1"] == pytest.approx(result.metrics["test/macro_f1"])
+    low, high = found.intervals["macro_f1"]
+    assert low <= found.metrics["macro_f1"] <= high
+
+
+RARE = ("data=array", "data.path=rare.npz", "data.task=multilabel", "trainer.max_epochs=10")
+
+
+def prepared_row(x: Any, y: Any) -> int:
+    """A row of the training part."""
+    np.savez("rare.npz", x=x, y=y)
+    return int(prepare(config_of(*RARE)).splits.train[0])
 
 
 def test_categories_that_training_has_not_seen_are_counted() -> None:

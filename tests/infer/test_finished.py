@@ -17,7 +17,7 @@ from nnkit.infer.finished import open_run
 from nnkit.runs import read_config
 from nnkit.storage import FolderLock
 from nnkit.train import checkpoints
-from tests.finished import KINDS, OLD, Bomb, change_facts, copy_of, folder_of, opened, own_folder, put_bombs
+from tests.finished import KINDS, OLD, Bomb, change_facts, copy_of, facts_of, folder_of, opened, own_folder, put_bombs
 from tests.own_code import HERE
 from tests.trained import config_of
 
@@ -142,6 +142,17 @@ def test_a_damaged_run_json_is_told() -> None:
             DataError,
             r"decision_threshold must be in \(0, 1\)",
         )
+
+
+@pytest.mark.parametrize(("wanted", "threshold"), [("0.7", 0.7), ("accuracy", 0.5)])
+def test_a_run_that_has_not_ended_has_the_threshold_of_its_config(wanted: str, threshold: float) -> None:
+    folder = copy_of(folder_of("binary"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["trainer"]["decision_threshold"] = yaml.safe_load(wanted)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    facts = {key: value for key, value in facts_of(folder).items() if key != "decision_threshold"}
+    (folder / "run.json").write_text(json.dumps({**facts, "status": "running"}))
+    assert open_run(folder).threshold == threshold
 
 
 def test_a_config_of_unknown_keys_is_told_with_its_file() -> None:

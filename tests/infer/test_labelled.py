@@ -12,6 +12,7 @@ from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import open_run
 from nnkit.infer.labelled import new_rows, own_rows, section_for
 from nnkit.run import train
+from tests.data.pictures import made, write_picture
 from tests.finished import OLD, change_facts, copy_of, data_path, facts_of, folder_of, opened, table
 from tests.trained import config_of
 
@@ -111,6 +112,28 @@ def test_arrays_fit_the_shape_and_the_labels_of_the_run() -> None:
     with pytest.raises(DataError, match="the target is needed, too") as caught:
         new_rows(run, Path("new.npy"))
     assert caught.value.problems[0].hint == "nnkit predict takes rows without labels"
+
+
+def test_new_values_that_are_not_finite_are_named() -> None:
+    np.savez("new.npz", x=np.array([[0, 1, 2, 3], [4, np.nan, 6, 7]]), y=[2, 0])
+    with pytest.raises(DataError, match=r"new\.npz has 1 values that are not finite; the first is nan in row 2"):
+        new_rows(opened("array"), Path("new.npz"))
+
+
+def test_new_pictures_of_a_table_need_no_column_of_parts() -> None:
+    names = [f"{number:02}.png" for number in range(12)]
+    for number, name in enumerate(names):
+        write_picture(Path("photos") / name, made(6, 6, seed=number))
+    labels = ["a", "b"] * 6
+    frame = pd.DataFrame({"path": names, "label": labels, "part": ["train"] * 6 + ["val"] * 3 + ["test"] * 3})
+    frame.to_csv("photos/all.csv", index=False)
+    words = ("data=images", f"data.path={Path('photos/all.csv').absolute()}", "data.cache=null", "model=cnn")
+    folder = Path("run").absolute()
+    folder.mkdir()
+    train(config_of(*words, "data.split_column=part", "model.channels=[4]", "trainer.max_epochs=1"), folder)
+    frame[["path", "label"]].head(5).to_csv("photos/new.csv", index=False)
+    source, rows = new_rows(open_run(folder), Path("photos/new.csv").absolute())
+    assert [source.classes[number] for number in source.target[rows]] == labels[:5]
 
 
 def test_arrays_of_another_task_are_refused() -> None:

@@ -14,10 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nnkit.errors import ConfigError, DataError
-from nnkit.infer.finished import open_run
+from nnkit.infer.finished import Finished, open_run
+from nnkit.infer.labelled import new_rows, own_rows
 from nnkit.infer.predict import OnBad, Part, Told
+from nnkit.infer.predictor import Predictor
 from nnkit.infer.rows import array_parts, samples_of, table_parts
+from nnkit.run import train
 from tests.finished import OLD, copy_of, data_path, opened, table, unlabelled
+from tests.trained import config_of
 
 IN = Path("in.csv")
 
@@ -243,6 +247,107 @@ def test_a_file_without_header_may_lack_the_target() -> None:
     whole.drop(columns=[1, 2]).to_csv(IN, index=False, header=False)
     with pytest.raises(ConfigError, match="1 columns"):
         read(IN, kind="headerless")
+
+
+# a run and later files
+
+
+def trained(frame: pd.DataFrame, *words: str, header: bool = True) -> Finished:
+    """A finished run on a table, in the working directory."""
+    path, folder = Path("train.csv").absolute(), Path("run").absolute()
+    frame.to_csv(path, index=False, header=header)
+    folder.mkdir()
+    train(config_of("data=table", f"data.path={path}", "trainer.max_epochs=1", *words), folder)
+    return open_run(folder)
+
+
+def of_predict(run: Finished, source: Any = IN) -> list[np.ndarray[Any, Any]]:
+    """The stored features of all rows, as predict reads them."""
+    encoder = run.preprocess.table
+    assert encoder is not None
+    parts = list(table_parts(run, encoder, source if hasattr(source, "read") else str(source), Told(), on_bad="error"))
+    return joined([run.preprocess.store(part.inputs)[0] for part in parts])
+
+
+def of_eval(run: Finished, source: Any) -> list[np.ndarray[Any, Any]]:
+    return joined([run.preprocess.store(source.inputs)[0]])
+
+
+def joined(parts: list[Any]) -> list[np.ndarray[Any, Any]]:
+    return [np.concatenate([x.numpy() for x in each]) for each in zip(*parts, strict=True)]
+
+
+def assert_same_bits(one: list[np.ndarray[Any, Any]], other: list[np.ndarray[Any, Any]]) -> None:
+    assert [x.dtype for x in one] == [x.dtype for x in other]
+    assert all(np.array_equal(x.view(np.uint32), y.view(np.uint32)) for x, y in zip(one, other, strict=True))
+
+
+def people(rows: int = 300) -> pd.DataFrame:
+    """A table of the kind of Adult, with one column that needs more digits than float32 has."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(17, 90, rows)
+    return pd.DataFrame(
+        {
+            "age": age,
+            "gain": rng.gamma(2, 1000, rows).round(3),
+            "rate": rng.normal(size=rows),
+            "stamp": 1e6 + rng.integers(0, 25, rows) / 100,
+            "job": rng.choice(["Sales", "Tech-support", "Craft"], rows),
+            "income": np.where(age > 40, ">50K", "<=50K"),
+        }
+    )
+
+
+def test_eval_and_predict_see_the_same_bits() -> None:
+    frame = people()
+    run = trained(frame, "data.target=income")
+    wanted = of_eval(run, own_rows(run, "all")[0])
+    assert_same_bits(of_predict(run, Path("train.csv")), wanted)
+    some = frame.head(20).copy()
+    some.loc[3, "stamp"] = 0.0  # alone, this column would be kept with fewer digits
+    written(some)
+    assert_same_bits(of_predict(run), of_eval(run, new_rows(run, IN)[0]))
+    data_frame = Predictor(run)._frame(pd.read_csv(IN), run.preprocess.table)  # type: ignore[arg-type]
+    assert_same_bits(joined([run.preprocess.store((data_frame,))[0]]), of_predict(run))
+
+
+def test_a_header_in_a_later_file_holds_although_training_had_none() -> None:
+    frame = table()[["weight", "price", "big"]]
+    run = trained(frame, "data.target=c3", header=False)
+    frame.to_csv(IN, index=False, header=False)
+    wanted = of_predict(run)
+    named = frame.set_axis(["c1", "c2", "c3"], axis=1)
+    for names in (["c1", "c2", "c3"], ["c2", "c3", "c1"], ["c2", "c1"]):
+        np.testing.assert_array_equal(of_predict(run, written(named[names])), wanted)
+    written(named[["c3", "c2", "c1"]])
+    np.testing.assert_array_equal(of_eval(run, new_rows(run, IN)[0]), wanted)
+
+
+def test_without_a_header_by_the_users_word_every_row_is_one_of_values() -> None:
+    run = opened("headerless")
+    written(pd.DataFrame({"c2": [1.0], "c1": [2.0], "c3": ["no"]}))
+    with pytest.raises(DataError, match=r"in\.csv, line 1, column c1: 'c2' is not a finite number"):
+        of_predict(run)
+
+
+def test_a_header_of_numbers_is_known_by_the_runs_columns() -> None:
+    frame = table()[["weight", "price", "big"]].set_axis(["2019", "2020", "y"], axis=1)
+    run = trained(frame, "data.target=y")
+    wanted = of_eval(run, own_rows(run, "all")[0])
+    assert_same_bits(of_predict(run, written(frame[["2020", "2019"]])), wanted)
+    text = frame[["2019", "2020"]].to_csv(index=False)
+    assert_same_bits(of_predict(run, io.BytesIO(text.encode())), wanted)
+    written(frame[["2020", "2019"]].assign(**{"2021": 5}))
+    assert_same_bits(of_predict(run), wanted)
+
+
+def test_a_header_of_numbers_is_known_after_training_on_parquet() -> None:
+    frame = table()[["weight", "price", "big"]].set_axis(["2019", "2020", "2021"], axis=1)
+    frame.to_parquet("train.parquet")
+    run = trained(frame, "data.target='2021'", f"data.path={Path('train.parquet').absolute()}")
+    source, rows = new_rows(run, written(frame[["2021", "2020", "2019"]]))
+    assert source.target[rows].tolist() == frame["2021"].tolist()
+    assert_same_bits(of_predict(run), of_eval(run, source))
 
 
 # arrays

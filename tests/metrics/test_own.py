@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.datasets import load_diabetes
+from sklearn.metrics import mean_absolute_error, top_k_accuracy_score
 from torch import Tensor
 
+import nnkit
+from nnkit.assemble import prepare
 from nnkit.errors import ConfigError
 from nnkit.metrics.classification import ClassificationMetrics
 from nnkit.metrics.own import WithOwn
 from tests.own_code import HERE
+from tests.trained import config_of, trained
 
 CPU = torch.device("cpu")
 
@@ -75,3 +79,14 @@ def test_a_metric_that_gives_no_pair_of_numbers_is_named(
 def test_a_metric_that_cannot_be_made_is_named(name: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"metric.code={HERE}:{name} failed: {reason}"):
         with_own(name, nosuch=1)
+
+
+@pytest.mark.parametrize("words", [("data.target_scaling=standard",), ("data.target_scaling=none",), ("loss=poisson",)])
+def test_values_come_to_a_users_metric_in_the_targets_own_units(words: tuple[str, ...]) -> None:
+    words = ("data=diabetes", *words, "metric=code", f"metric.code={HERE}:AbsoluteError", "metric.name=distance")
+    result = trained(*words)
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    rows = prepare(config_of(*words)).splits.test
+    predicted = nnkit.load(result.folder, trust=True).predict(x[rows].astype("float32"))
+    assert result.metrics["test/distance"] == pytest.approx(mean_absolute_error(y[rows], predicted), rel=1e-5)
+    assert result.metrics["test/distance"] > 10
