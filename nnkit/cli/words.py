@@ -139,9 +139,12 @@ def run_folder(word: str, output_dir: str | None = None) -> Path:
 
 def opened(folder: Path, read: Read) -> Finished:
     """Return the run in a folder, and note where it has not ended. Raises: as `nnkit.infer.finished.open_run`."""
+    import torch
+
     from nnkit.infer.finished import ENDED, open_run, said_of
 
     run = open_run(folder, trust="trust" in read.flags)
+    torch.set_num_threads(int(run.config.trainer.threads))  # as it was trained; more would wait for those that read
     if run.facts["status"] not in ENDED:
         note(f"{folder} {said_of(run.facts['status'])}; these are its best weights so far")
     return run

@@ -67,9 +67,7 @@ def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bo
         DataError: what goes along changes its type from one file to the next.
     """
     import pyarrow as pa
-    import torch
 
-    torch.set_num_threads(int(run.config.trainer.threads))  # more of them would wait for the one that reads
     schema: pa.Schema | None = None
     for part in parts:
         found = answers(run, run.outputs(run.batches(part.inputs)))

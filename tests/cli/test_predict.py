@@ -287,9 +287,8 @@ def test_a_predict_that_is_told_to_end_leaves_nothing_behind() -> None:
     while not list(Path("answers").glob(".tmp-*")) and time.monotonic() < deadline:
         process.stdin.write(b"".join(rows))  # its file stays open, for more rows may come
     process.send_signal(signal.SIGTERM)
-    code = process.wait(timeout=60)
-    _, err = process.communicate()
-    assert code == 143, err
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
     assert b"Traceback" not in err
     assert list(Path("answers").iterdir()) == []
 
