@@ -36,5 +36,5 @@ class TrainerConfig:
     precision: Override[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
     checkpoint_every: Live[Literal["auto"] | Count] = "auto"
     keep_last: Live[Count] = 1
-    decision_threshold: Live[Threshold] = 0.5
+    decision_threshold: Override[Threshold] = 0.5
     plots: Live[bool] = True
