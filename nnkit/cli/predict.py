@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
 from nnkit.cli.messages import note
 from nnkit.cli.words import LAST, Read, name_of, note_unseen, opened, read_command, run_folder
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     from nnkit.infer.finished import Finished
     from nnkit.infer.predict import OnBad, Part, Told
+
+LOOK_EVERY_S = 0.2
+LARGEST_PIECE = 1 << 20
 
 USAGE = """\
 usage: nnkit predict RUN INPUT [-o FILE] [--proba] [--on-bad error|skip] [--trust]
@@ -90,7 +96,7 @@ def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Pa
 
     encoder = run.preprocess.table
     if encoder is not None:
-        stream: str | BinaryIO = sys.stdin.buffer if source == "-" else source
+        stream: str | BinaryIO = _standard_input() if source == "-" else source
         return table_parts(run, encoder, stream, told, on_bad=on_bad)
     if source == "-":
         raise ConfigError(
@@ -158,3 +164,36 @@ def _tell(told: Told, run: Finished) -> None:
     for column in sorted(told.renamed):
         note(f"the input's own column {column} gave way to the answer of that name")
     print(f"{told.rows:,} rows predicted", file=sys.stderr)
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input as a stream that signals can end while it waits."""
+    try:
+        return cast(BinaryIO, _Interruptible(sys.stdin.fileno()))
+    except (OSError, ValueError):  # what stands in for it is no file
+        return sys.stdin.buffer
+
+
+@final
+class _Interruptible(io.RawIOBase):
+    """A descriptor that is looked at several times a second: one long read may sleep through a signal."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return so many bytes, or all up to the end."""
+        pieces, wanted = [], size if size >= 0 else sys.maxsize
+        while wanted:
+            while not select.select([self._descriptor], [], [], LOOK_EVERY_S)[0]:
+                pass
+            piece = os.read(self._descriptor, min(wanted, LARGEST_PIECE))
+            if not piece:
+                break
+            pieces.append(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from functools import partial
@@ -97,6 +98,8 @@ def _through_hydra(flags: Flags) -> int:
     )
     words = ["nnkit train", *overrides, *flags.hydra, *(["--multirun"] if flags.multirun else [])]
     before, had = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    log = logging.getLogger()
+    level, handlers = log.level, [*log.handlers]
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = words, had or "1"
     _let_argparse_take_hydras_help()
     try:
@@ -106,6 +109,8 @@ def _through_hydra(flags: Flags) -> int:
         raise ConfigError(str(error)) from None
     finally:
         sys.argv = before
+        log.setLevel(level)
+        log.handlers[:] = handlers  # with --info, Hydra logs to the terminal from here on
         if had is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,9 @@ def test_code_in_a_config_is_refused_before_anything_runs(capsys: pytest.Capture
         assert code == 2
         assert "hydra.callbacks would run code" in err
     assert not Path("made").exists()
+
+
+def test_what_hydra_logs_does_not_outlive_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    before = [*logging.getLogger().handlers], logging.getLogger().level
+    assert run(["train", "--info", "defaults"], capsys)[0] == 0
+    assert ([*logging.getLogger().handlers], logging.getLogger().level) == before
