@@ -105,7 +105,8 @@ def find_run(word: str, output_dir: Path) -> Path:
     """Return the run folder that RUN on the command line names.
 
     Args:
-        word: a run folder, a sweep folder (its best run), or "last" (the newest below `output_dir`).
+        word: a run folder, a sweep folder (its best run), or "last" (the newest below `output_dir`; after a sweep its
+            best run).
         output_dir: where "last" looks.
 
     Raises:
@@ -115,7 +116,7 @@ def find_run(word: str, output_dir: Path) -> Path:
         runs = find_runs(output_dir)
         if not runs:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
-        return runs[-1].folder.absolute()
+        return _of_sweep(runs[-1]).absolute()
     folder = Path(word).absolute()
     with reporting("read", folder):  # a name that is too long, a folder of somebody else
         if (folder / CONFIG).is_file():
@@ -124,6 +125,14 @@ def find_run(word: str, output_dir: Path) -> Path:
             return _best_trial(folder)
         hint = _hint_at_runs(folder)
     raise ConfigError(f"{word} is not a run folder: it has no {CONFIG}", hint=hint)
+
+
+def _of_sweep(newest: Found) -> Path:
+    """Return the best trial of the sweep that a run has ended in, or the run itself."""
+    sweep = newest.folder.parent
+    if newest.facts["status"] in ("completed", "stopped_early", "failed") and (sweep / SWEEP).is_file():
+        return _best_trial(sweep)
+    return newest.folder
 
 
 def _best_trial(folder: Path) -> Path:

@@ -92,3 +92,13 @@ def test_a_sweep_stands_for_its_best_trial(tmp_path: Path) -> None:
         find_run(str(tmp_path / "sweep"), tmp_path)
     with pytest.raises(ConfigError, match="nowhere is not a run folder"):
         find_run("nowhere", tmp_path)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("completed", "000-best"), ("interrupted", "001-newest")])
+def test_last_is_the_best_of_the_sweep_that_the_newest_run_has_ended_in(status: str, expected: str) -> None:
+    sweep = Path("outputs/mlp-iris/sweep-1")
+    for name, started in (("000-best", "2026-01-01"), ("001-newest", "2026-01-02")):
+        (sweep / name).mkdir(parents=True)
+        write_run(sweep / name, {"status": status, "started": started})
+    (sweep / "sweep.json").write_text('{"best": "000-best"}')
+    assert find_run("last", Path("outputs")) == (sweep / expected).absolute()

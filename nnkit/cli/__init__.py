@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except NnkitError as error:
+        if _was_interrupted(error):
+            return 130
         if debug:
             traceback.print_exc()
         show_error(error)
@@ -67,10 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
-    except Exception:  # noqa: BLE001 - the last line of defence: our own bugs
+    except Exception as error:  # noqa: BLE001 - the last line of defence: our own bugs
+        if _was_interrupted(error):
+            return 130
         traceback.print_exc()
         show_error(NnkitError("this is a bug in nnkit, please report it with the lines above"))
         return 1
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error follows from Ctrl-C: some packages turn it into an error of their own while they load."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _dispatch(words: list[str]) -> int:

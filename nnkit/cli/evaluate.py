@@ -29,6 +29,7 @@ path of the predictions, or with --json all measures, which evaluation-PART.json
   --trust           the run names code of its own, and you know where it is from"""
 
 PARTS = ("test", "val", "train", "all")
+OF_SECOND = ("roc_auc", "pr_auc", "brier")  # with two classes they are of the second one
 SHOWN = ("precision", "recall", "f1", "accuracy", "roc_auc", "pr_auc", "rmse", "mae", "mape", "r2", "support")
 
 
@@ -96,6 +97,7 @@ def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path
 
 def _show(run: Finished, found: Evaluation, name: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("measure")
@@ -104,13 +106,18 @@ def _show(run: Finished, found: Evaluation, name: str) -> None:
     for key, value in found.metrics.items():
         if isinstance(value, (int, float)):
             low_high = found.intervals.get(key)
-            table.add_row(key, _number(value), "" if low_high is None else " to ".join(_number(v) for v in low_high))
+            shown = f"{key} of {run.spec.target.classes[1]}" if key in OF_SECOND and run.spec.num_classes == 2 else key
+            bounds = "" if low_high is None else " to ".join(_number(v) for v in low_high)
+            table.add_row(escape(shown), _number(value), bounds)
     for share, value in (found.metrics.get("residual_quantiles") or {}).items():
         table.add_row(f"residual, quantile {share}", _number(value), "")
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 100)
     title = f"{run.title} ({name}): {len(found.rows):,} rows, the best weights of {run.folder}"
     console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(table)
+    if run.spec.num_classes == 2:
+        second = run.spec.target.classes[1]
+        console.print(f"predicted as {second} from a probability of {run.threshold:.3f}", highlight=False, markup=False)
     for key in ("per_class", "per_label", "per_target"):
         if key in found.metrics:
             _show_each(console, found.metrics[key])

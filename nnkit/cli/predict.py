@@ -30,8 +30,9 @@ USAGE = """\
 usage: nnkit predict RUN INPUT [-o FILE] [--proba] [--on-bad error|skip] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
-INPUT is a file in the form of the run's data without its target, a glob, - for CSV from standard input, a picture or a
-folder of pictures. The order of the columns is free; columns that the run does not know go along into the answers.
+INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
+a picture or a folder of pictures. The order of the columns is free; columns that the run does not know go along into
+the answers.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
   --proba            the probability of each class, too

@@ -48,7 +48,8 @@ def _title(result: Result) -> str:
 def _caption(result: Result) -> str:
     speed = f"{result.samples_per_second:,.0f} samples/s"
     again = f"\nnnkit resume {result.folder}" if result.status == "interrupted" else ""
-    return f"{result.steps} steps in {result.seconds:.1f} s, {speed}{again}"
+    tuned = f"\ndecision threshold {result.threshold:.3f}" if result.threshold != 0.5 else ""
+    return f"{result.steps} steps in {result.seconds:.1f} s, {speed}{tuned}{again}"
 
 
 def _shown(value: float | None) -> str:

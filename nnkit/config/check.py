@@ -138,6 +138,8 @@ def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
         return f"{key}={near}"
     if takes_list(leaf.annotation) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"'{key}=[{spell(value)}]'"
+    if takes_list(leaf.annotation) and isinstance(value, str) and value and not words:
+        return f"'{key}=[{value}]'"
     if words and value in ("", None):
         return f"{key}={words[0]}"
     return f"{key}={spell(default)}" if default is not None else f"give a value: {key}=…"

@@ -83,9 +83,19 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     model = config.model
     if isinstance(model, MLPConfig) and not model.hidden and (model.norm != "none" or model.residual):
         yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
+    yield from _sampler_problems(config)
+    yield from _data_section_problems(config.data)
+
+
+def _sampler_problems(config: Config) -> Iterator[Problem]:
+    batching = config.batching
+    if batching.sampler == "balanced" and getattr(config.loss, "class_weights", "none") == "balanced":
+        yield Problem(
+            "batching.sampler=balanced and loss.class_weights=balanced both make up for rare classes, twice together",
+            "loss.class_weights=none, or batching.sampler=each_once",
+        )
     if batching.sampler == "balanced" and not batching.shuffle:
         yield Problem("batching.sampler=balanced draws at random, but batching.shuffle=false", "batching.shuffle=true")
-    yield from _data_section_problems(config.data)
 
 
 def _data_section_problems(data: DataConfig) -> Iterator[Problem]:

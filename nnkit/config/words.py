@@ -18,6 +18,7 @@ TEXT_KEYS = frozenset({"root", "output_dir", "target_path", "test_target_path", 
 TEXT_KEYS |= {"delimiter", "target_separator", "comment", "strip"}
 LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
+TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that are no options
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
 _KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
 _LIST = re.compile(r"^\[.*\]$", re.DOTALL)
@@ -122,6 +123,8 @@ def _not_a_word(word: str, groups: Groups) -> Problem:
             return Problem(f"{word} is not of the form key=value", f"did you mean {group}={word}?")
     if word in groups:
         return Problem(f"{word} has no value", f"{word}={next(iter(groups[word]))}; options: {', '.join(groups[word])}")
+    if word.endswith(TABLES):
+        return Problem(f"{word} is not of the form key=value", f"data=table data.path={word} data.target=COLUMN")
     return Problem(f"{word} is not of the form key=value", "such as model=cnn or optimizer.lr=0.01")
 
 
@@ -153,6 +156,8 @@ def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[P
     near = nearest(option, options) or (SYNONYMS.get(option) if SYNONYMS.get(option) in options else None)
     listed = f"{group} is one of {', '.join(options)}"
     text = f"{group}={option} is not there" if option else f"{group}= has no value"
+    if group == "data" and option.endswith(TABLES):
+        return [Problem(text, f"data=table data.path={option} data.target=COLUMN")]
     return [Problem(text, f"did you mean {group}={near}? ({listed})" if near else listed)]
 
 

@@ -157,6 +157,15 @@ class Reading:
         self._undecided.clear()
         return Frame(tuple(self._growing.pop(name).column() for name in list(self.kinds)))
 
+    def numbers(self) -> Any:
+        """Return the number of each used row in its files, from 0, over all of them; None where none is left out."""
+        if not any(each.left_out for each in self.done):
+            return None
+        sizes = [each.kept + len(each.left_out) for each in self.done]
+        parts = [np.delete(np.arange(size), each.left_out) for size, each in zip(sizes, self.done, strict=True)]
+        starts = np.cumsum([0, *sizes])
+        return np.concatenate([part + start for part, start in zip(parts, starts, strict=False)])
+
     def place(self, row: int) -> str:
         """Return file and line of a row, counted over all frames that were read; slow."""
         for each in self.done:

@@ -61,6 +61,7 @@ class Source:
         weight: (N,) float32, how much each row counts; None for all alike.
         group: (N,) int64, rows of one group stay together in one part; None for no groups.
         account: where the rows of the files went; None where all are used.
+        numbers: (N,) int64, the number of each row in its files, from 0, over all of them; None where none is left out.
         digests: (N, 2) int64, of the pixels of pictures: the data is the same, in memory or not; None for other data.
     """
 
@@ -77,6 +78,7 @@ class Source:
     group: Rows | None = None
     account: Account | None = None
     digests: Rows | None = None
+    numbers: Rows | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -142,6 +144,7 @@ class Source:
             group=None if self.group is None else self.group[rows],
             account=self.rows.dropping(reason, len(self) - len(rows)),
             digests=None if self.digests is None else self.digests[rows],
+            numbers=rows if self.numbers is None else self.numbers[rows],
         )
 
 

@@ -126,6 +126,7 @@ def read_table(config: TableConfig, kinds: Mapping[str, ColumnKind] | None = Non
         weight=_weight(config, frame, name),
         group=_group(config, frame),
         account=found.account,
+        numbers=reading.numbers(),
     )
 
 

@@ -27,7 +27,7 @@ class Evaluation:
     """What was measured.
 
     Attributes:
-        rows: (N,) which rows of the source were evaluated.
+        rows: (N,) the numbers of the evaluated rows in the files, from 0, of those that have the right length.
         metrics: plain values by name, as scikit-learn defines them; and the run's own metric, where it has one.
         intervals: of 95 % by bootstrap, for the metrics that have one.
         target: (N,) class numbers, or (N, L) or (N, K).
@@ -69,7 +69,8 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     metrics = _measured(run, target, found, weight)
     for name, value in _own(run, outputs, samples).items():
         metrics[f"own_{name}" if name in metrics else name] = value
-    return Evaluation(rows, metrics, bounds, target, found, unseen)
+    numbers = rows if source.numbers is None else source.numbers[rows]
+    return Evaluation(numbers, metrics, bounds, target, found, unseen)
 
 
 def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:

@@ -67,3 +67,28 @@ def test_a_bug_of_our_own_exits_1_with_its_traceback(
     err = capsys.readouterr().err
     assert "no_such_module" in err
     assert "bug in nnkit" in err
+
+
+def test_an_error_that_follows_from_ctrl_c_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken_off(_: object) -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise AttributeError("module 'numpy' has no attribute 'matrix'") from None
+
+    monkeypatch.setattr("nnkit.cli._dispatch", broken_off)
+    assert main(["train"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["train", "churn.csv"], ["train", "data=churn.csv"]])
+def test_a_file_in_place_of_words_is_told_the_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "hint: data=table data.path=churn.csv data.target=COLUMN" in capsys.readouterr().err
+
+
+def test_a_list_that_was_typed_as_a_text_is_told_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "data=table", "data.path=x.csv", "data.target=y", "data.drop=fold"]) == 2
+    assert "hint: 'data.drop=[fold]'" in capsys.readouterr().err

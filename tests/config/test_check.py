@@ -110,6 +110,10 @@ def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (
+            ["loss=cross_entropy", "loss.class_weights=balanced", "batching.sampler=balanced"],
+            "batching.sampler=balanced and loss.class_weights=balanced both make up for rare classes, twice together",
+        ),
         (["model=linear", "activation=gelu"], "activation is set, but model=linear does not read it"),
         (["model=linear", "regularization.dropout=0.1"], "regularization.dropout is set, but model=linear"),
         (["model=linear", "regularization=dropout"], "regularization is set, but model=linear does not read it"),

@@ -254,3 +254,12 @@ def test_without_a_target_all_columns_are_alike() -> None:
     assert found.account.left_out == {"id": "data.id", "junk": "data.drop"}
     with pytest.raises(ConfigError, match="has no column c"):
         read_contents(config(drop=["c"]), targets=())
+
+
+def test_a_row_keeps_its_number_in_the_file_where_others_are_left_out() -> None:
+    lines = [f"{'oops' if k == 3 else k},{k % 2}" for k in range(150)]
+    source = read("x,y\n" + "\n".join(lines) + "\n", on_bad="skip", limit=100)
+    assert source.numbers is not None
+    assert len(source) == 100
+    assert source.inputs[0].columns[0].values.tolist() == source.numbers.tolist()
+    assert source.target.tolist() == (source.numbers % 2).tolist()
