@@ -20,8 +20,9 @@ from nnkit.runs import CONFIG
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from nnkit.config.sections.data import OnBad
     from nnkit.infer.finished import Finished
-    from nnkit.infer.predict import OnBad, Part, Told
+    from nnkit.infer.predict import Part, Told
 
 LOOK_EVERY_S = 0.2
 LARGEST_PIECE = 1 << 20

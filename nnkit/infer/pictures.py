@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnkit.config.sections.data import ImagesConfig
+from nnkit.config.sections.data import ImagesConfig, OnBad
 from nnkit.data.decode import decode_each
 from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
 from nnkit.data.images import ImageList, list_files
@@ -17,7 +17,7 @@ from nnkit.data.preprocess import ArrayEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
-from nnkit.infer.predict import MOST_TOLD, OnBad, Part, Told
+from nnkit.infer.predict import MOST_TOLD, Part, Told
 
 AT_ONCE = 256  # pictures that are decoded before the network sees them
 SKIP = "--on-bad skip leaves it out"

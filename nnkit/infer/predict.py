@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, final
+from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.answers import answer_columns, answers
@@ -17,7 +17,6 @@ from nnkit.infer.finished import Finished
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OnBad = Literal["error", "skip"]
 MOST_TOLD = 20
 
 

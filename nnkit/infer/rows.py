@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from nnkit.config.sections.data import TableConfig
+from nnkit.config.sections.data import OnBad, TableConfig
 from nnkit.data.array import as_inputs, load_array, load_arrays
 from nnkit.data.frame import Column, ColumnKind, Frame
 from nnkit.data.head import TextFormat
@@ -31,7 +31,7 @@ from nnkit.data.tabular import TableEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
-from nnkit.infer.predict import MOST_TOLD, OnBad, Part, Told
+from nnkit.infer.predict import MOST_TOLD, Part, Told
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nnkit.config.sections.data import OnBad
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.labelled import new_rows, own_rows
-from nnkit.infer.predict import OnBad, Part, Told
+from nnkit.infer.predict import Part, Told
 from nnkit.infer.predictor import Predictor
 from nnkit.infer.rows import array_parts, samples_of, table_parts
 from nnkit.run import train
