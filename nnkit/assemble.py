@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -26,30 +25,24 @@ from nnkit.config.sections.data import (
     TableConfig,
     TorchvisionConfig,
 )
-from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig
-from nnkit.data.batches import Batches, Samples, balanced_chances, encode
-from nnkit.data.preprocess import Preprocess, fit_preprocess
-from nnkit.data.scaling import Scale
+from nnkit.config.sections.sequences import TextConfig
+from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
+from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
+from nnkit.data.sequences import Sequences
 from nnkit.data.tabular import Rules
 from nnkit.errors import ConfigError, Problem
-from nnkit.metrics.classification import ClassificationMetrics
-from nnkit.metrics.multilabel import MultilabelMetrics
-from nnkit.metrics.own import InUnits, WithOwn
-from nnkit.metrics.regression import RegressionMetrics
-from nnkit.metrics.threshold import best_threshold
 from nnkit.models import build, empty_model
 from nnkit.models.embeddings import embedding_width
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
-from nnkit.objective.predictions import predicted_classes, predicted_labels, predicted_values, probabilities
 from nnkit.optim.flat import FlatParameters
 from nnkit.optim.optimizers import Optimizer
+from nnkit.scoring import metrics_of
 from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads
-from nnkit.train.loop import outputs_of
-from nnkit.train.run import Metrics, Run
+from nnkit.train.run import Run
 from nnkit.train.saver import Saver
 
 
@@ -102,19 +95,29 @@ def prepare(config: Config, preprocess: Preprocess | None = None) -> Prepared:
     rows = np.arange(len(source)) if splits is None else splits.train
     scaling = _target_scaling(config, source.task)
     if preprocess is None:
-        rules = table_rules(config.data) if isinstance(config.data, TableConfig) else None
-        preprocess = fit_preprocess(source, rows, scaling=config.data.scaling, target_scaling=scaling, rules=rules)
+        preprocess = fitted(config.data, source, rows, target_scaling=scaling)
     spec = preprocess.spec
-    smallest = float(source.target.min()) if spec.task == "regression" else 0.0
-    problems += data_problems(config, spec, DataFacts(len(rows), smallest, devices()))
+    smallest = float(source.target.min()) if isinstance(source.target, np.ndarray) and not source.classes else 0.0
+    problems += data_problems(config, spec, DataFacts(len(rows), smallest, devices(), _has_segments(source)))
     if problems or splits is None:
         raise ConfigError(*problems)
     return Prepared(_pick(config, spec, len(splits.train), scaling, source.rows.names), source, splits, preprocess)
 
 
-def table_rules(section: TableConfig) -> Rules:
-    """Return how a section says that a table's columns are encoded."""
-    return Rules(**{field.name: getattr(section, field.name) for field in fields(Rules)})
+def _has_segments(source: data.Source) -> bool:
+    first = source.inputs[0]
+    return isinstance(first, Sequences) and bool(first.follows.any())
+
+
+def fitted(section: DataConfig, source: data.Source, train: data.Rows, *, target_scaling: str) -> Preprocess:
+    """Return what a section wants fitted on the training rows. Raises: DataError."""
+    rules: Rules | WordRules | None = None
+    if isinstance(section, TableConfig):
+        rules = Rules(**{field.name: getattr(section, field.name) for field in fields(Rules)})
+    elif isinstance(section, TextConfig):
+        rules = WordRules(min_frequency=section.min_frequency, max_vocabulary=section.max_vocabulary)
+    scaling = getattr(section, "scaling", "none")
+    return fit_preprocess(source, train, scaling=scaling, target_scaling=target_scaling, rules=rules)
 
 
 def _target_scaling(config: Config, task: Task) -> str:
@@ -210,7 +213,6 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     model = arithmetic.place(build(config, prepared.spec, prepared.num_outputs))
     parameters = FlatParameters(model)
     train, val, test = _samples(prepared, arithmetic.device)
-    size = _batch_size(config, len(train))
     return Run(
         seed=config.seed,
         trainer=trainer,
@@ -221,21 +223,15 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         model=model,
         parameters=parameters,
         optimizer=Optimizer(parameters, config.optimizer),
-        objective=_objective(prepared, parameters, train.target),
+        objective=_objective(prepared, parameters, train),
         metrics=metrics_of(config, prepared.preprocess),
         arithmetic=arithmetic,
-        train=Batches(
-            train,
-            size=size * config.batching.accumulate,
-            shuffle=config.batching.shuffle,
-            drop_last=config.batching.drop_last,
-            seed=config.seed,
-            chances=balanced_chances(train.target) if config.batching.sampler == "balanced" else None,
-            workers=workers(config.data),
-        ),
-        val=in_order(val, config),
-        test=in_order(test, config),
-        micro_batch=size,
+        train=_drawn(train, config),
+        val=measured(val, config),
+        test=measured(test, config),
+        micro_batch=_batch_size(config, len(train)),
+        input_noise=config.regularization.input_noise,
+        is_stateful=config.batching.stateful,
         checkpoints=Saver(checkpoints, every=trainer.checkpoint_every, keep_last=trainer.keep_last),
         average=None if trainer.ema_decay is None else parameters.values.clone(),
     )
@@ -248,14 +244,50 @@ def _samples(prepared: Prepared, device: torch.device) -> list[Samples]:
     ]
 
 
+def _drawn(train: Samples, config: Config) -> Batches:
+    """Return the batches of the training, as its section says that they are drawn."""
+    batching = config.batching
+    return Batches(
+        train,
+        size=_batch_size(config, len(train)) * batching.accumulate,
+        shuffle=batching.shuffle,
+        drop_last=batching.drop_last,
+        seed=config.seed,
+        order="streams" if batching.stateful else "by_length" if batching.by_length else "plain",
+        chances=_chances(train, config),
+        workers=workers(config.data),
+    )
+
+
+def _chances(train: Samples, config: Config) -> Tensor | None:
+    if config.batching.sampler != "balanced" or not isinstance(train.target, Tensor):
+        return None
+    return balanced_chances(train.target)
+
+
+def measured(samples: Samples, config: Config) -> Batches:
+    """Return the batches in which a part is measured: each sample once, sequences by their length.
+
+    Where states are carried, batches are as large as in training: each place goes through as much of the text.
+    """
+    if config.batching.stateful:
+        return _batches(samples, config, _batch_size(config, len(samples)), "streams")
+    return _batches(samples, config, config.batching.eval_batch_size, "by_length")
+
+
 def in_order(samples: Samples, config: Config) -> Batches:
-    """Return the batches in which a part is measured: each sample once, in the order of the data."""
+    """Return the batches of a part, each sample once, in the order of the data."""
+    return _batches(samples, config, config.batching.eval_batch_size, "plain")
+
+
+def _batches(samples: Samples, config: Config, size: int, order: Order) -> Batches:
     return Batches(
         samples,
-        size=config.batching.eval_batch_size,
+        size=size,
         shuffle=False,
         drop_last=False,
         seed=config.seed,
+        order=order,
         workers=workers(config.data),
     )
 
@@ -266,93 +298,18 @@ def workers(section: DataConfig) -> int | None:
     return None if wanted == "auto" else int(wanted)
 
 
-def _objective(prepared: Prepared, parameters: FlatParameters, target: Tensor) -> Objective:
+def _objective(prepared: Prepared, parameters: FlatParameters, train: Samples) -> Objective:
     config, classes = prepared.config, prepared.spec.num_classes
-    weights = class_weights(config.loss, torch.bincount(target, minlength=classes)) if classes else None
+    weights = class_weights(config.loss, train.class_counts(classes)) if classes else None
+    target = prepared.source.target
+    is_even = not isinstance(target, Sequences) or target.is_even
     return Objective(
         config.loss,
         config.regularization,
         weights=parameters.weights,
-        class_weights=None if weights is None else weights.to(target.device),
-        uniform=prepared.source.weight is None,
+        class_weights=None if weights is None else weights.to(train.device),
+        uniform=prepared.source.weight is None and is_even,
     )
-
-
-def metrics_of(config: Config, preprocess: Preprocess, threshold: float | None = None) -> Metrics:
-    """Return what is measured beside the loss.
-
-    Args:
-        config: its sections loss and metric.
-        preprocess: for the task, and the units of a regression target.
-        threshold: with two classes, the probability from which the second one is predicted; None as it is before it
-            has been tuned.
-    """
-    spec = preprocess.spec
-    if threshold is None:
-        threshold = untuned_threshold(config)
-    in_units: InUnits | None = None
-    found: Metrics
-    if spec.task == "classification":
-        found = ClassificationMetrics(spec.num_classes, partial(predicted_classes, threshold=threshold))
-    elif spec.task == "multilabel":
-        found = MultilabelMetrics(spec.num_targets, predicted_labels)
-    else:
-        scale = preprocess.target
-        sizes = scale.size if scale is not None else (1.0,) * spec.num_targets
-        predict: Callable[[Tensor], Tensor] = partial(predicted_values, log_rate=config.loss.kind == "poisson")
-        found = RegressionMetrics(sizes, predict)
-        in_units = partial(_in_units, predict=predict, scale=scale)
-    own = config.metric
-    return WithOwn(found, own.code, own.kwargs, own.name, in_units) if isinstance(own, CodeMetricConfig) else found
-
-
-def _in_units(
-    outputs: Tensor, target: Tensor, *, predict: Callable[[Tensor], Tensor], scale: Scale | None
-) -> tuple[Tensor, Tensor]:
-    """Return outputs and target of a regression, each (B, K), in the target's own units."""
-    values = predict(outputs)
-    if scale is None:
-        return values, target
-    if values.device.type == "mps":  # it has no float64, in which a scale is undone
-        undone = [scale.undo(x.cpu()).float().to(x.device) for x in (values, target)]  # pragma: no cover
-        return undone[0], undone[1]  # pragma: no cover - needs a Mac
-    return scale.undo(values), scale.undo(target)
-
-
-def untuned_threshold(config: Config) -> float:
-    """Return the threshold between two classes before it has been tuned: as wanted, or 0.5 where a metric is named."""
-    wanted = config.trainer.decision_threshold
-    return 0.5 if isinstance(wanted, str) else wanted
-
-
-def decision_threshold(run: Run, prepared: Prepared) -> float:
-    """Return the threshold between two classes: as wanted, or as it is best on validation."""
-    wanted = prepared.config.trainer.decision_threshold
-    if not isinstance(wanted, str):
-        return wanted
-    outputs = torch.cat([found for _, found in outputs_of(run, run.val)])
-    samples = run.val.samples
-    return best_threshold(probabilities(outputs)[:, 1], samples.target, samples.weight, wanted)
-
-
-def baseline(run: Run, prepared: Prepared) -> dict[str, float]:
-    """Return the test metrics of knowing nothing: the most frequent training class or labels, or the training mean."""
-    train, test = run.train.samples, run.test.samples
-    sums = run.metrics.zero(run.device)
-    if prepared.spec.task == "classification":
-        counts = torch.bincount(train.target, train.weight, minlength=prepared.spec.num_classes)
-        outputs = counts.float().expand(len(test), -1)
-        if prepared.num_outputs == 1:
-            outputs = outputs[:, 1:] - outputs[:, :1]
-    else:
-        mean = (train.target * train.weight[:, None]).sum(0) / train.weight.sum()
-        outputs = mean.expand(len(test), -1)
-        if prepared.spec.task == "multilabel":
-            outputs = outputs - 0.5
-        elif prepared.config.loss.kind == "poisson":
-            outputs = outputs.clamp_min(1e-30).log()
-    run.metrics.add(sums, outputs, test.target, test.weight)
-    return run.metrics.compute(sums)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -16,24 +16,24 @@ import nnkit
 from nnkit.assemble import (
     Prepared,
     assemble,
-    baseline,
     count_parameters,
-    decision_threshold,
-    in_order,
-    metrics_of,
+    measured,
     prepare,
-    untuned_threshold,
 )
+from nnkit.baseline import baseline
+from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
-from nnkit.data.guard import Report, examine
+from nnkit.data.guard import examine
+from nnkit.data.report import Report
 from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
 from nnkit.facts import facts_of, now, title_of
 from nnkit.runs import CHECKPOINTS, DATA, PREPROCESS, read_run, write_config, write_run
+from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
 from nnkit.storage import write_json
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import RunLog
-from nnkit.train import checkpoints
-from nnkit.train.loop import evaluate, fit, note_score, write_record
+from nnkit.train import checkpoints, gradients
+from nnkit.train.loop import evaluate, fit, note_score, save, write_record
 from nnkit.train.run import Run
 from nnkit.train.sink import RunInfo, Sink
 from nnkit.train.state import TrainState
@@ -63,7 +63,7 @@ class Result:
     Attributes:
         folder: the run's folder.
         status: completed, stopped_early or interrupted.
-        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal.
+        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal; or nothing_to_learn.
         epochs: finished in all.
         steps: done in all.
         seconds: of training, without validation.
@@ -200,10 +200,12 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
         info = _info(job)
+        for note in info.notes:
+            log.note(note)
         for sink in sinks:
             sink.start(info)
         with _worded_out_of_memory(job.prepared.config):
-            result = _finish(job, sinks, fit(job.run, job.state, sinks, stop))
+            result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
         write_run(job.folder, {**job.facts, **_outcome(result)})
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
@@ -219,6 +221,14 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         log.close()
 
 
+def _trained(job: _Job, sinks: Sequence[Sink], stop: Stop) -> str:
+    """Train, and return why it ended; a network without parameters has nothing to learn, and is saved as it is."""
+    if job.run.parameters.names:
+        return fit(job.run, job.state, sinks, stop)
+    save(job.run, job.state, sinks)
+    return "nothing_to_learn"
+
+
 def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
     """Look at the test set, once, with the best weights; an interrupted run leaves it alone."""
     run, state = job.run, job.state
@@ -229,14 +239,16 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
+    notes = [*job.notes]
     threshold = untuned_threshold(job.prepared.config)
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))
-        threshold = decision_threshold(run, job.prepared)
+        threshold = decision_threshold(run, job.prepared.config)
         run.metrics = metrics_of(job.prepared.config, job.prepared.preprocess, threshold)
         metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
         if job.test:
             metrics |= _test_metrics(run, job.prepared)
+        notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
         if not all(math.isfinite(value) for value in metrics.values()):
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
@@ -251,14 +263,14 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         samples_per_second=speed,
         best=best,
         metrics=metrics,
-        notes=job.notes,
+        notes=tuple(notes),
         threshold=threshold,
         title=title_of(job.prepared.config),
     )
 
 
 def _measured(run: Run, prepared: Prepared, part: Literal["train", "val", "test"]) -> dict[str, float]:
-    batches = in_order(run.train.samples, prepared.config) if part == "train" else getattr(run, part)
+    batches = measured(run.train.samples, prepared.config) if part == "train" else getattr(run, part)
     return {f"{part}/{key}": value for key, value in evaluate(run, batches).items()}
 
 
@@ -325,8 +337,19 @@ def _info(job: _Job) -> RunInfo:
         picks=picks,
         epoch=state.epoch,
         records=state.records,
+        notes=tuple(_told_before(job)),
         report=job.report,
     )
+
+
+def _told_before(job: _Job) -> Iterator[str]:
+    """Yield what the user should know before the first step."""
+    given, model = job.prepared.spec.inputs[0], job.prepared.config.model
+    if given.kind == "image" and isinstance(model, RECURRENT):
+        channels, height, width = given.shape
+        yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
+    if job.state.step == 0 and (told := gradients.warning(job.run)) is not None:
+        yield f"before training, {told}"
 
 
 def _planned_steps(run: Run) -> int:

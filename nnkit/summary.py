@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.errors import ConfigError
+from nnkit.models.recurrent import RecurrentLayers
 from nnkit.spec import DataSpec, InputSpec
 
 
@@ -46,10 +47,10 @@ def layers(model: nn.Module, spec: DataSpec) -> Sequence[Layer]:
     found: list[Layer] = []
     handles = []
     for name, module in model.named_modules():
-        if not list(module.children()) and not isinstance(module, (nn.Identity, nn.Sequential)):
+        if not list(module.children()) and not isinstance(module, (nn.Identity, nn.Sequential, nn.ModuleList)):
             handles.append(module.register_forward_hook(_noting(found, name)))
     was_training = model.training
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device
     try:
         with torch.no_grad():
             model.eval()(*(zeros(given, 1, device) for given in spec.inputs))
@@ -79,18 +80,22 @@ def check_forward(model: nn.Module, spec: DataSpec, num_outputs: int, *, code: s
         text = " ".join(str(error).split())
         raise ConfigError(f"{code}: the network fails on two samples: {type(error).__name__}: {text}") from error
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    if shape != (2, num_outputs):
-        raise ConfigError(f"{code}: the network must give (2, {num_outputs}) for two samples, got {shape}")
+    wanted = (2, spec.inputs[0].shape[0], num_outputs) if spec.is_per_step else (2, num_outputs)
+    if shape != wanted:
+        raise ConfigError(f"{code}: the network must give {wanted} for two samples, got {shape}")
 
 
 def zeros(given: InputSpec, rows: int, device: torch.device) -> Tensor:
     """Return (rows, …) zeros as an input takes them."""
-    dtype = torch.int32 if given.kind == "categories" else torch.float32
+    if given.kind == "lengths":
+        return torch.ones(rows, dtype=torch.int64, device=device)
+    dtype = torch.int32 if given.kind in ("categories", "tokens") else torch.float32
     return torch.zeros(rows, *given.shape, dtype=dtype, device=device)
 
 
 def _noting(found: list[Layer], name: str) -> Any:
-    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        output = output[0] if isinstance(output, tuple) else output  # recurrent layers give their states, too
         parameters = sum(p.numel() for p in module.parameters(recurse=False))
         found.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters, _flops(module, output)))
 
@@ -100,7 +105,7 @@ def _noting(found: list[Layer], name: str) -> Any:
 def _flops(module: nn.Module, output: Tensor) -> int:
     if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
         return 2 * module.weight[0].numel() * output[0].numel()
-    return 0
+    return module.flops(output.shape[1]) if isinstance(module, RecurrentLayers) else 0
 
 
 def flops_per_sample(model: nn.Module, spec: DataSpec) -> int:

@@ -11,10 +11,12 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from nnkit.assemble import Prepared, assemble, baseline, count_parameters, in_order, metrics_of, prepare
+from nnkit.assemble import Prepared, assemble, count_parameters, in_order, prepare
+from nnkit.baseline import baseline
 from nnkit.config.schema import to_plain
 from nnkit.data.batches import encode
 from nnkit.errors import ConfigError, DataError
+from nnkit.scoring import metrics_of
 from nnkit.train.loop import evaluate, take_step, train_values
 from nnkit.train.state import TrainState
 from tests.trained import config_of, trained

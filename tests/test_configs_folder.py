@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from nnkit.assemble import Prepared, assemble, table_rules
+from nnkit.assemble import Prepared, assemble, fitted
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves, section_of, sections
 from nnkit.config.options import config_dir
 from nnkit.config.schema import Config, to_plain
-from nnkit.config.sections.data import CodeDataConfig, TableConfig, VisionConfig
+from nnkit.config.sections.data import CodeDataConfig, VisionConfig
+from nnkit.config.sections.sequences import (
+    ForecastConfig,
+    GeneratedConfig,
+    Mnist1dConfig,
+    SequenceConfig,
+    TextConfig,
+)
 from nnkit.data import read, split_by
 from nnkit.data.frame import Column, Frame
-from nnkit.data.preprocess import fit_preprocess
+from nnkit.data.sequences import Sequences
 from nnkit.data.source import Source
+from nnkit.data.windows import windows_source
 from nnkit.objective.losses import resolve_loss
 from nnkit.spec import InputSpec
 from nnkit.train.loop import take_step
@@ -43,6 +52,17 @@ COMPANIONS = {
     "data/idx": ["data.path=images", "data.target_path=labels"],
     "data/images": ["data.path=photos"],
     "data/torchvision": ["data.dataset=KMNIST"],
+    "data/series": ["data.path=x.csv", "data.time=t", "data.target=y", "data.window=8", "data.horizon=3"],
+    "data/ts": ["data.path=x.ts", "model=gru"],
+    "data/text": ["data.path=x.txt", "model=gru"],
+    "data/text language": ["data.path=x.txt", "data.task=language", "model=lstm"],
+    "data/parity": ["model=gru"],
+    "data/adding": ["data.samples=60"],
+    "data/sine": ["data.steps=300"],
+    "model/rnn": ["data=adding", "data.samples=60"],
+    "model/lstm": ["data=adding", "data.samples=60", "data.min_length=5"],
+    "model/gru": ["data=parity", "data.samples=60"],
+    "model/naive": ["data=sine"],
     "data/code": [f"data.code={HERE}:blobs", "data.kwargs.size=32"],
     "model/code": [f"model.code={HERE}:Net", "model.kwargs.width=5"],
     "activation/code": [f"activation.code={HERE}:Bump", "activation.kwargs.slope=0.2"],
@@ -67,8 +87,10 @@ def generated(config: Config) -> Source:
     shape: tuple[int, ...] = SHAPES.get(kind, (6,))
     x = rng.normal(size=(32, *shape)).astype(np.float32)
     spec = InputSpec("x", "image" if len(shape) == 3 else "features", shape)
-    if isinstance(config.data, CodeDataConfig):
+    if isinstance(config.data, (CodeDataConfig, GeneratedConfig)):
         return read(config.data)
+    if isinstance(config.data, SequenceConfig):
+        return sequences(config.data)
     if kind == "table":
         colours = Column("colour", "categorical", (np.arange(32) % 5 - 1).astype(np.int32), tuple("rgby"))
         frame = Frame((Column("size", "numeric", x[:, 0]), colours))
@@ -81,11 +103,36 @@ def generated(config: Config) -> Source:
     return Source(kind, (x,), (spec,), target, ("y",), classes, test_rows=published)
 
 
+def sequences(section: SequenceConfig) -> Source:
+    """32 series or texts, as the readers would give them."""
+    rng = np.random.default_rng(0)
+    if isinstance(section, ForecastConfig):
+        column = {"y": np.sin(np.arange(120.0) / 4)}
+        sizes: dict[str, Any] = {"window": section.window, "horizon": section.horizon, "stride": 1}
+        fractions = {"val_fraction": 0.2, "test_fraction": 0.2}
+        names: dict[str, Any] = {"inputs": ["y"], "targets": ["y"], "future": []}
+        return windows_source("x", column, **names, times=None, parts_of=None, parts=None, **sizes, **fractions)
+    classes: dict[str, Any] = {"target_names": ("y",), "classes": tuple("abc")}
+    if isinstance(section, TextConfig):
+        given = Sequences.of([rng.integers(0, 5, n, np.int32) for n in rng.integers(2, 9, 32)], tuple("abcde"))
+        spec = InputSpec("tokens", "tokens", (given.longest,), (0,))
+        if section.task == "language":
+            whole = Sequences(given.values, np.arange(32) * 4, np.full(32, 4), given.words, np.zeros(32, np.int64))
+            return Source("x", (whole,), (spec,), replace(whole, starts=whole.starts + 1), ("token",))
+        return Source("x", (given,), (spec,), np.arange(32) % 3, **classes)
+    if isinstance(section, Mnist1dConfig):
+        x = rng.normal(size=(32, 40, 1)).astype(np.float32)
+        spec = InputSpec("x", "series", (40, 1))
+        return Source("x", (x,), (spec,), np.arange(32) % 3, test_rows=np.arange(26, 32), **classes)
+    series = Sequences.of([rng.normal(size=(n, 2)).astype(np.float32) for n in rng.integers(2, 9, 32)])
+    return Source("x", (series,), (InputSpec("x", "series", (series.longest, 2)),), np.arange(32) % 3, **classes)
+
+
 def option_name(path: Path) -> str:
     return path.relative_to(config_dir()).with_suffix("").as_posix()
 
 
-@pytest.mark.parametrize("name", [*(option_name(path) for path in OPTIONS), "data/table embedding"])
+@pytest.mark.parametrize("name", [*map(option_name, OPTIONS), "data/table embedding", "data/text language"])
 def test_every_option_is_composed_checked_built_and_stepped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNKIT_DATA", "/nowhere")
     words = [name.partition(" ")[0].replace("/", "="), *COMPANIONS.get(name, []), "trainer.threads=1"]
@@ -95,12 +142,14 @@ def test_every_option_is_composed_checked_built_and_stepped(name: str, monkeypat
     source = generated(config)
     trainer = replace(config.trainer, monitor="val/loss", mode="min", device="cpu", precision="fp32")
     splits = split_by(replace(config.data, val_fraction=0.25), source)
-    rules = table_rules(config.data) if isinstance(config.data, TableConfig) else None
-    preprocess = fit_preprocess(source, splits.train, scaling=config.data.scaling, target_scaling="none", rules=rules)
+    preprocess = fitted(config.data, source, splits.train, target_scaling="none")
     loss = resolve_loss(config.loss, preprocess.spec)
     run = assemble(Prepared(replace(config, loss=loss, trainer=trainer), source, splits, preprocess), None)
     before = run.parameters.values.clone()
     state = TrainState(100, sums=run.metrics.zero(run.device))
+    if not run.parameters.names:
+        assert name == "model/naive"
+        return
     for batch in list(run.train.epoch(0))[:1] * 2:
         take_step(run, batch, state)
     assert state.step == 2

@@ -12,7 +12,7 @@ from nnkit.errors import ConfigError, DataError, Problem
 if TYPE_CHECKING:
     from nnkit.config.origin import Composed
     from nnkit.config.sections.data import TableConfig
-    from nnkit.data.guard import Report
+    from nnkit.data.report import Report
 
 USAGE = """\
 usage: nnkit data PATH|data=… [section.setting=value ...] [--target COLUMN] [--json]
@@ -112,16 +112,12 @@ def look(words: list[str]) -> Report:
         return _without_target(section, composed)  # type: ignore[arg-type]
     config = check(composed)
     from nnkit import data
-    from nnkit.assemble import table_rules
-    from nnkit.config.sections.data import TableConfig
+    from nnkit.assemble import fitted
     from nnkit.data.guard import examine
-    from nnkit.data.preprocess import fit_preprocess
 
     source = data.read(config.data)
     splits = data.split_by(config.data, source)
-    rules = table_rules(config.data) if isinstance(config.data, TableConfig) else None
-    fitted = fit_preprocess(source, splits.train, scaling=config.data.scaling, target_scaling="none", rules=rules)
-    return examine(source, splits, fitted)
+    return examine(source, splits, fitted(config.data, source, splits.train, target_scaling="none"))
 
 
 def _without_target(section: TableConfig, composed: Composed) -> Report:

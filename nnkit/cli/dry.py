@@ -61,7 +61,11 @@ def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: flo
 
 def training_bytes(found: Sequence[Layer], parameters: int, samples: Samples, micro_batch: int) -> int:
     """Return about how many bytes a training holds: the data, four copies of the weights, two of the activations."""
-    data = sum(x.numel() * x.element_size() for x in (*samples.inputs, samples.target, samples.weight))
+    from nnkit.data.ragged import Ragged
+
+    parts = (*samples.inputs, samples.target, samples.weight)
+    tensors = [x.values if isinstance(x, Ragged) else x for x in parts]
+    data = sum(x.numel() * x.element_size() for x in tensors)
     activations = sum(math.prod(layer.shape) for layer in found) * micro_batch * 4
     return data + 4 * 4 * parameters + 2 * activations
 

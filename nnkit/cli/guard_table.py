@@ -10,8 +10,8 @@ from nnkit.cli.messages import note, warn
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nnkit.data.guard import Report
     from nnkit.data.profile import ColumnFacts
+    from nnkit.data.report import Report
 
 MOST_SHOWN = 30
 WIDEST = 48  # of what a column holds
@@ -65,6 +65,8 @@ def _of_target(report: Report) -> Iterator[str]:
         yield f"{len(target.counts)} classes (imbalance {target.imbalance:.1f})"
     elif target.counts:
         yield f"{len(target.counts)} labels"
+    elif report.task == "language":
+        yield f"{report.columns[0].distinct_of:,} tokens"
     else:
         shown = [f"{name} {_number(q['min'])} … {_number(q['max'])}" for name, q in target.quantiles.items()]
         yield ", ".join(shown[:3]) + (f", … ({len(shown)} values)" if len(shown) > 3 else "")

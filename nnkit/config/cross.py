@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
@@ -17,7 +18,7 @@ from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
-from nnkit.spec import DataSpec
+from nnkit.spec import DataSpec, Task
 
 DEFAULT_MONITOR = "val/loss"
 # Whether a monitored value is better at its "max" or its "min".
@@ -28,6 +29,18 @@ BETTER_AT = {
     "val/rmse": "min",
     "val/mae": "min",
     "val/r2": "max",
+    "val/perplexity": "min",
+    "val/bits_per_token": "min",
+    "val/scaled_mse": "min",
+    "val/scaled_mae": "min",
+}
+METRICS: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "macro_f1"),
+    "multilabel": ("accuracy", "macro_f1"),
+    "tagging": ("accuracy", "macro_f1"),
+    "regression": ("rmse", "mae", "r2"),
+    "forecast": ("rmse", "mae", "scaled_mse", "scaled_mae"),
+    "language": ("accuracy", "perplexity", "bits_per_token"),
 }
 
 
@@ -85,6 +98,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
         yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
     yield from _sampler_problems(config)
     yield from _data_section_problems(config.data)
+    yield from sequence_problems(config)
 
 
 def _sampler_problems(config: Config) -> Iterator[Problem]:
@@ -151,7 +165,9 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
         unread = dict.fromkeys(("activation", "regularization.dropout"), "model.hidden=[]")
     if isinstance(model, CNNConfig) and model.pooling == "none":
         unread["model.pool_size"] = "model.pooling=none"
-    unread |= _unread_data(config)
+    if isinstance(model, RECURRENT) and not model.dense:
+        unread["activation"] = "model.dense=[]"
+    unread |= _unread_data(config) | unread_of_sequences(config)
     for key, by in unread.items():
         named = [t for t in composed.typed if t == key or t.startswith(key + ".")]
         if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
@@ -163,7 +179,7 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
 def _unread_data(config: Config) -> dict[str, str]:
     """Return the settings of the data, and of what follows from it, that nobody reads, and why."""
     data, unread = config.data, {}
-    if not (isinstance(data, TableConfig) and data.categories == "embedding"):
+    if isinstance(config.model, MLPConfig) and getattr(data, "categories", "") != "embedding":
         unread["model.embedding_size"] = f"data={data.kind} without data.categories=embedding"
     if isinstance(data, TableConfig) and data.missing_numeric != "constant":
         unread["data.fill_value"] = f"data.missing_numeric={data.missing_numeric}"
@@ -193,17 +209,20 @@ class DataFacts:
         train: number of training samples.
         smallest_target: the smallest value of a regression target; 0 for classification.
         devices: the devices that this machine has.
+        has_segments: whether some samples go on where others end.
     """
 
     train: int
     smallest_target: float
     devices: tuple[str, ...]
+    has_segments: bool = False
 
 
 def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
     """Yield what in the words does not fit the data or this machine; looked at before the model is built."""
     yield from _loss_problems(config, spec, facts)
     yield from _model_problems(config, spec)
+    yield from sequence_data_problems(config, spec, has_segments=facts.has_segments)
     yield from _trainer_problems(config, spec, facts)
 
 
@@ -213,7 +232,7 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
     if spec.task == "multilabel":
         if loss.kind not in ("auto", "bce", "code"):
             yield Problem(f"loss={loss.kind} is not for labels, but data={data} has {spec.num_targets}", "loss=bce")
-    elif loss.kind == "bce" and classes != 2:
+    elif loss.kind == "bce" and (classes != 2 or spec.is_per_step):
         what = f"{classes} classes" if classes else "a regression target"
         yield Problem(f"loss=bce needs one output, but data={data} has {what}", f"loss={right}")
     elif loss.kind == "cross_entropy" and not classes:
@@ -225,7 +244,9 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
     elif loss.kind == "poisson":
         if facts.smallest_target < 0:
             yield Problem(f"loss=poisson needs counts >= 0, but data={data} has {facts.smallest_target}", "loss=mse")
-        if getattr(config.data, "target_scaling", "none") == "standard":
+        if spec.task == "forecast":
+            yield Problem("loss=poisson is for a count a sample, not for a forecast", "loss=mse")
+        elif getattr(config.data, "target_scaling", "none") == "standard":
             yield Problem(
                 "loss=poisson needs counts as they are, but data.target_scaling=standard", "data.target_scaling=none"
             )
@@ -245,15 +266,15 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
 
 def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
     model, given = config.model, spec.inputs[0]
-    columns = sum(len(each.sizes) for each in spec.inputs)
-    widths = getattr(model, "embedding_size", "auto")
+    columns = sum(len(each.sizes) for each in spec.inputs if each.kind == "categories")
+    widths = model.embedding_size if isinstance(model, MLPConfig) else "auto"
     if isinstance(widths, list) and len(widths) != columns:
         text = f"model.embedding_size must have one width for each of {columns} columns, got {len(widths)}"
         yield Problem(text, "model.embedding_size=auto")
     if any(each.kind == "categories" for each in spec.inputs) and not isinstance(model, (MLPConfig, CodeModelConfig)):
         yield Problem(f"model={model.kind} takes no categories to embed", "data.categories=one_hot, or model=mlp")
         return
-    if not isinstance(model, CNNConfig):
+    if not isinstance(model, CNNConfig) or spec.has_lengths or spec.is_per_step:
         return
     if given.kind == "features":
         yield Problem(
@@ -281,16 +302,16 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
 
 def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
     trainer, batching = config.trainer, config.batching
-    metrics = ("rmse", "mae", "r2") if spec.task == "regression" else ("accuracy", "macro_f1")
+    metrics = METRICS[spec.task]
     own = [config.metric.name] if isinstance(config.metric, CodeMetricConfig) else []
     names = ["auto", "val/loss", *(f"val/{m}" for m in (*metrics, *own))]
-    if trainer.decision_threshold != 0.5 and spec.num_classes != 2:
-        what = f"{spec.num_classes} classes" if spec.num_classes else f"task {spec.task}"
+    if trainer.decision_threshold != 0.5 and (spec.num_classes != 2 or spec.task != "classification"):
+        what = f"{spec.num_classes} classes" if spec.task == "classification" else f"task {spec.task}"
         yield Problem(
             f"trainer.decision_threshold is for two classes, but data={config.data.kind} has {what}",
             "trainer.decision_threshold=0.5",
         )
-    if batching.sampler == "balanced" and not spec.num_classes:
+    if batching.sampler == "balanced" and spec.task != "classification":
         yield Problem(f"batching.sampler=balanced is for classes, not for {spec.task}", "batching.sampler=each_once")
     if trainer.monitor not in names:
         yield Problem(

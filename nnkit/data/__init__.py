@@ -18,19 +18,35 @@ from nnkit.config.sections.data import (
     TorchvisionConfig,
     VisionConfig,
 )
+from nnkit.config.sections.sequences import (
+    AddingConfig,
+    ForecastConfig,
+    Mnist1dConfig,
+    ParityConfig,
+    SequenceConfig,
+    SeriesConfig,
+    SineConfig,
+    TextConfig,
+    TsConfig,
+)
 from nnkit.data.array import read_array, source_of_arrays
 from nnkit.data.embedded import read_classes, read_diabetes, read_digits
 from nnkit.data.frame import ColumnKind
+from nnkit.data.generated import read_adding, read_parity, read_sine
 from nnkit.data.idx_pair import read_idx_pairs
+from nnkit.data.mnist1d import read_mnist1d
 from nnkit.data.pictures import read_pictures
-from nnkit.data.source import Source, check_source, keep_classes, keep_some
+from nnkit.data.series import read_series
+from nnkit.data.source import Rows, Source, check_source, keep_classes, keep_some
 from nnkit.data.split import Splits, split
 from nnkit.data.table import read_table
+from nnkit.data.text import read_text
 from nnkit.data.torchvision_set import read_torchvision
+from nnkit.data.ts import read_ts
 from nnkit.data.vision import read_vision
 from nnkit.errors import ConfigError, DataError
 
-__all__ = ["Source", "Splits", "absolute", "read", "read_whole", "split_by"]
+__all__ = ["Rows", "Source", "Splits", "absolute", "read", "read_whole", "split_by"]
 
 
 def read(config: DataConfig) -> Source:
@@ -42,9 +58,10 @@ def read(config: DataConfig) -> Source:
     """
     source = read_whole(config)
     check_source(source)
-    if not isinstance(config, EmbeddedValuesConfig) and config.classes is not None:
-        source = keep_classes(source, config.classes)
-    return source if config.limit is None else keep_some(source, config.limit, config.split_seed)
+    classes, limit = getattr(config, "classes", None), getattr(config, "limit", None)
+    if classes is not None:
+        source = keep_classes(source, classes)
+    return source if limit is None else keep_some(source, limit, getattr(config, "split_seed", 0))
 
 
 def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None) -> Source:
@@ -77,8 +94,36 @@ def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None
             return source_of_arrays(f"data.code={config.code}", _called(config), kind=config.input, task=config.task)
         case TableConfig():
             return read_table(config, kinds)
+        case (
+            SeriesConfig()
+            | TsConfig()
+            | TextConfig()
+            | Mnist1dConfig()
+            | AddingConfig()
+            | ParityConfig()
+            | SineConfig()
+        ):
+            return _sequences(config)
         case _:
             return read_digits() if config.kind == "digits" else read_classes(config.kind)
+
+
+def _sequences(config: SequenceConfig) -> Source:
+    match config:
+        case SeriesConfig():
+            return read_series(config)
+        case TsConfig():
+            return read_ts(config)
+        case TextConfig():
+            return read_text(config)
+        case Mnist1dConfig():
+            return read_mnist1d()
+        case AddingConfig():
+            return read_adding(config)
+        case ParityConfig():
+            return read_parity(config)
+        case SineConfig():
+            return read_sine(config)
 
 
 def _called(config: CodeDataConfig) -> dict[str, Any]:
@@ -106,5 +151,6 @@ def absolute(path: str) -> Path:
 
 def split_by(config: DataConfig, source: Source) -> Splits:
     """Split the rows as the section says. Raises: ConfigError; DataError."""
-    test_fraction = None if isinstance(config, VisionConfig) else config.test_fraction
-    return split(source, val_fraction=config.val_fraction, test_fraction=test_fraction, seed=config.split_seed)
+    test_fraction = getattr(config, "test_fraction", None)
+    seed = 0 if isinstance(config, ForecastConfig) else config.split_seed  # time alone cuts a series
+    return split(source, val_fraction=config.val_fraction, test_fraction=test_fraction, seed=seed)

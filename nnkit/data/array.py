@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Source
 from nnkit.data.target import read_target
 from nnkit.errors import DataError
@@ -37,7 +38,7 @@ def read_array(path: Path, target_path: Path | None, *, kind: ArrayKind, task: s
         path: the .npz file, or the .npy file of x; pickled objects in it are refused.
         target_path: the .npy file of y; None for an .npz file.
         kind: of x; "auto" goes by its dimensions. Images may have their channels last.
-        task: classification, multilabel, regression, or "auto" (by the type of y).
+        task: classification, multilabel, regression, tagging, or "auto" (by the type of y).
 
     Raises:
         DataError: a file or an array is missing, is not numeric, or does not fit the kind.
@@ -54,7 +55,8 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
 
     Args:
         name: for messages.
-        arrays: x and y, and perhaps x_val and y_val, x_test and y_test: the parts that the data comes with.
+        arrays: x and y, and perhaps x_val and y_val, x_test and y_test: the parts that the data comes with; of padded
+            series also lengths (N,), lengths_val and lengths_test.
         kind: of x.
         task: as for `read_array`.
 
@@ -73,22 +75,59 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
     if any(x.shape[1:] != xs[0][0].shape[1:] or y.ndim != ys[0].ndim for (x, _), y in zip(xs, ys, strict=True)):
         raise DataError(f"{name}: the parts have samples of shapes {', '.join(str(x.shape[1:]) for x, _ in xs)}")
     x = xs[0][0] if len(xs) == 1 else np.concatenate([x for x, _ in xs])
-    target, classes, found = read_target(ys[0] if len(ys) == 1 else np.concatenate(ys), task=task, name=f"{name}: y")
+    y = ys[0] if len(ys) == 1 else np.concatenate(ys)
+    lengths = _lengths(arrays, parts, x, name)
+    given = x if lengths is None else _cut(x, lengths)
+    if task == "tagging":
+        tags, classes = _tags(y, x, lengths, name)
+        return Source(name, (given,), (xs[0][1],), tags, ("y",), classes, **_part_rows(parts, ys))
+    target, classes, found = read_target(y, task=task, name=f"{name}: y")
     several = found != "classification" and target.shape[1] > 1
     names = tuple(f"y{i}" for i in range(target.shape[1])) if several else ("y",)
+    rows = _part_rows(parts, ys)
+    return Source(name, (given,), (xs[0][1],), target, names, classes, **rows, is_multilabel=found == "multilabel")
+
+
+def _part_rows(parts: Sequence[str], ys: Sequence[Any]) -> dict[str, Any]:
+    """Return the rows of the parts that the data comes with, as the source names them."""
     starts = dict(zip(parts, np.cumsum([0, *(len(y) for y in ys)])[:-1], strict=True))
     rows = {part: np.arange(starts[part], starts[part] + len(y)) for part, y in zip(parts, ys, strict=True)}
-    return Source(
-        name,
-        (x,),
-        (xs[0][1],),
-        target,
-        names,
-        classes,
-        rows.get("_test"),
-        rows.get("_val"),
-        is_multilabel=found == "multilabel",
-    )
+    return {"test_rows": rows.get("_test"), "val_rows": rows.get("_val")}
+
+
+def _lengths(arrays: Mapping[str, Any], parts: Sequence[str], x: Any, name: str) -> Rows | None:
+    """Return the lengths (N,) of padded series, where the arrays hold such. Raises: DataError."""
+    given = [np.asarray(arrays[f"lengths{part}"]) for part in parts if f"lengths{part}" in arrays]
+    if not given:
+        return None
+    if len(given) < len(parts):
+        raise DataError(f"{name} has lengths for {len(given)} of its {len(parts)} parts", hint="lengths, lengths_test")
+    lengths = np.concatenate(given)
+    if x.ndim != 3 or lengths.shape != x.shape[:1] or lengths.dtype.kind not in "iu":
+        raise DataError(f"{name}: lengths must be {x.shape[:1]} whole numbers for series, got {lengths.shape}")
+    wrong = np.flatnonzero((lengths < 1) | (lengths > x.shape[1]))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataError(f"{name}: lengths must be from 1 to {x.shape[1]}, got {lengths[row]} in row {row + 1}")
+    return lengths.astype(np.int64)
+
+
+def _cut(x: Any, lengths: Rows) -> Sequences:
+    """Return padded values (N, T, …) as sequences of their lengths."""
+    flat = np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
+    return Sequences(flat, np.arange(len(x), dtype=np.int64) * x.shape[1], lengths)
+
+
+def _tags(y: Any, x: Any, lengths: Rows | None, name: str) -> tuple[Sequences, tuple[str, ...]]:
+    """Return the class of each step as sequences, and the names of the classes. Raises: DataError."""
+    if x.ndim != 3 or y.shape != x.shape[:2]:
+        raise DataError(f"{name}: task=tagging needs series (N, T, C) and y (N, T), got {x.shape} and {y.shape}")
+    whole = np.full(len(x), x.shape[1], np.int64) if lengths is None else lengths
+    inside = np.arange(y.shape[1]) < whole[:, None]
+    target, classes, _ = read_target(y[inside], task="classification", name=f"{name}: y")
+    numbers = np.zeros(y.shape, np.int64)
+    numbers[inside] = target
+    return _cut(numbers, whole), classes
 
 
 def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:
@@ -120,7 +159,7 @@ def load_arrays(path: Path) -> dict[str, Any]:
     try:
         # Opened here, since numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            ours = [name + part for part in _PARTS for name in ("x", "y") if name + part in arrays]
+            ours = [name + part for part in _PARTS for name in ("x", "y", "lengths") if name + part in arrays]
             return {name: arrays[name] for name in (ours if {"x", "y"} <= {*ours} else arrays)}
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npz") from None

@@ -8,15 +8,19 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nnkit.data.frame import Frame
+from nnkit.data.order import continuing, shuffled_by_length, streams
 from nnkit.data.preprocess import Preprocess
+from nnkit.data.ragged import Ragged
+from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source
+from nnkit.data.tokens import encode_tokens
 from nnkit.seeding import derive
 
 if TYPE_CHECKING:
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 # Samples are gathered in blocks of about this size, so that a step costs no gather and a shuffled copy costs no memory.
 BLOCK_BYTES = 4 << 20
 
-Prepare = Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]
+Order = Literal["plain", "by_length", "streams"]
+Prepare = Callable[[tuple[Any, ...]], tuple[Tensor, ...]]
 
 
 @final
@@ -34,16 +39,19 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        inputs: the model's arguments, each (B, …) float32, categories int32.
-        target: class numbers (B,) int64, or values (B, K) float32.
-        weight: (B,) float32, how much each sample counts.
+        inputs: the model's arguments, each (B, …) float32, categories and tokens int32, lengths int64.
+        target: class numbers (B,) int64, or values (B, K) float32; class numbers (B, T) where each step has one, and
+            values (B, H, K) for a forecast.
+        weight: (B,) float32, how much each sample counts; (B, T) where each step has a class, 0 behind the end.
         index: (B,) int64, the samples' places in their part.
+        continues: (B,) bool, which samples go on where those of the batch before ended; None where nothing is carried.
     """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
     weight: Tensor
     index: Tensor
+    continues: Tensor | None = None
 
     def __len__(self) -> int:
         """B."""
@@ -56,6 +64,7 @@ class Batch:
             self.target[start:stop],
             self.weight[start:stop],
             self.index[start:stop],
+            None if self.continues is None else self.continues[start:stop],
         )
 
 
@@ -65,42 +74,81 @@ class Samples:
     """One part of the data, whole, on the device.
 
     Attributes:
-        inputs: each (N, …), float32, uint8 for images that are scaled when they are used, or int32 for categories.
-        target: (N,) int64 or (N, K) float32.
+        inputs: each (N, …), float32, uint8 for images that are scaled when they are used, or int32 for categories; or N
+            sequences, which are gathered when they are used.
+        target: (N,) int64 or (N, K) float32, or N sequences of either.
         weight: (N,) float32.
         prepare: from stored inputs to the model's; None where they are stored as the model takes them.
         row_bytes: of a sample as the model takes it; 0 where it is stored so.
         files: the pictures, where they are read while training; `inputs` is empty then.
+        follows: (N,) bool, on the CPU, which samples go on where the one before them ended; None but for sequences.
     """
 
-    inputs: tuple[Tensor, ...]
-    target: Tensor
+    inputs: tuple[Tensor | Ragged, ...]
+    target: Tensor | Ragged
     weight: Tensor
     prepare: Prepare | None = None
     row_bytes: int = 0
     files: ImageFiles | None = None
+    follows: Tensor | None = None
 
     def __len__(self) -> int:
         """N."""
         return len(self.target)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are."""
+        return self.weight.device
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """(N,) the steps of each sequence, on the CPU, where they vary; None where nothing does."""
+        varying = [x.lengths for x in (*self.inputs, self.target) if isinstance(x, Ragged) and not x.is_even]
+        return varying[0] if varying else None
+
+    def class_counts(self, num_classes: int) -> Tensor:
+        """Return how often each class occurs, (C,) float32, samples by their weights; of steps, where each has one."""
+        target, weight = self.target, self.weight
+        if isinstance(target, Ragged):
+            weight = weight.repeat_interleave(target.lengths.to(weight.device))
+            target = target.flat()
+        return torch.bincount(target, weight, minlength=num_classes).float()
+
 
 def encode(source: Source, rows: Rows, preprocess: Preprocess, device: torch.device) -> Samples:
     """Return the rows as tensors: floats are scaled once, bytes and buckets wait until a batch is made of them."""
-    files = next((x for x in source.inputs if not isinstance(x, (np.ndarray, Frame))), None)
-    stored = () if files is not None else tuple(t for part in preprocess.store(_taken(source, rows)) for t in part)
-    target = torch.from_numpy(source.target[rows])
-    if not source.classes:
-        target = target.float() if preprocess.target is None else preprocess.target.apply(target)
+    files = next((x for x in source.inputs if not isinstance(x, (np.ndarray, Frame, Sequences))), None)
+    taken = _taken(source, rows)
+    stored = () if files is not None else tuple(t for part in preprocess.store(taken) for t in part)
     weight = torch.ones(len(rows)) if source.weight is None else torch.from_numpy(source.weight[rows])
     return Samples(
         tuple(x.to(device) for x in stored),
-        target.to(device),
+        _encoded_target(source, rows, preprocess).to(device),
         weight.to(device),
         preprocess.prepare,
         sum(math.prod(given.shape) * 4 for given in preprocess.spec.inputs),
         None if files is None else files[rows],
+        torch.from_numpy(taken[0].follows) if isinstance(taken[0], Sequences) else None,
     )
+
+
+def _encoded_target(source: Source, rows: Rows, preprocess: Preprocess) -> Tensor | Ragged:
+    """Return the target of the rows, scaled; of a language, the numbers of the next tokens."""
+    if isinstance(source.target, Sequences):
+        ahead = source.target[rows].compact()
+        if source.task == "language":
+            encoder = preprocess.sequences
+            assert encoder is not None
+            return Ragged.of(ahead, torch.from_numpy(encode_tokens(ahead, encoder.vocabulary)).long())
+        values = torch.from_numpy(ahead.values)
+        if source.task == "forecast":
+            values = values.float() if preprocess.target is None else preprocess.target.apply(values)
+        return Ragged.of(ahead, values)
+    target = torch.from_numpy(source.target[rows])
+    if source.classes:
+        return target
+    return target.float() if preprocess.target is None else preprocess.target.apply(target)
 
 
 def _taken(source: Source, rows: Rows) -> list[Any]:
@@ -151,6 +199,7 @@ class Batches:
         shuffle: bool,
         drop_last: bool,
         seed: int,
+        order: Order = "plain",
         chances: Tensor | None = None,
         workers: int | None = 0,
     ) -> None:
@@ -162,6 +211,8 @@ class Batches:
             shuffle: whether each epoch has an order of its own.
             drop_last: whether an incomplete last batch is left out.
             seed: of the order.
+            order: by_length, with sequences that vary: batches of like lengths, sorted where nothing is shuffled;
+                streams: each place of a batch goes through a stretch of the samples, and is told where it continues.
             chances: (N,) how likely each sample is drawn; an epoch is then N draws with replacement. None takes each
                 sample once.
             workers: processes that read pictures, where they are read while training; None as `stream_batches` has it.
@@ -169,12 +220,18 @@ class Batches:
         self.samples = samples
         self.spans = spans(len(samples), size, drop_last=drop_last)
         self._shuffle = shuffle or chances is not None
-        self._seed = seed
+        self._size, self._seed = size, seed
+        self._streams = order == "streams"
+        self._lengths = samples.lengths
+        self._by_length = order == "by_length" and self._lengths is not None
         self._chances = chances
         self._workers = workers
         self._open: _OpenEpoch | None = None
-        row_bytes = max(samples.row_bytes, sum(x.element_size() * x[0].numel() for x in samples.inputs))
-        self._steps_a_block = max(1, BLOCK_BYTES // max(1, row_bytes * size))
+        stored = sum(x.element_size() * x[0].numel() for x in samples.inputs if isinstance(x, Tensor))
+        row_bytes = max(samples.row_bytes, stored)
+        # A batch of sequences that vary is as long as its own longest one, so it is a block of its own.
+        is_own = self._lengths is not None or self._streams
+        self._steps_a_block = 1 if is_own else max(1, BLOCK_BYTES // max(1, row_bytes * size))
 
     def __len__(self) -> int:
         """The number of batches an epoch."""
@@ -203,36 +260,62 @@ class Batches:
             for begin, end in cut[max(0, first_step - first) :]:
                 yield block.rows(begin - cut[0][0], end - cut[0][0])
 
-    def _order(self, number: int) -> Tensor:
-        device = self.samples.target.device
+    def _order(self, number: int) -> Tensor | None:
+        """Return in which order (N,) the samples are seen, on the CPU; None for that of the data."""
+        if self._streams:
+            return streams(len(self.samples), self._size)
         if not self._shuffle:
-            return torch.arange(len(self.samples), device=device)
+            return self._lengths.argsort(stable=True) if self._by_length and self._lengths is not None else None
         generator = torch.Generator().manual_seed(derive(self._seed, "order", number))
         if self._chances is not None:
-            return _drawn(self._chances, generator).to(device)
-        return torch.randperm(len(self.samples), generator=generator).to(device)
+            return _drawn(self._chances, generator)
+        if self._by_length and self._lengths is not None:
+            return shuffled_by_length(self._lengths, self._size, generator)
+        return torch.randperm(len(self.samples), generator=generator)
 
-    def _blocks(self, order: Tensor, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
+    def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
         """Yield the samples of each stretch of the order."""
         samples = self.samples
         read = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
         for pictures, (start, stop) in zip(read, stretches, strict=False):
-            index = order[start:stop]
-            inputs = self._taken(samples.inputs, start, stop, index) if pictures is None else (pictures,)
-            target, weight = self._taken((samples.target, samples.weight), start, stop, index)
-            yield Batch(samples.prepare(inputs) if samples.prepare else inputs, target, weight, index)
+            places = slice(start, stop) if order is None else order[start:stop]
+            inputs = _at(samples.inputs, places) if pictures is None else (pictures,)
+            target, weight = _at((samples.target, samples.weight), places)
+            if isinstance(target, Ragged):
+                target, weight = _padded(target, weight)
+            index = torch.arange(start, stop) if order is None else order[start:stop]
+            given = samples.prepare(inputs) if samples.prepare else inputs
+            yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
 
-    def _taken(self, stored: tuple[Tensor, ...], start: int, stop: int, index: Tensor) -> tuple[Tensor, ...]:
-        if self._shuffle:
-            return tuple(x.index_select(0, index) for x in stored)
-        return tuple(x[start:stop] for x in stored)
+    def _continuing(self, order: Tensor | None, cut: tuple[int, int]) -> Tensor | None:
+        if order is None or not self._streams or self.samples.follows is None:
+            return None
+        place = self.spans.index(cut)
+        before = self.spans[place - 1] if place else None
+        return continuing(order, self.samples.follows, cut, before).to(self.samples.device)
 
-    def _streamed(self, files: ImageFiles, order: Tensor, stretches: list[tuple[int, int]]) -> Iterator[Tensor]:
+    def _streamed(self, files: ImageFiles, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Tensor]:
         from nnkit.data.stream import stream_batches  # its loader costs a start
 
-        lists = [order[start:stop].tolist() for start, stop in stretches]
+        rows = torch.arange(len(self.samples)) if order is None else order
+        lists = [rows[start:stop].tolist() for start, stop in stretches]
         for pictures in stream_batches(files, lists, num_workers=self._workers):
-            yield pictures.to(self.samples.target.device)
+            yield pictures.to(self.samples.device)
+
+
+def _at(stored: tuple[Any, ...], places: slice | Tensor) -> tuple[Any, ...]:
+    """Return what is stored at some places: of tensors views where they lie side by side, else copies."""
+    if isinstance(places, slice):
+        return tuple(x[places] for x in stored)
+    return tuple(x.index_select(0, places.to(x.device) if isinstance(x, Tensor) else places) for x in stored)
+
+
+def _padded(target: Ragged, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a batch's target for each step, and with classes the weight of each step."""
+    if target.values.dim() > 1:
+        return target.padded(), weight
+    inside = weight[:, None].expand(-1, int(target.lengths.max()))
+    return target.padded(), inside if target.is_even else inside * target.mask()
 
 
 def balanced_chances(target: Tensor) -> Tensor:

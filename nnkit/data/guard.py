@@ -6,135 +6,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, final
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from nnkit.data.frame import Column, Frame
+from nnkit.data.guard_sequences import examine_sequences
 from nnkit.data.leakage import counts_rows, leak
 from nnkit.data.preprocess import Preprocess
-from nnkit.data.profile import MOST_TOLD, ColumnFacts, Looked, RowHashes, look_at_array, look_at_column
+from nnkit.data.profile import ColumnFacts, Looked, RowHashes, look_at_array, look_at_column
+from nnkit.data.report import (
+    FEW_ROWS,
+    MUCH_MISSING,
+    NOTABLE,
+    QUANTILES,
+    Code,
+    Repeats,
+    Report,
+    RowCounts,
+    TargetFacts,
+    many,
+    of_repeats,
+    of_target,
+    some,
+)
+from nnkit.data.sequences import Sequences
 from nnkit.data.source import Account, Rows, Source
 from nnkit.data.split import Splits
 from nnkit.data.tabular import column_notes
 from nnkit.seeding import derive
-from nnkit.spec import Task
 
-Code = Literal[
-    "leakage",
-    "duplicates",
-    "contradictions",
-    "id",
-    "constant",
-    "missing",
-    "few_rows",
-    "imbalance",
-    "small_validation",
-    "unseen",
-]
-FORMAT = 1  # of data.json
 SAMPLED = 10_000  # rows in which leaks are looked for, and different values are counted
-MUCH_MISSING, FEW_ROWS, MUCH_IMBALANCE, SMALL_VALIDATION = 0.5, 10, 10.0, 30
-NOTABLE = 0.01  # share of a part's rows from which a matter can move a score by a point
-QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RowCounts:
-    """Rows of the files = rows used + rows dropped; rows used = rows of the parts, where they are split."""
-
-    read: int
-    used: int
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check both equations."""
-        assert self.read == self.used + sum(self.dropped.values()), f"rows got lost: {self}"
-        assert self.train is None or self.used == self.train + (self.val or 0) + (self.test or 0), f"{self}"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """Rows whose features all equal those of a training row.
-
-    Attributes:
-        train: training rows that repeat an earlier one.
-        val: validation rows that equal a training row.
-        test: test rows that equal a training row.
-        contradicting: training rows that equal another one with another target.
-        expected: whether the columns have so few different values that rows must repeat.
-    """
-
-    train: int
-    val: int
-    test: int
-    contradicting: int
-    expected: bool
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """What is to be learned.
-
-    Attributes:
-        counts: rows of each class, or with each label, by part; empty for regression.
-        imbalance: training rows of the most frequent class over those of the rarest; None but for classification.
-        quantiles: of each value in training, for regression.
-    """
-
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    imbalance: float | None = None
-    quantiles: dict[str, dict[str, float]] = field(default_factory=dict)
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What was found.
-
-    Attributes:
-        name: of the data.
-        task: what is learned; None where no target was named.
-        rows: where they went.
-        columns: in the order of the data; then the target, then those left out.
-        target: None where none was named.
-        repeats: None where it was not looked for: without parts, and in pictures that are read while training.
-        warnings: a code and a sentence each, the gravest first.
-        notes: what else there is to know.
-    """
-
-    name: str
-    task: Task | None
-    rows: RowCounts
-    columns: tuple[ColumnFacts, ...]
-    target: TargetFacts | None = None
-    repeats: Repeats | None = None
-    warnings: tuple[tuple[Code, str], ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain data for data.json, in which nothing is infinite or not a number."""
-        plain = asdict(self)
-        plain["rows"] = {"in" if name == "read" else name: count for name, count in plain["rows"].items()}
-        plain["warnings"] = [{"code": code, "text": text} for code, text in self.warnings]
-        found: dict[str, Any] = _finite({"format": FORMAT, **plain})
-        return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
@@ -147,6 +51,8 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
 
     Raises: nothing.
     """
+    if isinstance(source.inputs[0], Sequences):
+        return examine_sequences(source, splits, preprocess)
     num_rows, train = len(source), splits.train
     sample = _sample(num_rows, train)
     hashes = RowHashes(num_rows, derive(0, "guard", "hashes"))
@@ -175,10 +81,10 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
         ),
         columns=(*_features(looked, preprocess), *_targets(source), *_left_out(source.rows)),
         target=_target_facts(source, splits),
-        repeats=_repeats(values, splits, source.target, expected=expected) if is_read else None,
+        repeats=_repeats(values, splits, source.row_target, expected=expected) if is_read else None,
         notes=(*source.rows.notes, *source.part_notes, *notes),
     )
-    return replace(report, warnings=(*_of_columns(looked, report), *_of_repeats(report), *_of_target(report)))
+    return replace(report, warnings=(*_of_columns(looked, report), *of_repeats(report), *of_target(report)))
 
 
 def examine_table(name: str, frame: Frame, account: Account) -> Report:
@@ -194,7 +100,7 @@ def examine_table(name: str, frame: Frame, account: Account) -> Report:
     hashes = RowHashes(len(frame), 0)
     looked = _look_at_table(frame, Splits(every, none, none), sample, hashes)
     again = 0 if all(each.is_id for each in looked) else len(frame) - len(np.unique(hashes.values))
-    notes = (f"{_many(again, 'row')} equal an earlier one",) if again else ()
+    notes = (f"{many(again, 'row')} equal an earlier one",) if again else ()
     report = Report(
         name=name,
         task=None,
@@ -244,7 +150,7 @@ def _judged(column: Looked, source: Source, sample: Rows, in_train: npt.NDArray[
     count = len(column.sampled)
     known = in_train[:count]
     is_category = column.facts.kind == "categorical"
-    target = source.target[sample[:count][known]]
+    target = source.row_target[sample[:count][known]]
     return replace(column, leak=leak(column.sampled[known], target, source.task, is_category=is_category))
 
 
@@ -294,7 +200,7 @@ def _targets(source: Source) -> Iterator[ColumnFacts]:
     """Yield the target's columns."""
     rows = np.arange(len(source))
     everything = Splits(rows, rows[:0], rows[:0])
-    values = source.target.reshape(len(source), -1)
+    values = source.row_target.reshape(len(source), -1)
     for k, name in enumerate(source.target_names):
         kind: Literal["categorical", "numeric"] = "categorical" if source.classes else "numeric"
         of_kind = values[:, k].astype(np.int32) if source.classes else values[:, k]
@@ -310,7 +216,7 @@ def _left_out(account: Account) -> Iterator[ColumnFacts]:
 
 def _target_facts(source: Source, splits: Splits) -> TargetFacts:
     if source.task == "regression":
-        train_values: npt.NDArray[np.float64] = source.target[splits.train].astype(np.float64)
+        train_values: npt.NDArray[np.float64] = source.row_target[splits.train].astype(np.float64)
         found = np.quantile(train_values, list(QUANTILES.values()), axis=0)
         values = {
             name: dict(zip(QUANTILES, q.tolist(), strict=True))
@@ -318,21 +224,15 @@ def _target_facts(source: Source, splits: Splits) -> TargetFacts:
         }
         return TargetFacts(quantiles=values)
     if source.classes:
-        of_part = {p: np.bincount(source.target[r], minlength=len(source.classes)) for p, r in _parts(splits).items()}
+        of_part = {
+            p: np.bincount(source.row_target[r], minlength=len(source.classes)) for p, r in _parts(splits).items()
+        }
     else:
-        of_part = {p: source.target[r].sum(axis=0).astype(np.int64) for p, r in _parts(splits).items()}
+        of_part = {p: source.row_target[r].sum(axis=0).astype(np.int64) for p, r in _parts(splits).items()}
     names = source.classes or source.target_names
     counts = {name: {p: int(found[k]) for p, found in of_part.items()} for k, name in enumerate(names)}
     train = of_part["train"]
     return TargetFacts(counts, float(train.max() / max(train.min(), 1)) if source.classes else None)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _of_columns(looked: Sequence[Looked], report: Report) -> Iterator[tuple[Code, str]]:
@@ -341,55 +241,23 @@ def _of_columns(looked: Sequence[Looked], report: Report) -> Iterator[tuple[Code
     leaks = [f"{each.facts.name} ({score} {each.leak:.3f})" for each in looked if each.leak is not None]
     if leaks:
         alone = "alone predicts the target: is it" if len(leaks) == 1 else "each alone predict the target: are they"
-        yield "leakage", f"{_some(leaks)} {alone} known before the target is?"
+        yield "leakage", f"{some(leaks)} {alone} known before the target is?"
     ids = [each.facts.name for each in looked if each.is_id]
     if ids:
-        yield "id", f"{_some(ids)}: a value of its own in every row, as ids have, which says nothing of new rows"
+        yield "id", f"{some(ids)}: a value of its own in every row, as ids have, which says nothing of new rows"
     texts = [c.name for c in report.columns if c.role == "left out" and c.kind == "text"]
     if texts:
-        yield "id", f"{_some(texts)}: left out, for most texts in it differ"
+        yield "id", f"{some(texts)}: left out, for most texts in it differ"
     constant = [each.facts.name for each in looked if each.facts.constant]
     if constant:
-        yield "constant", f"{_some(constant)}: one value in all rows"
+        yield "constant", f"{some(constant)}: one value in all rows"
     used = report.rows.used
     gaps = {each.facts.name: (each.facts.missing or 0) / used for each in looked}
     much = [f"{name} ({share:.0%})" for name, share in gaps.items() if share > MUCH_MISSING]
     if much:
-        yield "missing", f"{_some(much)}: more cells are missing than not"
+        yield "missing", f"{some(much)}: more cells are missing than not"
     for part, size in (("val", report.rows.val), ("test", report.rows.test)):
         new = {each.facts.name: each.unseen.get(part, 0) / (size or 1) for each in looked}
         unseen = [f"{name} ({share:.0%})" for name, share in new.items() if share >= NOTABLE]
         if unseen:
-            yield "unseen", f"{_some(unseen)}: {part} rows with a category that training has not"
-
-
-def _of_repeats(report: Report) -> Iterator[tuple[Code, str]]:
-    """Yield where rows repeat that should not."""
-    repeats, rows = report.repeats, report.rows
-    if repeats is None or repeats.expected:
-        return
-    for part, count, size in (("validation", repeats.val, rows.val), ("test", repeats.test, rows.test)):
-        if size and count >= NOTABLE * size:
-            share = f"{count / size:.1%} of them"
-            yield "duplicates", f"{_many(count, f'{part} row')} ({share}) equal a training row: the score flatters"
-    if report.task != "regression" and rows.train and repeats.contradicting >= NOTABLE * rows.train:
-        share = f"{repeats.contradicting / rows.train:.1%}"
-        text = f"{_many(repeats.contradicting, 'training row')} ({share}) equal another one with another target"
-        yield "contradictions", f"{text}: no model can be right on all of them"
-
-
-def _of_target(report: Report) -> Iterator[tuple[Code, str]]:
-    """Yield what is wrong with the target and the parts."""
-    target, rows = report.target, report.rows
-    assert target is not None
-    train = {name: counts["train"] for name, counts in target.counts.items()}
-    few = [f"{name} ({count})" for name, count in train.items() if count < FEW_ROWS]
-    if few:
-        what = "classes" if report.task == "classification" else "labels"
-        yield "few_rows", f"{what} with fewer than {FEW_ROWS} training rows: {_some(few)}"
-    if target.imbalance is not None and target.imbalance > MUCH_IMBALANCE:
-        most, least = max(train, key=lambda k: train[k]), min(train, key=lambda k: train[k])
-        text = f"class {most} has {target.imbalance:,.0f} times the training rows of class {least}"
-        yield "imbalance", f"{text} ({train[most]:,} to {train[least]:,}): accuracy says little, macro_f1 more"
-    if rows.val is not None and rows.val < SMALL_VALIDATION:
-        yield "small_validation", f"validation has {_many(rows.val, 'row')}: one of them is {1 / max(rows.val, 1):.1%}"
+            yield "unseen", f"{some(unseen)}: {part} rows with a category that training has not"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from nnkit.data.frame import Frame
-from nnkit.data.scaling import Scale, fit_scale
+from nnkit.data.scaling import Scale, fit_scale, scale_of
+from nnkit.data.sequence_encoder import SequenceEncoder, fit_steps
+from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source
 from nnkit.data.tabular import Rules, TableEncoder, fit_table
+from nnkit.data.tokens import fit_vocabulary
 from nnkit.errors import DataError
 from nnkit.spec import DataSpec, InputSpec, TargetSpec, Task
 
-FORMAT = 2
+FORMAT = 3
 
 
 @final
@@ -68,10 +71,12 @@ class ArrayEncoder:
         """Return the encoder that `to_plain` described. Raises: KeyError, TypeError where it is none."""
         given = plain["spec"]
         spec = InputSpec(given["name"], given["kind"], tuple(given["shape"]), tuple(given["sizes"]))
-        return cls(spec, _scale(plain["scale"]), plain["is_bytes"])
+        return cls(spec, scale_of(plain["scale"]), plain["is_bytes"])
 
 
-Encoder = ArrayEncoder | TableEncoder
+Encoder = ArrayEncoder | TableEncoder | SequenceEncoder
+# The encoders by what preprocess.json calls them.
+ENCODERS: dict[str, type[Encoder]] = {"array": ArrayEncoder, "table": TableEncoder, "sequences": SequenceEncoder}
 
 
 @final
@@ -81,10 +86,13 @@ class Preprocess:
 
     Attributes:
         inputs: one encoder an input of the source.
-        target: of a regression target, undone in every metric and prediction; None where it is not scaled.
+        target: of a regression target, or of a forecast's channels, undone in every metric and prediction; None where
+            it is not scaled.
         task: what is learned.
         target_names: names of the target columns.
-        classes: names by number; only for classification.
+        classes: names by number; of a language, its vocabulary.
+        horizon: of a forecast.
+        channels: of a forecast, where its targets stand among the input's.
     """
 
     inputs: tuple[Encoder, ...]
@@ -92,23 +100,31 @@ class Preprocess:
     task: Task
     target_names: tuple[str, ...]
     classes: tuple[str, ...]
+    horizon: int = 1
+    channels: tuple[int, ...] = ()
 
     @property
     def spec(self) -> DataSpec:
         """The contract of data and model."""
         given = tuple(spec for encoder in self.inputs for spec in encoder.specs)
-        return DataSpec(self.task, given, TargetSpec(self.target_names, self.classes))
+        return DataSpec(self.task, given, TargetSpec(self.target_names, self.classes, self.horizon, self.channels))
 
     @property
     def table(self) -> TableEncoder | None:
         """The encoder of the table, where the input is one."""
         return next((encoder for encoder in self.inputs if isinstance(encoder, TableEncoder)), None)
 
-    def store(self, inputs: Sequence[Any]) -> list[tuple[Tensor, ...]]:
+    @property
+    def sequences(self) -> SequenceEncoder | None:
+        """The encoder of the sequences, where the first input is such."""
+        first = self.inputs[0]
+        return first if isinstance(first, SequenceEncoder) else None
+
+    def store(self, inputs: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return each input's rows as they wait for their batch."""
         return [encoder.store(x) for encoder, x in zip(self.inputs, inputs, strict=True)]
 
-    def prepare(self, stored: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def prepare(self, stored: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """Return the model's inputs of a batch from its stored form."""
         if len(self.inputs) == 1:
             return self.inputs[0].prepare(stored)
@@ -122,6 +138,8 @@ class Preprocess:
             "task": self.task,
             "target_names": list(self.target_names),
             "classes": list(self.classes),
+            "horizon": self.horizon,
+            "channels": list(self.channels),
             "target": None if self.target is None else asdict(self.target),
             "inputs": [encoder.to_plain() for encoder in self.inputs],
         }
@@ -140,21 +158,25 @@ class Preprocess:
                 raise DataError(
                     f"preprocess.json has format {plain['format']}, newer than {FORMAT}", hint="update nnkit"
                 )
-            inputs = tuple(
-                (TableEncoder if each["kind"] == "table" else ArrayEncoder).from_plain(each) for each in plain["inputs"]
-            )
+            inputs = tuple(ENCODERS[each["kind"]].from_plain(each) for each in plain["inputs"])
             names, classes = tuple(plain["target_names"]), tuple(plain["classes"])
-            return cls(inputs, _scale(plain["target"]), plain["task"], names, classes)
+            ahead = (plain.get("horizon", 1), tuple(plain.get("channels", ())))  # format 2 knew no forecast
+            return cls(inputs, scale_of(plain["target"]), plain["task"], names, classes, *ahead)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"preprocess.json is damaged: {error!r}") from error
 
 
-def _scale(plain: Mapping[str, Any] | None) -> Scale | None:
-    return None if plain is None else Scale(plain["kind"], tuple(plain["shift"]), tuple(plain["size"]))
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordRules:
+    """Which words of training have a number of their own: those frequent enough, and so many at most."""
+
+    min_frequency: int = 1
+    max_vocabulary: int | None = None
 
 
 def fit_preprocess(
-    source: Source, train: Rows, *, scaling: str, target_scaling: str, rules: Rules | None = None
+    source: Source, train: Rows, *, scaling: str, target_scaling: str, rules: Rules | WordRules | None = None
 ) -> Preprocess:
     """Fit filling, scaling and encoding on the training rows.
 
@@ -162,8 +184,8 @@ def fit_preprocess(
         source: the data.
         train: the training rows; no other row is looked at.
         scaling: standard (mean 0, deviation 1), minmax (to [0, 1]), robust (median 0, quartile range 1) or none.
-        target_scaling: standard or none; only regression targets have one.
-        rules: of a table's columns; `scaling` is the one named here.
+        target_scaling: standard or none; only regression targets have one. A forecast's is that of its channels.
+        rules: of a table's columns, or of a text's words; `scaling` is the one named here.
 
     Raises:
         DataError: a table has no column to learn from.
@@ -172,11 +194,38 @@ def fit_preprocess(
     inputs: list[Encoder] = []
     for x in source.inputs:
         if isinstance(x, Frame):
-            inputs.append(fit_table(x, train, rules or Rules(scaling=scaling)))
+            inputs.append(fit_table(x, train, rules if isinstance(rules, Rules) else Rules(scaling=scaling)))
+        elif isinstance(x, Sequences):
+            words = rules if isinstance(rules, WordRules) else WordRules()
+            inputs.append(_fit_sequences(source, x, next(specs), train, scaling, words))
         else:
             spec, is_array = next(specs), isinstance(x, np.ndarray)
             scale = fit_scale(x[train], spec.kind, scaling) if is_array else x.scale(train, scaling)
             inputs.append(ArrayEncoder(spec, scale, not is_array or x.dtype == np.uint8))
-    is_scaled = source.task == "regression"
-    target = fit_scale(source.target[train], "features", target_scaling) if is_scaled else None
-    return Preprocess(tuple(inputs), target, source.task, source.target_names, source.classes)
+    scale, first, ahead = _fit_target(source, train, scaling, target_scaling), inputs[0], source.target
+    classes = source.classes
+    if source.task == "language" and isinstance(first, SequenceEncoder):
+        classes = first.vocabulary
+    horizon = ahead.longest if source.task == "forecast" and isinstance(ahead, Sequences) else 1
+    return Preprocess(tuple(inputs), scale, source.task, source.target_names, classes, horizon, source.channels)
+
+
+def _fit_sequences(
+    source: Source, x: Sequences, spec: InputSpec, train: Rows, scaling: str, words: WordRules
+) -> SequenceEncoder:
+    """Fit the encoder of sequences; texts are taken to vary, even if those at hand do not."""
+    has_lengths = not x.is_even or (spec.kind == "tokens" and x.part_of is None)
+    longest = max(1, x[train].longest)
+    if spec.kind == "tokens":
+        found = fit_vocabulary(x, train, min_frequency=words.min_frequency, max_vocabulary=words.max_vocabulary)
+        return SequenceEncoder(replace(spec, shape=(longest,), sizes=(len(found),)), None, found, has_lengths)
+    ahead = source.target if source.task == "forecast" else None
+    scale = fit_steps(x, train, scaling, ahead if isinstance(ahead, Sequences) else None)
+    return SequenceEncoder(replace(spec, shape=(longest, *spec.shape[1:])), scale, (), has_lengths)
+
+
+def _fit_target(source: Source, train: Rows, scaling: str, target_scaling: str) -> Scale | None:
+    if isinstance(source.target, Sequences):
+        ahead = source.task == "forecast"
+        return fit_steps(source.target, train, scaling, source.inputs[0]) if ahead else None
+    return fit_scale(source.target[train], "features", target_scaling) if source.task == "regression" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -42,6 +43,11 @@ class Scale:
         shape = (-1, 1, 1) if self.kind == "image" else (-1,)
         shift, size = (torch.tensor(v, dtype=dtype, device=x.device).view(shape) for v in (self.shift, self.size))
         return shift, size
+
+
+def scale_of(plain: Mapping[str, Any] | None) -> Scale | None:
+    """Return the scale that `asdict` described; None of None. Raises: KeyError, TypeError where it is none."""
+    return None if plain is None else Scale(plain["kind"], tuple(plain["shift"]), tuple(plain["size"]))
 
 
 def _dtype_for(x: Tensor) -> torch.dtype:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnkit.data.frame import Frame
+from nnkit.data.sequences import Sequences
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
 from nnkit.spec import InputSpec, Task
@@ -50,9 +51,12 @@ class Source:
 
     Attributes:
         name: for messages, such as "data=digits" or a path.
-        inputs: each an array (N, …) float32 or uint8, a table, or picture files that are read while training.
-        specs: name, kind and shape of each input that is no table.
-        target: class numbers (N,) int64, or values (N, K) float64; 0 and 1 for multilabel.
+        inputs: each an array (N, …) float32 or uint8, a table, picture files that are read in training, or sequences.
+        specs: name, kind and shape of each input that is no table; of sequences that vary, without their lengths, and
+            with the longest T; of words, sizes is (0,), for the vocabulary is yet to be fitted.
+        target: class numbers (N,) int64, or values (N, K) float64, 0 and 1 for multilabel. Sequences for an answer a
+            step: of class numbers (S,) int64 for tagging, of words for language, and of values (S, K), H steps each,
+            for a forecast.
         target_names: K names; one for classes.
         classes: class names by number; only for classification.
         test_rows: the test set that the data comes with; None where one is to be split off.
@@ -62,13 +66,15 @@ class Source:
         group: (N,) int64, rows of one group stay together in one part; None for no groups.
         account: where the rows of the files went; None where all are used.
         numbers: (N,) int64, the number of each row in its files, from 0, over all of them; None where none is left out.
+        channels: of a forecast, where the K targets stand among the channels of the first input.
+        times: (S,) datetime64 of the steps of a forecast's inputs and target; None where there are none.
         digests: (N, 2) int64, of the pixels of pictures: the data is the same, in memory or not; None for other data.
     """
 
     name: str
     inputs: tuple[Any, ...]
     specs: tuple[InputSpec, ...]
-    target: Array
+    target: Array | Sequences
     target_names: tuple[str, ...]
     classes: tuple[str, ...] = ()
     test_rows: Rows | None = None
@@ -79,6 +85,8 @@ class Source:
     account: Account | None = None
     digests: Rows | None = None
     numbers: Rows | None = None
+    channels: tuple[int, ...] = ()
+    times: Array | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -87,7 +95,15 @@ class Source:
     @property
     def task(self) -> Task:
         """What is learned."""
+        if isinstance(self.target, Sequences):
+            return "language" if self.target.words else "tagging" if self.classes else "forecast"
         return "classification" if self.classes else "multilabel" if self.is_multilabel else "regression"
+
+    @property
+    def row_target(self) -> Array:
+        """The target of a task that has one answer a row, (N,) or (N, K)."""
+        assert isinstance(self.target, np.ndarray)
+        return self.target
 
     @property
     def rows(self) -> Account:
@@ -111,9 +127,8 @@ class Source:
         """
         digest = hashlib.sha256()
         for x in self.inputs if self.digests is None else (self.digests,):
-            for name, array in x.arrays() if isinstance(x, Frame) else (("", x),):
-                _add(digest, array, name)
-        _add(digest, self.target)
+            _add_parts(digest, x)
+        _add_parts(digest, self.target)
         if self.weight is not None:
             _add(digest, self.weight)
         for name in ("val_rows", "test_rows", "group") if has_parts else ():
@@ -148,6 +163,11 @@ class Source:
         )
 
 
+def _add_parts(digest: Any, x: Any) -> None:
+    for name, array in x.arrays() if isinstance(x, (Frame, Sequences)) else (("", x),):
+        _add(digest, array, name)
+
+
 def _add(digest: Any, array: Array, name: str = "") -> None:
     digest.update((name + str((array.dtype, array.shape))).encode())
     digest.update(np.ascontiguousarray(array).data)
@@ -174,7 +194,9 @@ def check_source(source: Source) -> None:
 
 def check_finite(source: Source) -> None:
     """Check that arrays hold values, all of them finite. Raises: DataError, naming the first that is not."""
-    for array in (*(x for x in source.inputs if isinstance(x, np.ndarray)), source.target):
+    parts = (*source.inputs, source.target)
+    arrays = [x.values if isinstance(x, Sequences) else x for x in parts if isinstance(x, (np.ndarray, Sequences))]
+    for array in arrays:
         if array.size == 0:
             raise DataError(f"{source.name} has an array of shape {array.shape}, which holds no value")
         if not np.issubdtype(array.dtype, np.floating):
@@ -194,8 +216,9 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     Raises:
         ConfigError: a name that is not a class, fewer than two, or a regression target.
     """
-    if not source.classes:
-        raise ConfigError("data.classes picks classes, but the target is a number", hint="data.classes=null")
+    if not source.classes or isinstance(source.target, Sequences):
+        what = "each step has a class" if source.classes else "the target is a number"
+        raise ConfigError(f"data.classes picks classes, but {what}", hint="data.classes=null")
     names = [str(name) for name in wanted]
     unknown = [name for name in names if name not in source.classes]
     if unknown:
@@ -208,7 +231,7 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     kept = [number for number, name in enumerate(source.classes) if name in names]
     rows = np.flatnonzero(np.isin(source.target, kept)).astype(np.int64)
     subset = source.take(rows, reason="not among data.classes")
-    numbers = np.searchsorted(kept, subset.target.astype(np.int64)).astype(np.int64)
+    numbers = np.searchsorted(kept, subset.row_target.astype(np.int64)).astype(np.int64)
     return replace(subset, target=numbers, classes=tuple(source.classes[k] for k in kept))
 
 
@@ -227,6 +250,11 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
         return source
     drawn = np.random.default_rng(derive(seed, "limit")).permutation(rows)[:limit]
     return source.take(np.sort(np.concatenate([drawn, fixed])).astype(np.int64), reason="over data.limit")
+
+
+def class_numbers(target: Array | Sequences, rows: Rows) -> Array:
+    """Return the class of each row, or of each step of the rows."""
+    return np.concatenate(list(target[rows])) if isinstance(target, Sequences) else target[rows]
 
 
 def fixed_rows(source: Source) -> Rows:

@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from nnkit.data.source import Rows, Source, fixed_rows
+from nnkit.data.sequences import Sequences
+from nnkit.data.source import Rows, Source, class_numbers, fixed_rows
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
 
@@ -36,6 +37,10 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
         DataError: a class has no training sample.
     """
     rows = np.setdiff1d(np.arange(len(source), dtype=np.int64), fixed_rows(source))
+    if source.val_rows is not None and source.test_rows is not None:
+        parts = Splits(rows, np.sort(source.val_rows), np.sort(source.test_rows))
+        _check_parts(source, parts)
+        return parts
     wants_test = test_fraction is not None and source.test_rows is None
     num_test = round(len(rows) * (test_fraction or 0)) if wants_test else 0
     num_val = round(len(rows) * val_fraction) if source.val_rows is None else 0
@@ -93,7 +98,7 @@ def _spread(source: Source, rows: Rows, seed: int) -> Rows:
     """Return the rows in a random order in which every stretch has about the classes' overall shares."""
     rng = np.random.default_rng(derive(seed, "split"))
     shuffled = rng.permutation(rows)
-    if not source.classes:
+    if not source.classes or isinstance(source.target, Sequences):
         return shuffled
     place = np.empty(len(shuffled))
     for number in range(len(source.classes)):
@@ -126,7 +131,9 @@ def _check_groups(source: Source, parts: Splits) -> None:
 
 
 def _check_classes(source: Source, parts: Splits) -> None:
-    counts = np.bincount(source.target[parts.train], minlength=len(source.classes)) if source.classes else np.ones(1)
+    if not source.classes:
+        return
+    counts = np.bincount(class_numbers(source.target, parts.train), minlength=len(source.classes))
     if (counts == 0).any():
         name = source.classes[int(np.argmin(counts))]
         hint = "give more data, smaller fractions, a larger data.limit, or leave the class out with data.classes"

@@ -11,7 +11,6 @@ from typing import Any, final
 
 from torch import Tensor
 
-from nnkit.assemble import metrics_of
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.data.batches import Samples, spans
 from nnkit.data.source import Rows, Source
@@ -19,6 +18,7 @@ from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers
 from nnkit.infer.bootstrap import intervals
 from nnkit.infer.finished import Finished
+from nnkit.scoring import metrics_of
 
 
 @final
@@ -61,7 +61,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     samples = run.samples(source, rows)
     outputs = run.outputs(run.batches_of(samples))
     found = answers(run, outputs)
-    target = source.target[rows]
+    target = source.row_target[rows]
     weight = None if source.weight is None else source.weight[rows]
     bounds = intervals(run.spec.task, target, found.scores, found.predicted, seed=run.config.seed, weight=weight)
     table = run.preprocess.table

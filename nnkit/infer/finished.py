@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nnkit.assemble import in_order, prepare, untuned_threshold
+from nnkit.assemble import in_order, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
@@ -25,6 +25,7 @@ from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
 from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, read_config, read_run
+from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
 from nnkit.train import checkpoints

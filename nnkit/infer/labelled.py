@@ -89,15 +89,15 @@ def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
             known = ", ".join(target.classes[:20])
             raise DataError(f"{path} has the label {unknown[0]}, which the run does not know", hint=f"labels: {known}")
         table = np.array([place[name] for name in source.classes], dtype=np.int64)
-        return replace(source, target=table[source.target.astype(np.int64)], classes=target.classes)
+        return replace(source, target=table[source.row_target.astype(np.int64)], classes=target.classes)
     if run.spec.task == "multilabel" and source.target_names != target.names:
         unknown = [name for name in source.target_names if name not in target.names]
         if unknown:
             raise DataError(f"{path} has the label {unknown[0]}, which the run does not know")
         values = np.zeros((len(source), len(target.names)))
         for column, name in enumerate(source.target_names):
-            values[:, target.names.index(name)] = source.target[:, column]
+            values[:, target.names.index(name)] = source.row_target[:, column]
         return replace(source, target=values, target_names=target.names)
-    if source.target.shape[1:] != (len(target.names),):
-        raise DataError(f"{path} has {source.target.shape[1]} target columns, the run {len(target.names)}")
+    if source.row_target.shape[1:] != (len(target.names),):
+        raise DataError(f"{path} has {source.row_target.shape[1]} target columns, the run {len(target.names)}")
     return source

@@ -11,13 +11,30 @@ from torch import nn
 
 from nnkit import usercode
 from nnkit.config.schema import Config
-from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig
+from nnkit.config.sections.model import (
+    CNNConfig,
+    CodeModelConfig,
+    GRUConfig,
+    LinearConfig,
+    LSTMConfig,
+    MLPConfig,
+    NaiveConfig,
+    RecurrentConfig,
+    RNNConfig,
+)
+from nnkit.config.sections.sequences import ForecastConfig
 from nnkit.errors import ConfigError
 from nnkit.models.activations import activation_factory, gain
 from nnkit.models.cnn import CNN
+from nnkit.models.forecasting import Recursive, WindowNorm
+from nnkit.models.gru import GRU
 from nnkit.models.initialise import initialise
+from nnkit.models.layout import SequenceLayout
 from nnkit.models.linear import Linear
+from nnkit.models.lstm import LSTM
 from nnkit.models.mlp import MLP
+from nnkit.models.naive import Naive
+from nnkit.models.rnn import RNN
 from nnkit.seeding import derive
 from nnkit.spec import DataSpec
 
@@ -54,28 +71,55 @@ def empty_model(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
 
 
 def _construct(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
-    given = spec.inputs[0]
-    activation = activation_factory(config.activation)
-    dropout = config.regularization.dropout
+    """Return the network, and around it what a forecast needs."""
+    section, target = config.data, spec.target
+    if not isinstance(section, ForecastConfig) or isinstance(config.model, NaiveConfig | CodeModelConfig):
+        return _network(config, spec, num_outputs)
+    is_recursive = section.strategy == "recursive"
+    model = _network(config, spec, num_outputs // target.horizon if is_recursive else num_outputs)
+    if section.window_norm != "none":
+        model = WindowNorm(model, target.channels, section.window_norm)
+    return Recursive(model, target.horizon, target.channels) if is_recursive else model
+
+
+def _network(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
+    shared: dict[str, Any] = {
+        "activation": activation_factory(config.activation),
+        "dropout": config.regularization.dropout,
+    }
     match config.model:
         case LinearConfig():
-            return Linear(math.prod(given.shape), num_outputs)
+            return Linear(sum(math.prod(given.shape) for given in spec.inputs), num_outputs)
         case CodeModelConfig(code=code, kwargs=kwargs):
             return _users_model(code, kwargs, spec)
+        case NaiveConfig(method=method):
+            assert isinstance(config.data, ForecastConfig)
+            return Naive(spec.target.channels, spec.target.horizon, config.data.season, method=method)
         case MLPConfig() as chosen:
-            categories = [size for each in spec.inputs for size in each.sizes]
+            categories = [size for each in spec.inputs if each.kind == "categories" for size in each.sizes]
             width = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")
-            return MLP(width, num_outputs, categories, **_settings(chosen), activation=activation, dropout=dropout)
+            return MLP(width, num_outputs, categories, **_settings(chosen), **shared)
         case CNNConfig() as chosen:
-            channels, sizes = (
-                (given.shape[0], given.shape[1:]) if given.kind == "image" else (given.shape[1], given.shape[:1])
-            )
-            return CNN(channels, sizes, num_outputs, **_settings(chosen), activation=activation, dropout=dropout)
+            return _cnn(chosen, spec, num_outputs, shared)
+        case RNNConfig() as chosen:
+            return RNN(SequenceLayout.of(spec), num_outputs, **_settings(chosen), **shared)
+        case LSTMConfig() as chosen:
+            return LSTM(SequenceLayout.of(spec), num_outputs, **_settings(chosen), **shared)
+        case GRUConfig() as chosen:
+            return GRU(SequenceLayout.of(spec), num_outputs, **_settings(chosen), **shared)
         case _:
             assert_never(config.model)
 
 
-def _settings(chosen: CNNConfig | MLPConfig) -> dict[str, Any]:
+def _cnn(chosen: CNNConfig, spec: DataSpec, num_outputs: int, shared: Mapping[str, Any]) -> nn.Module:
+    given = spec.inputs[0]
+    if given.kind == "image":
+        return CNN(given.shape[0], given.shape[1:], num_outputs, None, **_settings(chosen), **shared)
+    layout = SequenceLayout.of(spec)
+    return CNN(layout.in_features, (layout.steps,), num_outputs, layout, **_settings(chosen), **shared)
+
+
+def _settings(chosen: CNNConfig | MLPConfig | RecurrentConfig) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in chosen.__slots__ if name != "kind"}
 
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, final
 
+import torch
 from torch import Tensor, nn
 
 from nnkit.config.sections.model import NormKind
 from nnkit.geometry import map_sizes, padding_of
 from nnkit.models.activations import ActivationFactory
+from nnkit.models.embeddings import TokenEmbedding
+from nnkit.models.layout import SequenceLayout
 from nnkit.models.mlp import dense_blocks
+from nnkit.models.pooling import masked_max, masked_mean, valid_steps
 
 Pooling = Literal["max", "avg", "none"]
 
@@ -42,6 +47,8 @@ class ConvBlock(nn.Module):
         super().__init__()
         conv = nn.Conv1d if dimensions == 1 else nn.Conv2d
         zeros = padding_of(padding, kernel_size)
+        self._zeros, self._kernel_size, self._stride = zeros, kernel_size, stride
+        self._pool_size = 1 if pooling == "none" else pool_size
         self.conv = conv(in_channels, out_channels, kernel_size, stride, zeros, bias=norm != "batch")
         self.norm = _norm(norm, out_channels, dimensions)
         self.activation = activation()
@@ -50,12 +57,39 @@ class ConvBlock(nn.Module):
         self.residual = residual
         self.skip = conv(in_channels, out_channels, 1, stride, bias=False) if residual and not keeps_shape else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, C', …) from (B, C, …), smaller by stride and pooling."""
-        y = self.norm(self.conv(x))
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return (B, C', …) from (B, C, …), smaller by stride and pooling.
+
+        Where sequences vary, lengths (B,) go along; all behind them is zero, before and after, so that a sequence's
+        result does not depend on what it is padded with.
+        """
+        y = self.conv(x)
+        if lengths is None:
+            y = self.norm(y)
+        else:
+            lengths = ((lengths + 2 * self._zeros - self._kernel_size) // self._stride + 1).clamp_min(1)
+            y = self._normed(y, lengths)
         if self.residual:
             y = y + _fitted(x if self.skip is None else self.skip(x), y)
-        return self.pool(self.activation(y))  # type: ignore[no-any-return]
+        y = self.activation(y)
+        if lengths is None:
+            return self.pool(y), None
+        lengths, y = (lengths // self._pool_size).clamp_min(1), self.pool(_zero_behind(y, lengths))
+        return _zero_behind(y, lengths), lengths
+
+    def _normed(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, C, T) normalised by what is inside of the sequences alone."""
+        if isinstance(self.norm, nn.Identity):
+            return y
+        inside = valid_steps(lengths, y.shape[2])
+        steps = y.transpose(1, 2)  # (B, T, C)
+        found = torch.zeros_like(steps)
+        found[inside] = self.norm(steps[inside])
+        return found.transpose(1, 2)
+
+
+def _zero_behind(y: Tensor, lengths: Tensor) -> Tensor:
+    return y.masked_fill(~valid_steps(lengths, y.shape[2])[:, None], 0)
 
 
 def _fitted(skip: Tensor, y: Tensor) -> Tensor:
@@ -87,6 +121,7 @@ class CNN(nn.Module):
         in_channels: int,
         sizes: Sequence[int],
         out_features: int,
+        layout: SequenceLayout | None,
         *,
         channels: Sequence[int],
         kernel_size: int,
@@ -98,45 +133,71 @@ class CNN(nn.Module):
         residual: bool,
         global_pooling: Literal["none", "avg", "max"],
         dense: Sequence[int],
+        embedding_size: int,
         activation: ActivationFactory,
         dropout: float,
     ) -> None:
-        """Take the input's channels, its sizes ((T,) or (H, W)) and the number of outputs, then the choices."""
+        """Take the input's channels, its sizes ((T,) or (H, W)), the number of outputs and the layout of a series.
+
+        Then the choices. Tokens have no channels of their own, but `embedding_size`.
+        """
         super().__init__()
-        self.is_series = len(sizes) == 1
-        widths = [in_channels, *channels]
-        self.blocks = nn.Sequential(
-            *(
-                ConvBlock(
-                    a,
-                    b,
-                    len(sizes),
-                    kernel_size=kernel_size,
-                    stride=stride,
-                    padding=padding,
-                    pooling=pooling,
-                    pool_size=pool_size,
-                    norm=norm,
-                    residual=residual,
-                    activation=activation,
-                )
-                for a, b in itertools.pairwise(widths)
+        self.is_series, self.layout = len(sizes) == 1, layout or SequenceLayout(in_channels)
+        vocabulary = self.layout.vocabulary
+        self.embedding = TokenEmbedding(vocabulary, embedding_size) if vocabulary else None
+        widths = [embedding_size if vocabulary else in_channels, *channels]
+        self.blocks = nn.ModuleList(
+            ConvBlock(
+                a,
+                b,
+                len(sizes),
+                kernel_size=kernel_size,
+                stride=stride,
+                padding=padding,
+                pooling=pooling,
+                pool_size=pool_size,
+                norm=norm,
+                residual=residual,
+                activation=activation,
             )
+            for a, b in itertools.pairwise(widths)
         )
         self.global_pooling = global_pooling
-        pool = pool_size if pooling != "none" else None
-        geometry = {"blocks": len(channels), "kernel_size": kernel_size, "stride": stride}
-        left = [map_sizes(s, **geometry, padding=padding, pool_size=pool)[-1] for s in sizes]
-        flat = channels[-1] * (math.prod(left) if global_pooling == "none" else 1)
+        shrink = partial(
+            map_sizes,
+            blocks=len(channels),
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            pool_size=pool_size if pooling != "none" else None,
+        )
+        left = math.prod(shrink(size)[-1] for size in sizes) if global_pooling == "none" else 1
+        self._least_steps = next(steps for steps in itertools.count(1) if min(shrink(steps)) >= 1)
+        flat = channels[-1] * left + self.layout.future
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.dense = dense_blocks(flat, dense, norm="none", residual=False, activation=activation, dropout=dropout)
         self.output = nn.Linear([flat, *dense][-1], out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits or values (B, out_features) from images (B, C, H, W) or series (B, T, C)."""
-        h = self.blocks(x.transpose(1, 2) if self.is_series else x)  # (B, C', …)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return logits or values (B, out_features) from images (B, C, H, W), series (B, T, C) or tokens (B, T).
+
+        Lengths (B,) follow where sequences vary, or what is known of the future (B, H, F).
+        """
+        x, lengths, future = self.layout.named(inputs) if self.is_series else (inputs[0], None, None)
+        if self.embedding is not None:
+            x = self.dropout(self.embedding(x))
+        h = x.transpose(1, 2) if self.is_series else x  # (B, C, …)
+        if lengths is not None:
+            h = _zero_behind(nn.functional.pad(h, (0, max(0, self._least_steps - h.shape[2]))), lengths)
+        for block in self.blocks:
+            h, lengths = block(h, lengths)
+        h = self.dropout(self._pooled(h, lengths))
+        return self.output(self.dense(h if future is None else torch.cat([h, future], 1)))  # type: ignore[no-any-return]
+
+    def _pooled(self, h: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return (B, F) of maps (B, C, …)."""
         if self.global_pooling == "avg":
-            h = h.flatten(2).mean(2)
-        elif self.global_pooling == "max":
-            h = h.flatten(2).amax(2)
-        return self.output(self.dense(self.dropout(h.flatten(1))))  # type: ignore[no-any-return]
+            return h.flatten(2).mean(2) if lengths is None else masked_mean(h.transpose(1, 2), lengths)
+        if self.global_pooling == "max":
+            return h.flatten(2).amax(2) if lengths is None else masked_max(h.transpose(1, 2), lengths)
+        return h.flatten(1)

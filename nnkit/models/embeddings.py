@@ -14,6 +14,7 @@ from torch import Tensor, nn
 EmbeddingSize = Literal["auto"] | int | Sequence[int]
 OTHER = 0  # the bucket of categories that training has not seen
 DEVIATION = 0.1  # of the first values
+TOKEN_DEVIATION = 0.3  # likewise, of the vectors of tokens, which nothing scales
 
 
 @final
@@ -25,6 +26,16 @@ class CategoryEmbedding(nn.Embedding):
         with torch.no_grad():
             self.weight.normal_(0, DEVIATION)
             self.weight[OTHER].zero_()
+
+
+@final
+class TokenEmbedding(nn.Embedding):
+    """One vector a token of the vocabulary."""
+
+    def reset_parameters(self) -> None:
+        """Give the vectors their first values."""
+        with torch.no_grad():
+            self.weight.normal_(0, TOKEN_DEVIATION)
 
 
 @final

@@ -31,7 +31,7 @@ def initialise(model: nn.Module, config: InitConfig, seed: int, *, gain: float) 
         generator.manual_seed(derive(seed, "init", name))
         is_layer = isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))
         if is_layer and not isinstance(config, DefaultInitConfig):
-            _fill(module, config, 1.0 if name == OUTPUT else gain)
+            _fill(module, config, 1.0 if name.rpartition(".")[2] == OUTPUT else gain)
         elif callable(reset := getattr(module, "reset_parameters", None)):
             reset()
     generator.set_state(before)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,6 +19,11 @@ class Linear(nn.Module):
         super().__init__()
         self.output = nn.Linear(in_features, out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits or values (B, out_features) from samples (B, …)."""
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return logits or values (B, out_features) from samples (B, …), of one input or several side by side."""
+        return self.output(flattened(inputs))  # type: ignore[no-any-return]
+
+
+def flattened(inputs: tuple[Tensor, ...]) -> Tensor:
+    """Return all values of a sample side by side, (B, F), from inputs (B, …)."""
+    return inputs[0].flatten(1) if len(inputs) == 1 else torch.cat([x.flatten(1) for x in inputs], 1)

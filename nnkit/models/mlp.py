@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnkit.config.sections.model import NormKind
 from nnkit.models.activations import ActivationFactory
 from nnkit.models.embeddings import CategoryEmbeddings, EmbeddingSize
+from nnkit.models.linear import flattened
 
 
 @final
@@ -96,8 +97,8 @@ class MLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return logits or values (B, out_features) from samples (B, …), from categories (B, K), or from both."""
-        x = inputs[0].flatten(1)
-        if self.embeddings is not None:
-            vectors = self.embeddings(inputs[-1])
-            x = torch.cat([x, vectors], 1) if self.has_features else vectors
+        if self.embeddings is None:
+            return self.output(self.hidden(flattened(inputs)))  # type: ignore[no-any-return]
+        vectors = self.embeddings(inputs[-1])
+        x = torch.cat([inputs[0].flatten(1), vectors], 1) if self.has_features else vectors
         return self.output(self.hidden(x))  # type: ignore[no-any-return]

@@ -47,11 +47,17 @@ class Objective:
         return losses.sum() if self._uniform else losses.mul(weight).sum()
 
     def weight(self, target: Tensor, weight: Tensor) -> Tensor:
-        """Return what `total` is to be divided by: sample weight times class weight, summed, ()."""
+        """Return what `total` is to be divided by: sample weight times class weight, summed, ().
+
+        Args:
+            target: of the batch, (B, …); with classes (B,), or (B, T) where each step has one.
+            weight: (B,), or (B, T) where each step has a class.
+        """
         if self._uniform and self._class_weights is None:
-            if len(target) not in self._counts:
-                self._counts[len(target)] = torch.tensor(float(len(target)), device=target.device)
-            return self._counts[len(target)]
+            count = weight.numel()
+            if count not in self._counts:
+                self._counts[count] = torch.tensor(float(count), device=target.device)
+            return self._counts[count]
         if self._class_weights is not None:
             weight = weight * self._class_weights[target]
         return weight.sum().clamp_min(LEAST_WEIGHT)

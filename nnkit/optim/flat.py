@@ -30,8 +30,8 @@ class FlatParameters:
         self._named = dict(named)
         self.weights = [p for _, p in named if p.dim() >= 2]
         self.num_weights = sum(p.numel() for p in self.weights)
-        like = named[0][1]
         size = sum(p.numel() for _, p in named)
+        like = named[0][1] if named else torch.empty(0)  # a baseline has nothing to learn
         self.values = torch.empty(size, dtype=like.dtype, device=like.device)
         self.grad = torch.zeros_like(self.values)
         self.values.grad = self.grad
@@ -40,6 +40,11 @@ class FlatParameters:
             view.copy_(parameter.data)
             parameter.data = view
             parameter.grad = self.view(self.grad, name)
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters by name, in their order."""
+        return list(self._named)
 
     def view(self, flat: Tensor, name: str) -> Tensor:
         """Return the part of a flat tensor (P,) that belongs to one parameter, in its shape and strides."""

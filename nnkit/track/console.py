@@ -8,7 +8,7 @@ from typing import Any, final
 
 from tqdm import tqdm
 
-from nnkit.data.guard import Report
+from nnkit.data.report import Report
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
@@ -31,6 +31,8 @@ class ProgressBar:
         """Say what was picked, and draw the bar when standard error is a terminal."""
         if info.picks:
             print(f"{info.title}: {info.picks}", file=sys.stderr)
+        for note in info.notes:
+            print(f"note: {note}", file=sys.stderr)
         if info.report is not None and self._show_data is not None:
             self._show_data(info.report)
         self._steps_per_epoch = info.steps_per_epoch

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from nnkit.data.batches import Batch, Batches, spans
 from nnkit.errors import DivergenceError
+from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation, schedule_factor
 from nnkit.seeding import derive
+from nnkit.train.gradients import note_norms, read_norms
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink
-from nnkit.train.state import Record, Score, TrainState, is_better
+from nnkit.train.state import Hidden, Record, Score, TrainState, is_better
 from nnkit.train.stopping import Stop
+from nnkit.train.through_time import carried, passes
 
 FLUSH_EVERY = 64  # steps between two updates of the training metrics
+FLUSH_LARGE = 200_000  # outputs of a step from which they do not wait for others
 CHECK_EVERY = 50  # steps between two looks at the loss where looking costs a synchronisation
 DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while it is finite
 
@@ -78,6 +84,8 @@ def take_step(run: Run, batch: Batch, state: TrainState) -> None:
     penalty = run.objective.penalty()
     if penalty is not None:
         run.arithmetic.differentiate(penalty)
+    if run.trainer.gradient_norms:
+        note_norms(run, state)
     run.update(state, factor(run, state))
     state.step += 1
     state.position += 1
@@ -89,15 +97,26 @@ def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tenso
     totals = []
     for start, stop in spans(len(batch), run.micro_batch):
         part = batch.rows(start, stop) if stop - start < len(batch) else batch
-        with run.arithmetic.autocast():
-            outputs = run.model(*part.inputs).float()
-            total = run.objective.total(outputs, part.target, part.weight)
-        run.arithmetic.differentiate(total / weight)
-        state.pending.append((outputs.detach(), part.target, part.weight))
-        totals.append(total.detach())
+        for piece, outputs in passes(run, noisy(run, part), state):
+            rows = aligned(outputs, piece.target, piece.weight)
+            with run.arithmetic.autocast():
+                total = run.objective.total(*rows)
+            run.arithmetic.differentiate(total / weight)
+            state.pending.append((rows[0].detach(), *rows[1:]))
+            totals.append(total.detach())
+            if outputs.numel() > FLUSH_LARGE:
+                flush(run, state)
     if (state.position + 1) % FLUSH_EVERY == 0:
         flush(run, state)
     return totals[0] if len(totals) == 1 else torch.stack(totals).sum()
+
+
+def noisy(run: Run, batch: Batch) -> Batch:
+    """Return the batch with noise on its numbers, where there shall be such."""
+    if not run.input_noise:
+        return batch
+    kept = (x + run.input_noise * torch.randn_like(x) if x.is_floating_point() else x for x in batch.inputs)
+    return replace(batch, inputs=tuple(kept))
 
 
 def note_loss(run: Run, state: TrainState, total: Tensor, weight: Tensor) -> None:
@@ -165,6 +184,7 @@ def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
         state.epoch += 1
         state.position, state.loss_total, state.loss_weight = 0, 0.0, 0.0
         state.sums = run.metrics.zero(run.device)
+        state.hidden = state.gradient_norms = None
 
 
 def write_record(state: TrainState, sinks: Sequence[Sink], values: dict[str, float]) -> None:
@@ -188,7 +208,8 @@ def train_values(run: Run, state: TrainState) -> dict[str, float]:
     flush(run, state)
     metrics = {f"train/{name}": value for name, value in run.metrics.compute(state.sums).items()}
     lr = run.optimizer_config.lr * factor(run, state)
-    return {"lr": lr, "train/loss": state.loss_total / max(state.loss_weight, 1e-300), **metrics}
+    norms = read_norms(run, state)
+    return {"lr": lr, "train/loss": state.loss_total / max(state.loss_weight, 1e-300), **metrics, **norms}
 
 
 def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[str, float]:
@@ -208,11 +229,15 @@ def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[
 def outputs_of(run: Run, batches: Batches) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each batch with the network's outputs (B, …) float32, with averaged weights where there are such."""
     run.model.eval()
+    hidden: Hidden | None = None
     with run.averaged_weights():
         for batch in batches.epoch(0):
             with run.arithmetic.autocast():
-                outputs = run.model(*batch.inputs).float()
-            yield batch, outputs
+                if run.is_stateful:
+                    outputs, hidden = cast(Any, run.model).step(*batch.inputs, state=carried(hidden, batch))
+                else:
+                    outputs = run.model(*batch.inputs)
+            yield batch, outputs.float()
 
 
 @torch.no_grad()
@@ -224,9 +249,10 @@ def evaluate(run: Run, batches: Batches) -> dict[str, float]:
     sums = run.metrics.zero(run.device)
     totals, weights = [], []
     for batch, outputs in outputs_of(run, batches):
-        totals.append(run.objective.total(outputs, batch.target, batch.weight))
+        rows = aligned(outputs, batch.target, batch.weight)
+        totals.append(run.objective.total(*rows))
         weights.append(run.objective.weight(batch.target, batch.weight))
-        run.metrics.add(sums, outputs, batch.target, batch.weight)
+        run.metrics.add(sums, *rows)
     loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
     return {"loss": float(loss), **run.metrics.compute(sums)}
 

@@ -45,6 +45,8 @@ class Run:
         monitor: the value that decides on the best weights and on stopping, such as "val/loss".
         mode: whether it is better at its "min" or its "max".
         micro_batch: samples a forward pass; a step may have several.
+        input_noise: deviation of the noise on the inputs, while training.
+        is_stateful: whether states are carried from batch to batch.
         average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
         unread: step, loss and weight of the steps that have not been looked at, where looking is dear.
     """
@@ -66,6 +68,8 @@ class Run:
     test: Batches
     micro_batch: int
     checkpoints: Saver
+    input_noise: float = 0.0
+    is_stateful: bool = False
     average: Tensor | None = None
     unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
 
@@ -155,5 +159,9 @@ class Run:
             self.arithmetic.scaler.load_state_dict(plain["scaler"])
         state = TrainState.from_plain(plain["train"])
         state.sums = {k: v.to(self.device) for k, v in state.sums.items()}
+        if state.hidden is not None:
+            state.hidden = tuple(h.to(self.device) for h in state.hidden)
+        if state.gradient_norms is not None:
+            state.gradient_norms = state.gradient_norms.to(self.device)
         state.pending = [tuple(t.to(self.device) for t in part) for part in state.pending]  # type: ignore[misc]
         return state

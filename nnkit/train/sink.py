@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
 
-from nnkit.data.guard import Report
+from nnkit.data.report import Report
 from nnkit.train.state import Record
 
 
@@ -24,6 +24,7 @@ class RunInfo:
         monitor: the value that decides on the best weights, such as "val/loss".
         epoch: epochs that are done already, when a run goes on.
         records: events that are written already, when a run goes on.
+        notes: what the user should know before it starts.
         report: what is in the data; None when a run goes on, for it has been told.
     """
 
@@ -35,6 +36,7 @@ class RunInfo:
     picks: str = ""
     epoch: int = 0
     records: int = 0
+    notes: tuple[str, ...] = ()
     report: Report | None = None
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from nnkit.optim.schedules import PlateauState
 
 Pending = list[tuple[Tensor, Tensor, Tensor]]
+Hidden = tuple[Tensor, ...]
 
 
 @final
@@ -66,6 +67,9 @@ class TrainState:
         records: how many events have been written.
         seconds: of training, validation not counted.
         samples: seen in those seconds.
+        hidden: the states (B, H) of a stateful network's layers, at the end of the last batch; None at the beginning.
+        gradient_norms: (number of parameters + 1,) sums of their gradients' norms over the epoch, then the steps; None
+            where they are not asked for.
     """
 
     total_steps: int
@@ -83,6 +87,8 @@ class TrainState:
     records: int = 0
     seconds: float = 0.0
     samples: int = 0
+    hidden: Hidden | None = None
+    gradient_norms: Tensor | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values and tensors; tensors are shared, not copied."""

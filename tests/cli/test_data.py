@@ -13,7 +13,8 @@ from PIL import Image
 from nnkit.cli import main
 from nnkit.cli.guard_table import headline, show_report
 from nnkit.data.frame import Column, Frame
-from nnkit.data.guard import Repeats, TargetFacts, examine_table
+from nnkit.data.guard import examine_table
+from nnkit.data.report import Repeats, TargetFacts
 from nnkit.data.source import Account
 
 CSV = Path("my data.csv")

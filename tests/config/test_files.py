@@ -14,6 +14,8 @@ from nnkit.config.origin import Composed
 from nnkit.config.space import grid
 from nnkit.errors import ConfigError, Problem
 
+KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, naive"
+
 
 def problems(*words: str) -> list[Problem]:
     with pytest.raises(ConfigError) as caught:
@@ -39,7 +41,10 @@ def problems(*words: str) -> list[Problem]:
         ("modl: {hidden: [3]}\n", "modl is not a setting of nnkit (in FILE)"),
         ("model: {a: {b: 1}}\n", "model.a is not a setting of model=mlp (in FILE)"),
         ("model: null\n", "model must be a section, got null (in FILE)"),
-        ("model: {kind: cn}\n", "model.kind must be one of code, linear, mlp, cnn, got 'cn' (in FILE)"),
+        (
+            "model: {kind: cn}\n",
+            KINDS + ", got 'cn' (in FILE)",
+        ),
         ("model: {kind: null}\n", "model has no kind (in FILE)"),
         ("batching: {batch_size: on}\n", "batching.batch_size must be a whole number >= 1 or full, got true (in FILE)"),
         ("trainer: {max_epochs: '64'}\n", "trainer.max_epochs must be a whole number >= 1, got '64' (in FILE)"),

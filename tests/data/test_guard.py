@@ -14,16 +14,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nnkit import data
-from nnkit.assemble import table_rules
+from nnkit.assemble import fitted as fitted_on
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.sections.data import TableConfig
 from nnkit.data.frame import Column, ColumnKind, Frame
-from nnkit.data.guard import Report, RowCounts, _repeats, examine, examine_table
+from nnkit.data.guard import _repeats, examine, examine_table
 from nnkit.data.images import Files
 from nnkit.data.picture import ImageFormat
 from nnkit.data.preprocess import Preprocess, fit_preprocess
 from nnkit.data.profile import RowHashes
+from nnkit.data.report import Report, RowCounts
 from nnkit.data.source import Account, Source, keep_classes, keep_some
 from nnkit.data.split import Splits, split
 from nnkit.data.stream import ImageFiles
@@ -350,8 +350,7 @@ def report_of(*words: str) -> Report:
     section = check(compose(list(words))).data
     source = data.read(section)
     parts = data.split_by(section, source)
-    rules = table_rules(section) if isinstance(section, TableConfig) else None
-    fitted = fit_preprocess(source, parts.train, scaling="none", target_scaling="none", rules=rules)
+    fitted = fitted_on(section, source, parts.train, target_scaling="none")
     return examine(source, parts, fitted)
 
 

@@ -149,10 +149,12 @@ def test_what_was_fitted_survives_json() -> None:
     fitted_on = fit_preprocess(source, np.arange(2), scaling="standard", target_scaling="standard")
     plain = json.loads(json.dumps(fitted_on.to_plain()))
     assert plain == {
-        "format": 2,
+        "format": 3,
         "task": "regression",
         "target_names": ["y0"],
         "classes": [],
+        "horizon": 1,
+        "channels": [],
         "target": {"kind": "features", "shift": [15.0], "size": [5.0]},
         "inputs": [
             {
@@ -181,8 +183,8 @@ def test_the_first_format_kept_too_little_to_be_read() -> None:
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ({"format": 3}, "preprocess.json has format 3, newer than 2"),
-        ({"format": 2}, "preprocess.json is damaged: KeyError"),
+        ({"format": 4}, "preprocess.json has format 4, newer than 3"),
+        ({"format": 3}, "preprocess.json is damaged: KeyError"),
         ({"format": 2, "inputs": [{"kind": "array"}]}, "preprocess.json is damaged: KeyError"),
         ({"format": None}, "preprocess.json is damaged: TypeError"),
     ],

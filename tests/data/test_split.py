@@ -219,7 +219,7 @@ def test_with_both_published_parts_the_rest_is_trained_on_whatever_the_fractions
 
 def test_published_parts_that_are_everything_leave_nothing_to_train_on() -> None:
     source = replace(source_of_values(6), val_rows=np.arange(3), test_rows=np.arange(3, 6))
-    with pytest.raises(ConfigError, match="leave no training sample of 0"):
+    with pytest.raises(DataError, match="data=made has no training row"):
         split(source, val_fraction=0.2, test_fraction=0.2, seed=0)
 
 

@@ -15,19 +15,34 @@ from torch import nn
 from nnkit.config.fields import sections
 from nnkit.models import empty_model
 from nnkit.models.cnn import CNN
+from nnkit.models.gru import GRU
 from nnkit.models.linear import Linear
+from nnkit.models.lstm import LSTM
 from nnkit.models.mlp import MLP
+from nnkit.models.naive import Naive
+from nnkit.models.rnn import RNN
 from nnkit.spec import DataSpec
 from tests.models.built import built, config_of, features, images, series
 
-MODELS = {"linear": Linear, "mlp": MLP, "cnn": CNN}  # and `code`, the user's own: tests/test_usercode.py
+MODELS = {
+    "linear": Linear,
+    "mlp": MLP,
+    "cnn": CNN,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "naive": Naive,
+}  # and `code`, the user's own: tests/test_usercode.py
 CASES = [
     ("linear", features(40)),
     ("mlp", features(10)),
     ("cnn", series(9, 2)),
     ("cnn", images(2, 9, 8)),
+    ("rnn", series(9, 2)),
+    ("lstm", images(2, 9, 8)),
+    ("gru", series(9, 2)),
 ]
-CASE_NAMES = ["linear", "mlp", "cnn-1d", "cnn-2d"]
+CASE_NAMES = ["linear", "mlp", "cnn-1d", "cnn-2d", "rnn", "lstm", "gru"]
 
 
 def test_every_kind_of_the_schema_has_its_model() -> None:

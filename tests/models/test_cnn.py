@@ -25,12 +25,13 @@ NEUTRAL: dict[str, Any] = {
     "residual": False,
     "global_pooling": "none",
     "dense": [5],
+    "embedding_size": 8,
 }
 
 
 def cnn(sizes: tuple[int, ...], *, dropout: float = 0.0, **chosen: Any) -> CNN:
     torch.manual_seed(0)
-    model = CNN(2, sizes, 3, **{**NEUTRAL, **chosen}, activation=nn.Tanh, dropout=dropout)
+    model = CNN(2, sizes, 3, None, **{**NEUTRAL, **chosen}, activation=nn.Tanh, dropout=dropout)
     for parameter in model.parameters():
         nn.init.normal_(parameter)
     return model.double()

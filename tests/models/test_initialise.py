@@ -62,6 +62,7 @@ def cnn() -> CNN:
         2,
         (8, 8),
         3,
+        None,
         channels=[4, 5],
         kernel_size=3,
         stride=1,
@@ -72,6 +73,7 @@ def cnn() -> CNN:
         residual=True,
         global_pooling="none",
         dense=[6],
+        embedding_size=8,
         activation=nn.PReLU,
         dropout=0.1,
     )

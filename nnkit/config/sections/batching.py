@@ -18,4 +18,6 @@ class BatchingConfig:
     sampler: Fixed[Literal["each_once", "balanced"]] = "each_once"
     drop_last: Fixed[bool] = False
     accumulate: Fixed[Count] = 1
+    by_length: Fixed[bool] = True
+    stateful: Fixed[bool] = False
     eval_batch_size: Live[Count] = 1024

@@ -8,13 +8,23 @@ from typing import Annotated, Any, Literal, final
 from pydantic import Field
 
 from nnkit.config.marks import Count, Fixed, Live, Name, Share, WholeNumber
+from nnkit.config.sections.sequences import (
+    AddingConfig,
+    ClassNames,
+    Mnist1dConfig,
+    Names,
+    ParityConfig,
+    Scaling,
+    SeriesConfig,
+    SineConfig,
+    TargetScaling,
+    TextConfig,
+    TsConfig,
+)
 
-Scaling = Literal["standard", "minmax", "robust", "none"]
 PixelScaling = Literal["standard", "minmax", "none"]
-TargetScaling = Literal["auto", "standard", "none"]
-ClassNames = list[str | int] | None
 TaskName = Literal["auto", "classification", "multilabel", "regression"]
-Names = Annotated[list[Name], Field(min_length=1)]
+StepTaskName = Literal["auto", "classification", "multilabel", "regression", "tagging"]
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]
 Channels = Literal[1, 3]
 Resizing = Literal["squash", "crop", "pad"]
@@ -76,7 +86,7 @@ class ArrayConfig:
     kind: Fixed[Literal["array"]]
     path: Live[Name]
     target_path: Live[Name | None] = None
-    task: Fixed[TaskName] = "auto"
+    task: Fixed[StepTaskName] = "auto"
     input: Fixed[Literal["auto", "features", "series", "image"]] = "auto"
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
@@ -221,7 +231,7 @@ class CodeDataConfig:
     kind: Fixed[Literal["code"]]
     code: Fixed[Name]
     kwargs: Fixed[dict[str, Any]] = field(default_factory=dict)
-    task: Fixed[TaskName] = "auto"
+    task: Fixed[StepTaskName] = "auto"
     input: Fixed[Literal["auto", "features", "series", "image"]] = "auto"
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
@@ -241,6 +251,13 @@ DataConfig = Annotated[
     | IdxConfig
     | ArrayConfig
     | TableConfig
-    | CodeDataConfig,
+    | CodeDataConfig
+    | SeriesConfig
+    | TsConfig
+    | TextConfig
+    | Mnist1dConfig
+    | AddingConfig
+    | ParityConfig
+    | SineConfig,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,8 @@ from pydantic import Field
 from nnkit.config.marks import Count, Fixed, Name, WholeNumber
 
 NormKind = Literal["none", "batch", "layer"]
+Summary = Literal["last", "mean", "max", "attention", "all"]
+RECURRENT_READS = frozenset({"init", "activation", "regularization.dropout"})
 
 
 @final
@@ -54,6 +56,74 @@ class CNNConfig:
     residual: Fixed[bool] = False
     global_pooling: Fixed[Literal["none", "avg", "max"]] = "none"
     dense: Fixed[list[Count]]
+    embedding_size: Fixed[Count] = 64
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class RNNConfig:
+    """Plain recurrence (Elman 1990): h = tanh(W x + U h + b)."""
+
+    reads: ClassVar[frozenset[str]] = RECURRENT_READS
+
+    kind: Fixed[Literal["rnn"]]
+    hidden_size: Fixed[Count]
+    num_layers: Fixed[Count] = 1
+    bidirectional: Fixed[bool] = False
+    nonlinearity: Fixed[Literal["tanh", "relu"]] = "tanh"
+    norm: Fixed[Literal["none", "layer"]] = "none"
+    summary: Fixed[Summary] = "last"
+    embedding_size: Fixed[Count] = 64
+    recurrent_init: Fixed[Literal["orthogonal", "identity", "default"]] = "orthogonal"
+    dense: Fixed[list[Count]] = field(default_factory=list)
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class LSTMConfig:
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
+
+    reads: ClassVar[frozenset[str]] = RECURRENT_READS
+
+    kind: Fixed[Literal["lstm"]]
+    hidden_size: Fixed[Count]
+    num_layers: Fixed[Count] = 1
+    bidirectional: Fixed[bool] = False
+    forget_bias: Fixed[float] = 1.0
+    norm: Fixed[Literal["none", "layer"]] = "none"
+    summary: Fixed[Summary] = "last"
+    embedding_size: Fixed[Count] = 64
+    recurrent_init: Fixed[Literal["orthogonal", "identity", "default"]] = "orthogonal"
+    dense: Fixed[list[Count]] = field(default_factory=list)
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class GRUConfig:
+    """Gated recurrent unit (Cho et al. 2014, with the reset gate of torch.nn.GRU)."""
+
+    reads: ClassVar[frozenset[str]] = RECURRENT_READS
+
+    kind: Fixed[Literal["gru"]]
+    hidden_size: Fixed[Count]
+    num_layers: Fixed[Count] = 1
+    bidirectional: Fixed[bool] = False
+    norm: Fixed[Literal["none", "layer"]] = "none"
+    summary: Fixed[Summary] = "last"
+    embedding_size: Fixed[Count] = 64
+    recurrent_init: Fixed[Literal["orthogonal", "identity", "default"]] = "orthogonal"
+    dense: Fixed[list[Count]] = field(default_factory=list)
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class NaiveConfig:
+    """A forecast that learns nothing: the last value again, or the last season again."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    kind: Fixed[Literal["naive"]]
+    method: Fixed[Literal["last", "seasonal"]] = "last"
 
 
 @final
@@ -68,4 +138,8 @@ class CodeModelConfig:
     kwargs: Fixed[dict[str, Any]] = field(default_factory=dict)
 
 
-ModelConfig = Annotated[CodeModelConfig | LinearConfig | MLPConfig | CNNConfig, Field(discriminator="kind")]
+RecurrentConfig = RNNConfig | LSTMConfig | GRUConfig
+ModelConfig = Annotated[
+    CodeModelConfig | LinearConfig | MLPConfig | CNNConfig | RNNConfig | LSTMConfig | GRUConfig | NaiveConfig,
+    Field(discriminator="kind"),
+]

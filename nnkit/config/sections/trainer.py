@@ -29,6 +29,8 @@ class TrainerConfig:
     validate_every_steps: Override[Count | None] = None
     clip_norm: Override[Positive | None] = None
     clip_value: Override[Positive | None] = None
+    tbptt_steps: Override[Count | None] = None
+    gradient_norms: Live[bool] = False
     ema_decay: Fixed[Share | None] = None
     device: Live[Literal["auto", "cpu", "cuda", "mps"]] = "auto"
     deterministic: Live[bool] = False
