@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def padding_of(padding: int | str, kernel_size: int) -> int:
     """Return the number of zeros on each side; "same" keeps the size at stride 1 and an odd kernel."""
     return kernel_size // 2 if isinstance(padding, str) else padding
 
 
+def each_block(kernel_size: int | Sequence[int], blocks: int) -> list[int]:
+    """Return one kernel size a block, from one for all or one for each."""
+    return [kernel_size] * blocks if isinstance(kernel_size, int) else list(kernel_size)
+
+
 def map_sizes(
-    size: int, *, blocks: int, kernel_size: int, stride: int, padding: int | str, pool_size: int | None
+    size: int,
+    *,
+    blocks: int,
+    kernel_size: int | Sequence[int],
+    stride: int,
+    padding: int | str,
+    pool_size: int | None,
 ) -> list[int]:
     """Return the size of one spatial dimension after each block of convolution and pooling.
 
     Args:
         size: before the first block, in pixels or time steps.
         blocks: number of blocks.
-        kernel_size: of the convolutions.
+        kernel_size: of the convolutions, of all or of each.
         stride: of the convolutions.
         padding: zeros on each side, or "same".
         pool_size: window and stride of the pooling; None without pooling.
@@ -28,8 +41,8 @@ def map_sizes(
     Source: the output size in the documentation of torch.nn.Conv2d, dilation 1.
     """
     sizes = []
-    for _ in range(blocks):
-        size = (size + 2 * padding_of(padding, kernel_size) - kernel_size) // stride + 1
+    for kernel in each_block(kernel_size, blocks):
+        size = (size + 2 * padding_of(padding, kernel) - kernel) // stride + 1
         if pool_size is not None:
             size //= pool_size
         sizes.append(size)

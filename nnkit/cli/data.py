@@ -29,7 +29,7 @@ the target, rows that stand in two parts, ids, constants, missing values, rare c
   --target COLUMN  the same as data.target=COLUMN
   --json           everything as JSON on standard output, and nothing else"""
 
-KIND_OF_SUFFIX = {".npz": "array", ".npy": "array"}
+KIND_OF_SUFFIX = {".npz": "array", ".npy": "array", ".ts": "ts"}
 # Settings of a table that mean something before its target is known.
 WITHOUT_TARGET = frozenset(
     f"data.{name}"

@@ -14,7 +14,7 @@ from nnkit.config.schema import Config
 from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
 from nnkit.config.sections.loss import CrossEntropyConfig
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig
+from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig, ModelConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
@@ -60,7 +60,7 @@ def better_at(config: Config, monitor: str) -> str | None:
 
 def cross_problems(config: Config) -> Iterator[Problem]:
     """Yield the settings that fight each other, whatever the data."""
-    optimizer, batching, trainer = config.optimizer, config.batching, config.trainer
+    optimizer, batching = config.optimizer, config.batching
     if config.name is not None and ("/" in config.name or config.name in (".", "..")):
         yield Problem(f"name must be the name of one folder, got '{config.name}'", "output_dir=FOLDER name=NAME")
     if isinstance(optimizer, SGDConfig) and optimizer.nesterov and not optimizer.momentum:
@@ -74,6 +74,19 @@ def cross_problems(config: Config) -> Iterator[Problem]:
         yield Problem(
             "model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer"
         )
+    yield from _watching_problems(config)
+    metric = config.metric
+    if isinstance(metric, CodeMetricConfig) and (f"val/{metric.name}" in BETTER_AT or not _WORD.match(metric.name)):
+        yield Problem(f"metric.name must be a word that no other metric has, got '{metric.name}'", "metric.name=mine")
+    yield from _layer_problems(config.model)
+    yield from _sampler_problems(config)
+    yield from _data_section_problems(config.data)
+    yield from sequence_problems(config)
+
+
+def _watching_problems(config: Config) -> Iterator[Problem]:
+    """Yield what is wrong with when to look, and at what."""
+    trainer = config.trainer
     if trainer.validate_every and trainer.validate_every_steps:
         yield Problem(
             "trainer.validate_every and trainer.validate_every_steps are both set", "trainer.validate_every=null"
@@ -90,15 +103,16 @@ def cross_problems(config: Config) -> Iterator[Problem]:
         )
     elif trainer.mode not in ("auto", better):
         yield Problem(f"trainer.mode={trainer.mode} contradicts trainer.monitor={trainer.monitor}", "trainer.mode=auto")
-    metric = config.metric
-    if isinstance(metric, CodeMetricConfig) and (f"val/{metric.name}" in BETTER_AT or not _WORD.match(metric.name)):
-        yield Problem(f"metric.name must be a word that no other metric has, got '{metric.name}'", "metric.name=mine")
-    model = config.model
+
+
+def _layer_problems(model: ModelConfig) -> Iterator[Problem]:
     if isinstance(model, MLPConfig) and not model.hidden and (model.norm != "none" or model.residual):
         yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
-    yield from _sampler_problems(config)
-    yield from _data_section_problems(config.data)
-    yield from sequence_problems(config)
+    if isinstance(model, CNNConfig) and isinstance(model.kernel_size, list):
+        given, blocks = len(model.kernel_size), len(model.channels)
+        if given != blocks:
+            text = f"model.kernel_size must be one number, or one for each of {blocks} blocks, got {given}"
+            yield Problem(text, "model.kernel_size=3")
 
 
 def _sampler_problems(config: Config) -> Iterator[Problem]:

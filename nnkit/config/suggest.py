@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from nnkit.config.fields import leaves, sections
-from nnkit.config.synonyms import SYNONYMS, nearest
+from nnkit.config.synonyms import ELSEWHERE, SYNONYMS, nearest
 
 
 def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Collection[str] = ()) -> str:
@@ -25,8 +25,10 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     same_last = [k for k in valid if k.rpartition(".")[2] == last and k.rpartition(".")[2] != "kind"]
     if same_last:
         return _ask(same_last[0], value)
-    if SYNONYMS.get(last) in valid:
-        return _ask(SYNONYMS[last], value)
+    meant = SYNONYMS.get(last, key)
+    for target in (meant, ELSEWHERE.get(meant)):
+        if target in valid:
+            return _ask(target, value)
     if other := _under_another_option(last if last in SYNONYMS else key, values):
         return other
     if last in SYNONYMS:

@@ -115,9 +115,35 @@ SYNONYMS: Mapping[str, str] = {
     "class_weight": "loss.class_weights",
     "threshold": "trainer.decision_threshold",
     "metrics": "metric",
+    "seq_len": "data.window",
+    "sequence_length": "data.window",
+    "lookback": "data.window",
+    "look_back": "data.window",
+    "input_chunk_length": "data.window",
+    "pred_len": "data.horizon",
+    "forecast_horizon": "data.horizon",
+    "output_chunk_length": "data.horizon",
+    "time_column": "data.time",
+    "seasonality": "data.season",
+    "covariates": "data.future",
+    "tokenizer": "data.tokens",
+    "vocab_size": "data.max_vocabulary",
+    "max_len": "data.max_length",
+    "lowercase": "data.lower",
+    "block_size": "data.segment",
+    "bptt": "trainer.tbptt_steps",
+    "truncated_bptt_steps": "trainer.tbptt_steps",
+    "bidir": "model.bidirectional",
+    "pooling_type": "model.summary",
+    "emb_size": "model.embedding_size",
+    "embedding_dim": "model.embedding_size",
+    "gaussian_noise": "regularization.input_noise",
     "normalize": "data.scaling",
     "standardize": "data.scaling",
 }
+
+# What a setting is called under another option of its group.
+ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size"}
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

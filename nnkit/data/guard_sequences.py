@@ -17,7 +17,7 @@ from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source, class_numbers
 from nnkit.data.split import Splits
 
-MUCH_UNKNOWN = 0.05  # share of the words of a part that training has not
+MUCH_UNKNOWN = 0.2  # share of the words of a part that training has not
 MOST_SHOWN = 5
 
 
@@ -39,7 +39,7 @@ def examine_sequences(source: Source, splits: Splits, preprocess: Preprocess) ->
         columns=tuple(_columns(x, account.names)),
         target=_target_facts(source, splits, preprocess),
         repeats=None if x.part_of is not None else _repeats(x, source, splits),
-        notes=(*_of_lengths(x), *_of_words(x, preprocess), *account.notes, *source.part_notes),
+        notes=(*_of_lengths(x), *_of_words(x, preprocess), *account.notes, *_of_parts(source)),
     )
     warnings = (*_of_unknown(x, splits, preprocess), *of_repeats(report), *of_target(report))
     return replace(report, warnings=warnings)
@@ -72,6 +72,11 @@ def _of_words(x: Sequences, preprocess: Preprocess) -> Iterator[str]:
     encoder = preprocess.sequences
     if x.words and encoder is not None:
         yield f"a vocabulary of {len(encoder.vocabulary) - 1:,} tokens, and one number for all others"
+
+
+def _of_parts(source: Source) -> list[str]:
+    """Return what there is to say of parts that the data comes with; those that time or place cut are none."""
+    return [] if source.inputs[0].part_of is not None else source.part_notes
 
 
 def unknown_share(x: Sequences, rows: Rows, preprocess: Preprocess) -> float:

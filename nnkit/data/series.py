@@ -13,7 +13,7 @@ import numpy as np
 
 from nnkit.config.sections.sequences import SeriesConfig
 from nnkit.data.series_file import Steps, read_steps
-from nnkit.data.series_steps import each_once, in_order, known_ahead, step_of, without_gaps
+from nnkit.data.series_steps import distinct, each_once, in_order, known_ahead, step_of, without_gaps
 from nnkit.data.source import Source
 from nnkit.data.tables import found_files
 from nnkit.data.times import Layout, Step, Times
@@ -151,9 +151,10 @@ def read_history(
     rest = steps[:0]
     if future:
         steps, rest = known_ahead(steps, [name for name in channels if name not in future])
+    steps = replace(steps, columns={name: steps.columns[name] for name in channels})
     step = step_of(steps)
     if config.gaps != "interpolate":
-        steps = steps[steps.times >= np.unique(steps.times)[-window:][0]]
+        steps = steps[steps.times >= distinct(steps.times)[-window:][0]]
     steps, stretches = without_gaps(each_once(steps, config.duplicates, step), config.gaps, step)
     num = len(steps) - (stretches[-1][0] if stretches else 0)
     if num < window:

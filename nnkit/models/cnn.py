@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.config.sections.model import NormKind
-from nnkit.geometry import map_sizes, padding_of
+from nnkit.geometry import each_block, map_sizes, padding_of
 from nnkit.models.activations import ActivationFactory
 from nnkit.models.embeddings import TokenEmbedding
 from nnkit.models.layout import SequenceLayout
@@ -124,7 +124,7 @@ class CNN(nn.Module):
         layout: SequenceLayout | None,
         *,
         channels: Sequence[int],
-        kernel_size: int,
+        kernel_size: int | Sequence[int],
         stride: int,
         padding: int | Literal["same"],
         pooling: Pooling,
@@ -151,7 +151,7 @@ class CNN(nn.Module):
                 a,
                 b,
                 len(sizes),
-                kernel_size=kernel_size,
+                kernel_size=kernel,
                 stride=stride,
                 padding=padding,
                 pooling=pooling,
@@ -160,7 +160,7 @@ class CNN(nn.Module):
                 residual=residual,
                 activation=activation,
             )
-            for a, b in itertools.pairwise(widths)
+            for (a, b), kernel in zip(itertools.pairwise(widths), each_block(kernel_size, len(channels)), strict=True)
         )
         self.global_pooling = global_pooling
         shrink = partial(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# (header, lines of values, message): the header is a dict of what differs from a right one
+# the words of a right header, by their names
 HEADER = {
     "problemName": "Toy",
     "timeStamps": "false",

@@ -29,7 +29,7 @@ def test_the_sum_of_the_two_marked_numbers_is_the_target(min_length: int | None)
     assert isinstance(x, Sequences) == (min_length is not None)
     assert source.specs == (InputSpec("x", "series", (9, 2)),)
     target = np.asarray(source.target)
-    assert (target.shape, target.dtype, source.task) == ((200, 1), np.float64, "regression")
+    assert (target.shape, str(target.dtype), source.task) == ((200, 1), "float64", "regression")
     for case, total in zip(x, target, strict=True):
         assert sorted(case[:, 1].tolist())[-3:] == [0, 1, 1]
         assert case[case[:, 1] == 1, 0].astype(np.float64).sum() == total[0]
@@ -46,7 +46,7 @@ def test_the_label_of_a_step_is_the_parity_of_the_bits_so_far(min_length: int | 
     source = read_parity(parity(samples=100, length=7, min_length=min_length))
     (x,) = source.inputs
     assert isinstance(source.target, Sequences)
-    assert (source.task, source.classes, source.target.values.dtype) == ("tagging", ("even", "odd"), np.int64)
+    assert (source.task, source.classes, str(source.target.values.dtype)) == ("tagging", ("even", "odd"), "int64")
     assert source.specs == (InputSpec("x", "series", (7, 1)),)
     for case, labels in zip(x, source.target, strict=True):
         assert labels.tolist() == [int(case[: t + 1].sum()) % 2 for t in range(len(case))]

@@ -123,7 +123,7 @@ def test_every_format_holds_the_same_series(kind: str) -> None:
         path.write_text(text.replace(",", "\t" if kind == "tsv" else ";"))
     found = read_series(section(path=str(path)))
     assert found.fingerprint() == expected.fingerprint()
-    np.testing.assert_array_equal(found.times, expected.times)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found.times, expected.times)
 
 
 def test_times_of_a_parquet_file_are_written_without_an_empty_fraction() -> None:
@@ -138,7 +138,8 @@ def test_whole_numbers_are_times() -> None:
     written(lines(time=str))
     source = read_series(section())
     assert source.times is not None
-    assert (source.times.dtype, source.times.tolist()) == (np.int64, list(range(20)))
+    assert source.times.dtype == np.int64
+    assert source.times.tolist() == list(range(20))
     assert "a step is 1" in source.rows.notes
 
 
@@ -329,6 +330,15 @@ def test_what_cannot_be_used_is_told_with_its_line(
     assert hint in caught.value.problems[0].hint
 
 
+def test_only_times_of_day_early_on_a_sunday_let_think_of_the_clocks() -> None:
+    for start, minutes in (("2024-03-31", 24 * 60), ("2024-03-30T00:00", 30), ("2024-03-31T12:00", 30)):
+        times = np.datetime64(start, "m") + minutes * np.arange(20)
+        written([f"{time},1,1" for time in [*times, times[2]]])
+        with pytest.raises(DataError, match="stands there again") as caught:
+            read_series(section())
+        assert "clocks" not in caught.value.problems[0].hint
+
+
 def test_many_bad_cells_are_told_by_the_first_of_them_and_their_number() -> None:
     written([f"{hour(k)},{k if k < 70 else ''},1" for k in range(100)])
     with pytest.raises(DataError) as caught:
@@ -409,6 +419,13 @@ def test_columns_that_are_known_ahead_come_from_the_rows_behind_the_last_value()
     assert found.ahead.tolist() == [[5, 0], [6, 1]]
     also_past = read_history(FILE, section(), channels=["load", "a"], future=["a"], window=2, horizon=3)
     assert (also_past.values.tolist(), also_past.ahead.tolist()) == ([[18, 9], [19, 9]], [[5], [6], [7]])  # type: ignore[union-attr]
+
+
+def test_the_past_of_what_is_known_ahead_may_be_missing_where_it_is_not_seen() -> None:
+    written([*(f"{row}," for row in lines()), f"{hour(20)},,,1", f"{hour(21)},,,2"], "date,load,square,known")
+    found = history(["known"])
+    assert found.ahead is not None
+    assert found.ahead.tolist() == [[1], [2]]
 
 
 @pytest.mark.parametrize(

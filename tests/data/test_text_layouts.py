@@ -115,11 +115,6 @@ def test_a_folder_is_a_class_and_a_file_a_text() -> None:
     assert found.notes == ("4 files are no .txt files, left out: .git, README, pos/.hidden.txt, pos/b.md",)
 
 
-def test_many_files_of_a_folder_take_no_more_than_their_share() -> None:
-    write_folder("f", {f"{label}/{k}.txt": "a" for k in range(1000) for label in "ab"})
-    assert len(read("f").texts) == 2000  # quadratic code would take seconds for ten times as many
-
-
 @pytest.mark.parametrize(
     ("files", "layout", "message"),
     [

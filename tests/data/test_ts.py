@@ -45,7 +45,7 @@ def test_series_that_vary_in_length_are_sequences() -> None:
     (x,) = source.inputs
     assert isinstance(x, Sequences)
     assert [each.tolist() for each in x] == [[[1, 4], [2, 5], [3, 6]], [[7, 10]], [[0, 2], [1, 3]]]
-    assert (x.values.dtype, source.specs[0].shape) == (np.float32, (3, 2))
+    assert (str(x.values.dtype), source.specs[0].shape) == ("float32", (3, 2))
 
 
 def test_series_of_one_channel_need_no_word_on_it() -> None:
@@ -89,7 +89,7 @@ def test_values_may_be_the_target() -> None:
         lambda text: text.replace("\n", "\r\n").encode(),
         lambda text: text.replace("\n", "\r").encode(),
         lambda text: b"\xef\xbb\xbf" + text.encode(),
-        lambda text: text.replace("# a toy", "# Müller’s toy").encode("cp1252"),
+        lambda text: text.replace("# a toy", "# Müller\u2019s toy").encode("cp1252"),
         lambda text: text.replace("@", "  @").upper().replace("TRUE A B", "True a b").replace(":A", ":a").encode(),
         lambda text: text.replace("\n", "\n\n# 1,2:3\n \t\n").encode(),
         lambda text: text.replace(",", " ,  ").replace(":", " : ").replace("\n", " \n").encode(),
@@ -252,6 +252,6 @@ def test_japanese_vowels_are_as_their_documentation_says() -> None:
     (x,) = source.inputs
     assert (len(source), len(source.test_rows), source.classes) == (640, 370, tuple("123456789"))  # type: ignore[arg-type]
     assert (x.lengths.min(), x.longest, x.values.shape[1]) == (7, 29, 12)
-    assert np.bincount(source.target[:270].astype(int)).tolist() == [30] * 9  # type: ignore[index, union-attr]
-    assert np.bincount(source.target[270:].astype(int)).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]  # type: ignore[index, union-attr]
+    assert np.bincount(source.target[:270].astype(int)).tolist() == [30] * 9  # type: ignore[union-attr]
+    assert np.bincount(source.target[270:].astype(int)).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]  # type: ignore[union-attr]
     np.testing.assert_allclose(x.values[0, :2], [1.860936, -0.207383], rtol=1e-6)

@@ -47,7 +47,7 @@ class CNNConfig:
 
     kind: Fixed[Literal["cnn"]]
     channels: Fixed[Annotated[list[Count], Field(min_length=1)]]
-    kernel_size: Fixed[Count] = 3
+    kernel_size: Fixed[Count | Annotated[list[Count], Field(min_length=1)]] = 3
     stride: Fixed[Count] = 1
     padding: Fixed[WholeNumber | Literal["same"]] = "same"
     pooling: Fixed[Literal["max", "avg", "none"]] = "none"
