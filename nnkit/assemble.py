@@ -26,11 +26,12 @@ from nnkit.config.sections.data import (
     TorchvisionConfig,
 )
 from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig
-from nnkit.config.sections.sequences import TextConfig
+from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
 from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
 from nnkit.data.sequences import Sequences
 from nnkit.data.tabular import Rules
+from nnkit.data.text_layouts import layout_of
 from nnkit.errors import ConfigError, Problem
 from nnkit.models import build, empty_model
 from nnkit.models.embeddings import embedding_width
@@ -172,6 +173,8 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
             changes[name] = [str(data.absolute(path)) for path in value]
     if hasattr(section, "target_scaling"):
         changes["target_scaling"] = target_scaling
+    if isinstance(section, SeriesConfig):  # a later file may have more columns of numbers
+        changes["inputs"] = list(names)
     if isinstance(section, TableConfig) and names:  # a later file without a header may lack the target
         changes["names"] = list(names)
     if isinstance(section, (ImagesConfig, TorchvisionConfig)):
@@ -179,6 +182,8 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
         changes |= {"channels": channels, "size": [height, width]}
     if isinstance(section, (TableConfig, ArrayConfig, CodeDataConfig)):
         changes["task"] = spec.task
+    if isinstance(section, TextConfig) and section.task == "classification":
+        changes["layout"] = layout_of(section.path) if section.layout == "auto" else section.layout
     if isinstance(section, (ArrayConfig, CodeDataConfig)):
         changes["input"] = spec.inputs[0].kind
     return replace(section, **changes)

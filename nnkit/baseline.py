@@ -9,10 +9,12 @@ from typing import Literal
 from torch import Tensor
 
 from nnkit.assemble import Prepared
+from nnkit.config.schema import Config
 from nnkit.config.sections.sequences import ForecastConfig
 from nnkit.data.batches import Samples
 from nnkit.models.naive import Naive
 from nnkit.objective.aligned import aligned
+from nnkit.spec import DataSpec
 from nnkit.train.run import Run
 
 
@@ -24,7 +26,7 @@ def baseline(run: Run, prepared: Prepared) -> dict[str, float]:
     """
     sums = run.metrics.zero(run.device)
     if prepared.spec.task == "forecast":
-        naive = _naive(prepared).to(run.device)
+        naive = naive_of(prepared.config, prepared.spec).to(run.device)
         for batch in run.test.epoch(0):
             run.metrics.add(sums, *aligned(naive(*batch.inputs), batch.target, batch.weight))
         return run.metrics.compute(sums)
@@ -35,8 +37,9 @@ def baseline(run: Run, prepared: Prepared) -> dict[str, float]:
     return run.metrics.compute(sums)
 
 
-def _naive(prepared: Prepared) -> Naive:
-    section, target = prepared.config.data, prepared.spec.target
+def naive_of(config: Config, spec: DataSpec) -> Naive:
+    """Return the forecast to be beaten: the last season again, where data.season tells one, or the last value."""
+    section, target = config.data, spec.target
     assert isinstance(section, ForecastConfig)
     fits = section.season <= section.window
     method: Literal["last", "seasonal"] = "seasonal" if section.season > 1 and fits else "last"

@@ -60,14 +60,15 @@ def metrics_of(config: Config, preprocess: Preprocess, threshold: float | None =
 def _in_units(
     outputs: Tensor, target: Tensor, *, predict: Callable[[Tensor], Tensor], scale: Scale | None
 ) -> tuple[Tensor, Tensor]:
-    """Return outputs and target of a regression, each (B, K), in the target's own units."""
+    """Return outputs and target of a regression (B, K), or of a forecast (B, h * K), in the target's own units."""
     values = predict(outputs)
     if scale is None:
         return values, target
+    given = [x.unflatten(1, (-1, len(scale.size))) for x in (values, target)]
     if values.device.type == "mps":  # it has no float64, in which a scale is undone
-        undone = [scale.undo(x.cpu()).float().to(x.device) for x in (values, target)]  # pragma: no cover
-        return undone[0], undone[1]  # pragma: no cover - needs a Mac
-    return scale.undo(values), scale.undo(target)
+        undone = [scale.undo(x.cpu()).float().to(x.device) for x in given]  # pragma: no cover
+        return undone[0].flatten(1), undone[1].flatten(1)  # pragma: no cover - needs a Mac
+    return scale.undo(given[0]).flatten(1), scale.undo(given[1]).flatten(1)
 
 
 def untuned_threshold(config: Config) -> float:

@@ -17,7 +17,8 @@ import torch
 import yaml
 from sklearn.metrics import top_k_accuracy_score
 
-from nnkit.assemble import assemble, baseline, prepare
+from nnkit.assemble import assemble, prepare
+from nnkit.baseline import baseline
 from nnkit.cli import main
 from nnkit.data import read, split_by
 from nnkit.errors import ConfigError, DataError, NnkitError

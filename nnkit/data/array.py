@@ -112,6 +112,16 @@ def _lengths(arrays: Mapping[str, Any], parts: Sequence[str], x: Any, name: str)
     return lengths.astype(np.int64)
 
 
+def with_lengths(arrays: Mapping[str, Any], x: Any, name: str) -> Any:
+    """Return padded series x (N, T, C) as sequences where the arrays hold `lengths`, else as they are.
+
+    Raises:
+        DataError: the lengths do not fit.
+    """
+    lengths = _lengths(arrays, [""], x, name)
+    return x if lengths is None else _cut(x, lengths)
+
+
 def _cut(x: Any, lengths: Rows) -> Sequences:
     """Return padded values (N, T, …) as sequences of their lengths."""
     flat = np.ascontiguousarray(x).reshape(-1, *x.shape[2:])

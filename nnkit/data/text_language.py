@@ -25,8 +25,9 @@ def read_language(config: TextConfig) -> Source:
     """Return the long text of a section in segments of data.segment tokens, and as target the tokens one further.
 
     Files are joined in the order of their names. The last data.test_fraction of all tokens are the test part, those
-    before them validation, unless these have files of their own. No segment, nor its target, crosses from a part or a
-    file into the next; what is left at their ends is too short for a segment, and counted in a note.
+    before them validation, unless these have files of their own; a fraction of 0 is for no such part. No segment, nor
+    its target, crosses from a part or a file into the next; what is left at their ends is too short for a segment, and
+    counted in a note.
 
     Raises:
         DataError: a file is missing or broken.
@@ -46,7 +47,8 @@ def read_language(config: TextConfig) -> Source:
     given, _ = sequences_of(texts, config.tokens, lower=config.lower)
     stretches = _stretches(config, given.lengths.tolist(), parts_of)
     starts, part_of, part = _segments(stretches, config.segment)
-    _check_parts(name, stretches, part, config.segment)
+    wanted = [True, bool(config.val_path or config.val_fraction), bool(config.test_path or config.test_fraction)]
+    _check_parts(name, stretches, part, wanted, config.segment)
     lengths = np.full(len(starts), config.segment, np.int64)
     tokens = Sequences(given.values, starts, lengths, given.words, part_of)
     following = Sequences(given.values, starts + 1, lengths, given.words, part_of)
@@ -93,13 +95,15 @@ def _segments(stretches: list[tuple[int, int, int]], segment: int) -> tuple[Rows
     return starts, part_of.astype(np.int64), parts[part_of]
 
 
-def _check_parts(name: str, stretches: list[tuple[int, int, int]], part: Rows, segment: int) -> None:
-    """Raise: ConfigError, naming the first part without a segment."""
+def _check_parts(
+    name: str, stretches: list[tuple[int, int, int]], part: Rows, wanted: list[bool], segment: int
+) -> None:
+    """Raise: ConfigError, naming the first part that is wanted and has no segment."""
     for number, called in enumerate(PARTS):
-        if not (part == number).any():
+        if wanted[number] and not (part == number).any():
             most = max((stop - start for k, start, stop in stretches if k == number), default=0)
             hint = f"data.segment={max(1, (most - 1) // 4)}" if most > 1 else "larger fractions, or a longer text"
+            of_part = f"{called} has" if sum(wanted) > 1 else "it has"
             raise ConfigError(
-                f"{name}: {called} has {most} tokens in a row, but data.segment={segment} needs {segment + 1}",
-                hint=hint,
+                f"{name}: {of_part} {most} tokens in a row, but data.segment={segment} needs {segment + 1}", hint=hint
             )

@@ -6,6 +6,7 @@ import codecs
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from nnkit.data.opened import decoded, num_lines, read_pieces, text_codec
 from nnkit.data.tables import found_files
@@ -28,8 +29,8 @@ def read_lines(path: Path) -> list[bytes]:
     return _one_line_end(data.removeprefix(codecs.BOM_UTF8)).split(b"\n")
 
 
-def read_whole(path: Path, encoding: str) -> str:
-    """Return the text of a file, unpacked, in which every line ends with a line feed alone.
+def read_whole(path: Path | BinaryIO, encoding: str) -> str:
+    """Return the text of a file or of standard input, unpacked, in which every line ends with a line feed alone.
 
     Lines end where editors end them: the separators of Unicode, such as U+2028 and U+0085, are left in the line.
 
@@ -37,7 +38,7 @@ def read_whole(path: Path, encoding: str) -> str:
         DataError: it cannot be read, or is no text in the encoding (with line and byte).
         ConfigError: the encoding is not known.
     """
-    name, codec = str(path), text_codec(encoding)
+    name, codec = str(path) if isinstance(path, Path) else "standard input", text_codec(encoding)
     data = _one_line_end(b"".join(decoded(read_pieces(path, PIECE_BYTES, name), codec, name)))
     try:
         text = data.decode("utf-8")

@@ -57,8 +57,8 @@ def windows_source(
         horizon: steps ahead.
         stride: steps from one training window to the next; of validation and test every window counts.
         parts: steps of training, validation and test; steps behind them are left out. None: by the fractions.
-        val_fraction: share of the steps, behind those of training.
-        test_fraction: share of the steps, the last ones.
+        val_fraction: share of the steps, behind those of training; 0 for no such part.
+        test_fraction: share of the steps, the last ones; 0 for no such part.
 
     Returns:
         Inputs "x" (window, C) and, where there is a future, "future" (horizon, F), both as of `as_values`; target
@@ -74,7 +74,8 @@ def windows_source(
     stretches = [(0, num_steps)] if parts_of is None else list(parts_of)
     sizes = _part_sizes(name, num_steps, parts, val_fraction, test_fraction)
     found = _found_windows(stretches, sizes, window, horizon, stride)
-    _check_parts(name, found, stretches, sizes, window, horizon)
+    wanted = [True, *(parts is not None or fraction > 0 for fraction in (val_fraction, test_fraction))]
+    _check_parts(name, found, stretches, sizes, wanted, window, horizon)
 
     def cut(values: FloatArray, starts: Rows, length: int) -> Sequences:
         return Sequences(values, starts, np.full(len(starts), length, np.int64), part_of=found.stretch)
@@ -163,17 +164,18 @@ def _check_parts(
     found: _Windows,
     stretches: Sequence[tuple[int, int]],
     sizes: tuple[int, int, int],
+    wanted: Sequence[bool],
     window: int,
     horizon: int,
 ) -> None:
-    """Check that each part has a window. Raises: ConfigError, saying how many steps there are."""
+    """Check that each part that is wanted has a window. Raises: ConfigError, saying how many steps there are."""
     needed, total = window + horizon, sum(sizes)
     asked = f"data.window={window} and data.horizon={horizon} need {needed} steps"
     if needed > total:
         raise ConfigError(f"{asked}, but {name} has {total}", hint="make them smaller")
     ends = np.cumsum([0, *sizes]).tolist()
     for number, (start, stop) in enumerate(pairwise(ends)):
-        if (found.part == number).any():
+        if (found.part == number).any() or not wanted[number]:
             continue
         part = f"the {PARTS[number]} part of {name}"
         if number and sizes[number] < horizon:

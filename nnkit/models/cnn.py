@@ -48,6 +48,7 @@ class ConvBlock(nn.Module):
         conv = nn.Conv1d if dimensions == 1 else nn.Conv2d
         zeros = padding_of(padding, kernel_size)
         self._zeros, self._kernel_size, self._stride = zeros, kernel_size, stride
+        self._shift = (2 * zeros - kernel_size + 1) // (2 * stride)
         self._pool_size = 1 if pooling == "none" else pool_size
         self.conv = conv(in_channels, out_channels, kernel_size, stride, zeros, bias=norm != "batch")
         self.norm = _norm(norm, out_channels, dimensions)
@@ -70,7 +71,7 @@ class ConvBlock(nn.Module):
             lengths = ((lengths + 2 * self._zeros - self._kernel_size) // self._stride + 1).clamp_min(1)
             y = self._normed(y, lengths)
         if self.residual:
-            y = y + _fitted(x if self.skip is None else self.skip(x), y)
+            y = y + _fitted(x if self.skip is None else self.skip(x), y, None if lengths is None else self._shift)
         y = self.activation(y)
         if lengths is None:
             return self.pool(y), None
@@ -92,10 +93,15 @@ def _zero_behind(y: Tensor, lengths: Tensor) -> Tensor:
     return y.masked_fill(~valid_steps(lengths, y.shape[2])[:, None], 0)
 
 
-def _fitted(skip: Tensor, y: Tensor) -> Tensor:
-    """Cut the skip connection to the size of `y`, or fill it with zeros, alike on both edges."""
+def _fitted(skip: Tensor, y: Tensor, shift: int | None) -> Tensor:
+    """Cut the skip connection to the size of `y`, or fill it with zeros, alike on both edges.
+
+    Where sequences vary, the first edge gets `shift` zeros: half of what is missing depends on the longest of a batch.
+    """
     missing = [y.shape[d] - skip.shape[d] for d in range(y.dim() - 1, 1, -1)]
-    return nn.functional.pad(skip, [n for m in missing for n in (m // 2, m - m // 2)]) if any(missing) else skip
+    firsts = [m // 2 if shift is None else shift for m in missing]
+    edges = [n for m, first in zip(missing, firsts, strict=True) for n in (first, m - first)]
+    return nn.functional.pad(skip, edges) if any(edges) else skip
 
 
 def _pool(kind: Pooling, size: int, dimensions: int) -> nn.Module:

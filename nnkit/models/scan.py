@@ -4,7 +4,7 @@ On CPU the LSTM is oneDNN's, which takes padded batches only, and GRU and plain 
 On other devices, and while a model is exported, all of them are torch's, on padded batches.
 """
 
-# B batch, T time, F features, H hidden, G gates
+# B batch, T time, F features, L longest length, H hidden, G gates
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 
 from nnkit.models.scan_cells import Recurrence
-from nnkit.models.scan_rows import rows_of
+from nnkit.models.scan_rows import moves_of, rows_of
 
 Kind = Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
 State = tuple[Tensor, ...]  # (h,) or for the LSTM (h, c), each (B, H)
-Weights = tuple[
-    Tensor, Tensor, Tensor, Tensor
-]  # (G*H, F), (G*H, H), (G*H,), (G*H,): torch's names, layouts, gate orders
+# weight_ih (G*H, F), weight_hh (G*H, H), bias_ih (G*H,), bias_hh (G*H,): torch's names, layouts and gate orders
+Weights = tuple[Tensor, Tensor, Tensor, Tensor]
 
-SATURATED = 1e4  # opens or shuts a gate for good, whatever else enters it; finite in bfloat16 as well
+SATURATED = 1e4  # opens or shuts a gate for good, whatever else enters it; finite in half precision as well
 
 
 def scan(
@@ -45,58 +44,68 @@ def scan(
         is_reversed: run from each sequence's true last step back to step 0.
 
     Returns:
-        Outputs (B, T, H), each at its own time and zero behind its sequence's end; and the state behind the last
-        step that was run, which is the given one where a sequence is empty.
+        Outputs (B, T, H), each at its own time and zero behind its sequence's end; and the state behind the last step
+        that was run, which for an empty sequence is the one before. Under autocast the LSTM's are of its lower
+        precision, the others' stay in single precision, which is faster for them.
     """
-    batch, time, _ = x.shape
-    hidden = weights[1].shape[1]
     if state is None:
-        state = (x.new_zeros(batch, hidden),) * (2 if kind == "lstm" else 1)
+        zeros = x.new_zeros(x.shape[0], weights[1].shape[1])
+        state = (zeros, zeros) if kind == "lstm" else (zeros,)
     if x.device.type != "cpu" or is_traced():
         return scan_padded(kind, x, weights, lengths, state, is_reversed)
     if lengths is not None:
         lengths = lengths.cpu()
-        if bool((lengths == time).all()):
+        if int(lengths.min()) == x.shape[1]:
             lengths = None
-    if kind == "lstm":
-        return scan_padded(kind, x, weights, lengths, state, is_reversed)
-    with torch.autocast("cpu", enabled=False):  # bfloat16 slows these two down
-        rows = rows_of(batch, time, lengths, is_reversed=is_reversed)
+    if kind != "lstm":
+        rows = rows_of(x.shape[0], x.shape[1], lengths, is_reversed=is_reversed)
         dtype = weights[0].dtype
-        out, last = Recurrence.apply(kind, rows, x.to(dtype), *weights, state[0].to(dtype))
-    return out, (last,)
+        with torch.autocast("cpu", enabled=False):
+            out, last = Recurrence.apply(kind, rows, x.to(dtype), state[0].to(dtype), *weights)
+        return out, (last,)
+    if lengths is None or not lengths.any():
+        return scan_padded(kind, x, weights, lengths, state, is_reversed)
+    return scan_lstm(x, weights, lengths, state, is_reversed)
 
 
 def is_traced() -> bool:
     """Tell whether the call is being recorded for export, so that only plain operations may be used."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def scan_lstm(x: Tensor, weights: Weights, lengths: Tensor, state: State, is_reversed: bool) -> tuple[Tensor, State]:
+    """Do what `scan` does for an LSTM on CPU, with as few copies as different lengths allow."""
+    moves = moves_of(x.shape[1], lengths, is_reversed=is_reversed)
+    paused, weights = with_pause(moves.into_time(x), weights, moves.is_blank.unsqueeze(2))
+    out, (_, c) = run_torch("lstm", paused, weights, state, is_batch_first=False)  # (L, B, H)
+    h = torch.where((lengths > 0).unsqueeze(1), out.flatten(0, 1).index_select(0, moves.last), state[0].to(out.dtype))
+    return moves.into_batch(out), (h, c)
 
 
 def scan_padded(
     kind: Kind, x: Tensor, weights: Weights, lengths: Tensor | None, state: State, is_reversed: bool
 ) -> tuple[Tensor, State]:
-    """Do what `scan` does with torch's own layers over all T steps, without looking at any value."""
+    """Do what `scan` does with torch's own layers and plain operations, without looking at any value."""
     if lengths is None:
-        x = x.flip(1) if is_reversed else x
-        out, last = run_torch(kind, x, weights, state)
+        out, last = run_torch(kind, x.flip(1) if is_reversed else x, weights, state, is_batch_first=True)
         return out.flip(1) if is_reversed else out, last
-    lengths = lengths.to(x.device)
+    lengths = lengths.to(x.device).unsqueeze(1)
     steps = torch.arange(x.shape[1], device=x.device)
-    behind = (steps >= lengths.unsqueeze(1)).unsqueeze(2)  # (B, T, 1)
-    turn = ((lengths.unsqueeze(1) - 1 - steps) % x.shape[1]).unsqueeze(2) if is_reversed else None
-    x = turned(x.masked_fill(behind, 0), turn)
+    is_blank = (steps >= lengths).unsqueeze(2)  # (B, T, 1)
+    turn = ((lengths - 1 - steps) % x.shape[1]).unsqueeze(2) if is_reversed else None
+    x = turned(x.masked_fill(is_blank, 0), turn)
     if kind == "lstm":
-        x, weights = with_pause(x, weights, behind)
-    out, last = run_torch(kind, x, weights, state)
-    at = (lengths - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, out.shape[2])
-    h = torch.where((lengths > 0).unsqueeze(1), out.gather(1, at).squeeze(1), state[0].to(out.dtype))
-    return turned(out.masked_fill(behind, 0), turn), (h, *last[1:])
+        x, weights = with_pause(x, weights, is_blank)
+    out, last = run_torch(kind, x, weights, state, is_batch_first=True)
+    at = (lengths - 1).clamp(min=0).unsqueeze(2).expand(-1, 1, out.shape[2])
+    h = torch.where(lengths > 0, out.gather(1, at).squeeze(1), state[0].to(out.dtype))
+    return turned(out.masked_fill(is_blank, 0), turn), (h, *last[1:])
 
 
-def run_torch(kind: Kind, x: Tensor, weights: Weights, state: State) -> tuple[Tensor, State]:
-    """Return outputs (B, T, H) and the state behind step T."""
+def run_torch(kind: Kind, x: Tensor, weights: Weights, state: State, *, is_batch_first: bool) -> tuple[Tensor, State]:
+    """Return outputs (B, T, H), or time first like x, and the state behind step T."""
     first = [part.unsqueeze(0) for part in state]
-    options = (True, 1, 0.0, False, False, True)  # biases, layers, dropout, training, both directions, batch first
+    options = (True, 1, 0.0, False, False, is_batch_first)  # biases, layers, dropout, training, both directions
     if kind == "lstm":
         out, h, c = torch.lstm(x, first, list(weights), *options)
         return out, (h.squeeze(0), c.squeeze(0))
@@ -110,17 +119,25 @@ def turned(x: Tensor, turn: Tensor | None) -> Tensor:
     return x if turn is None else x.gather(1, turn.expand(-1, -1, x.shape[2]))
 
 
-def with_pause(x: Tensor, weights: Weights, behind: Tensor) -> tuple[Tensor, Weights]:
-    """Add an input to an LSTM that keeps c as it is behind a sequence's end, so that c_T is c at the end.
+def with_pause(x: Tensor, weights: Weights, is_blank: Tensor) -> tuple[Tensor, Weights]:
+    """Add an input to an LSTM that keeps c as it is in the padding, so that c behind step T is c at the end.
+
+    torch.lstm gives c behind step T only.
 
     Args:
-        x: (B, T, F).
+        x: (…, F).
         weights: those of an LSTM, gates in torch's order: input, forget, cell, output.
-        behind: (B, T, 1), true behind each sequence's end.
+        is_blank: (…, 1), true in the padding.
 
     Returns:
-        x (B, T, F + 1) and weights whose weight_ih is (4H, F + 1).
+        x (…, F + 1) and weights whose weight_ih is (4H, F + 1).
     """
-    pause = x.new_tensor([-SATURATED, SATURATED, 0.0, 0.0]).to(weights[0].dtype)
-    column = pause.repeat_interleave(weights[1].shape[1]).unsqueeze(1)
-    return torch.cat([x, behind.to(x.dtype)], 2), (torch.cat([weights[0], column], 1), *weights[1:])
+    hidden = weights[1].shape[1]
+    shut = weights[0].new_full((hidden, 1), -SATURATED)
+    column = torch.cat([shut, -shut, torch.zeros_like(shut), torch.zeros_like(shut)])
+    wider = torch.cat([weights[0], column], 1)
+    # one piece of memory, for cuDNN copies and warns otherwise
+    flat = torch.cat([part.flatten() for part in (wider, *weights[1:])])
+    sizes = [wider.numel(), *(part.numel() for part in weights[1:])]
+    w, u, b, c = flat.split_with_sizes(sizes)
+    return torch.cat([x, is_blank.to(x.dtype)], -1), (w.view_as(wider), u.view_as(weights[1]), b, c)

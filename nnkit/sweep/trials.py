@@ -17,7 +17,7 @@ from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
 
 # The task's metric on validation decides the rank; the loss breaks ties.
-OBJECTIVES = (("val/accuracy", "max"), ("val/rmse", "min"))
+OBJECTIVES = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
 
 
 @final

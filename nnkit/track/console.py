@@ -56,7 +56,7 @@ class ProgressBar:
         shown = [
             f"{name} {value:.4g}"
             for name, value in record.values.items()
-            if name in ("train/loss", "val/loss", "val/accuracy", "val/rmse", "val/r2")
+            if name in ("train/loss", "val/loss", "val/accuracy", "val/rmse", "val/r2", "val/perplexity")
         ]
         bar.set_postfix_str("  ".join(shown), refresh=False)
         bar.update(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,9 +17,9 @@ from nnkit.seeding import derive
 from nnkit.train.gradients import note_norms, read_norms
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink
-from nnkit.train.state import Hidden, Record, Score, TrainState, is_better
+from nnkit.train.state import Record, Score, TrainState, is_better
 from nnkit.train.stopping import Stop
-from nnkit.train.through_time import carried, passes
+from nnkit.train.through_time import answered, passes
 
 FLUSH_EVERY = 64  # steps between two updates of the training metrics
 FLUSH_LARGE = 200_000  # outputs of a step from which they do not wait for others
@@ -229,15 +228,8 @@ def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[
 def outputs_of(run: Run, batches: Batches) -> Iterator[tuple[Batch, Tensor]]:
     """Yield each batch with the network's outputs (B, …) float32, with averaged weights where there are such."""
     run.model.eval()
-    hidden: Hidden | None = None
     with run.averaged_weights():
-        for batch in batches.epoch(0):
-            with run.arithmetic.autocast():
-                if run.is_stateful:
-                    outputs, hidden = cast(Any, run.model).step(*batch.inputs, state=carried(hidden, batch))
-                else:
-                    outputs = run.model(*batch.inputs)
-            yield batch, outputs.float()
+        yield from answered(run.model, run.arithmetic, batches.epoch(0), is_stateful=run.is_stateful)
 
 
 @torch.no_grad()

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnkit.data.batches import Batch
+from nnkit.train.device import Arithmetic
 from nnkit.train.run import Run
 from nnkit.train.state import Hidden, TrainState
 
@@ -46,6 +47,28 @@ def carried(hidden: Hidden | None, batch: Batch) -> Hidden | None:
     size, keeps = len(batch), batch.continues[:, None]
     fitted = [torch.cat([h, h.new_zeros(max(0, size - len(h)), h.shape[1])])[:size] for h in hidden]
     return tuple(torch.where(keeps, h, torch.zeros_like(h)) for h in fitted)
+
+
+@torch.no_grad()
+def answered(
+    model: nn.Module, arithmetic: Arithmetic, batches: Iterable[Batch], *, is_stateful: bool
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield each batch with the outputs (B, …) float32 of a network in eval mode.
+
+    Args:
+        model: of nnkit, with `step` where states are carried.
+        arithmetic: how it computes.
+        batches: in the order in which states are carried.
+        is_stateful: whether they are.
+    """
+    hidden: Hidden | None = None
+    for batch in batches:
+        with arithmetic.autocast():
+            if is_stateful:
+                outputs, hidden = cast(Any, model).step(*batch.inputs, state=carried(hidden, batch))
+            else:
+                outputs = model(*batch.inputs)
+        yield batch, outputs.float()
 
 
 def pieces(batch: Batch, k: int | None) -> Iterator[tuple[Batch, None]]:

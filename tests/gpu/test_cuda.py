@@ -56,3 +56,21 @@ def test_a_run_goes_on_where_it_stopped() -> None:
 def test_a_divergence_is_caught_at_the_next_look() -> None:
     with pytest.raises(DivergenceError, match=r"training loss became|a weight became"):
         trained(["optimizer=sgd", "optimizer.lr=1e8", "trainer.device=cuda"])
+
+
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru", "cnn"])
+def test_sequences_that_vary_agree_with_the_cpu(model: str) -> None:
+    words = ["data=adding", "data.min_length=5", f"model={model}", "trainer.max_epochs=1", "trainer.precision=fp32"]
+    words += ["model.global_pooling=max"] if model == "cnn" else ["model.bidirectional=true"]
+    there, here = (trained([*words, f"trainer.device={device}"]) for device in ("cuda", "cpu"))
+    assert there.metrics["val/loss"] == pytest.approx(here.metrics["val/loss"], rel=1e-3)
+
+
+def test_a_carried_state_agrees_with_the_cpu() -> None:
+    Path("text.txt").write_text("to be or not to be, that is the question. " * 200)
+    words = ["data=text", "data.path=text.txt", "data.task=language", "data.tokens=char", "data.segment=32"]
+    words += ["model=gru"]
+    words += ["batching.stateful=true", "batching.shuffle=false", "batching.batch_size=16", "trainer.tbptt_steps=16"]
+    words += ["trainer.max_epochs=2", "trainer.precision=fp32"]
+    there, here = (trained([*words, f"trainer.device={device}"]) for device in ("cuda", "cpu"))
+    assert there.metrics["val/loss"] == pytest.approx(here.metrics["val/loss"], rel=1e-3)

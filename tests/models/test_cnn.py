@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from nnkit.geometry import map_sizes
 from nnkit.models.cnn import CNN
+from nnkit.models.layout import SequenceLayout
+from tests.models.sequence_nets import padded, randomised
 
 NEUTRAL: dict[str, Any] = {
     "channels": [4, 6],
@@ -170,3 +172,106 @@ def test_dropout_acts_in_the_head_while_training_only() -> None:
     assert outputs.std(0).min() > 0
     heads = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
     assert heads == ["dropout", "dense.0.dropout"]
+
+
+# sequences that vary in length
+
+
+@given(
+    chosen=st.fixed_dictionaries(
+        {
+            "channels": st.lists(st.integers(1, 3), min_size=1, max_size=3),
+            "kernel_size": st.integers(1, 5),
+            "stride": st.integers(1, 3),
+            "padding": st.sampled_from(["same", 0, 1, 2]),
+            "pooling": st.sampled_from(["max", "avg", "none"]),
+            "pool_size": st.integers(2, 3),
+            "norm": st.sampled_from(["none", "batch"]),
+            "residual": st.booleans(),
+            "global_pooling": st.sampled_from(["avg", "max"]),
+        }
+    ),
+    vocabulary=st.sampled_from([0, 6]),
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+    behind=st.integers(0, 3),
+)
+@settings(deadline=None, max_examples=150)
+def test_the_result_for_a_sequence_does_not_depend_on_what_it_is_batched_with(
+    chosen: dict[str, Any], vocabulary: int, lengths: list[int], behind: int
+) -> None:
+    layout = SequenceLayout(0 if vocabulary else 2, vocabulary, 20, has_lengths=True)
+    model = CNN(layout.in_features, (20,), 3, layout, **{**NEUTRAL, **chosen}, activation=nn.ELU, dropout=0.0)
+    randomised(model).eval()
+    parts: list[Tensor] = [
+        torch.randint(vocabulary, (n,), dtype=torch.int32) if vocabulary else torch.randn(n, 2) for n in lengths
+    ]
+    alone = torch.cat([model(part[None], torch.tensor([len(part)])) for part in parts])
+    rows = range(len(parts))
+    for order in (list(rows), list(rows)[::-1], sorted(rows, key=lengths.__getitem__)):
+        found = model(*padded([parts[k] for k in order], 5 if vocabulary else torch.nan, behind))
+        torch.testing.assert_close(found, alone[order], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chosen", CHOICES[:12], ids=str)
+def test_sequences_of_one_length_are_what_they_are_without_lengths(chosen: dict[str, Any]) -> None:
+    chosen = {**NEUTRAL, "global_pooling": "max", **chosen}
+    if chosen["norm"] == "layer":
+        return  # refused where sequences vary: it would count the padding
+    varying, even = (
+        randomised(CNN(2, (12,), 3, layout, **chosen, activation=nn.Tanh, dropout=0.0))
+        for layout in (SequenceLayout(2, steps=12, has_lengths=True), SequenceLayout(2, steps=12))
+    )
+    x = torch.randn(4, 12, 2)
+    torch.testing.assert_close(varying(x, torch.full((4,), 12)), even(x), atol=1e-5, rtol=1e-5)
+
+
+def test_batch_norm_learns_the_moments_of_what_is_inside_of_the_sequences_alone() -> None:
+    layout = SequenceLayout(2, steps=9, has_lengths=True)
+    model = CNN(
+        2, (9,), 3, layout, **{**NEUTRAL, "norm": "batch", "global_pooling": "avg"}, activation=nn.Tanh, dropout=0.0
+    )
+    parts = [torch.randn(n, 2) for n in (3, 9, 5)]
+    block = model.blocks[0]
+    inside = torch.cat([block.conv(part.T[None])[0].T for part in parts])
+    model(*padded(parts, torch.nan))
+    torch.testing.assert_close(block.norm.running_mean, 0.1 * inside.detach().mean(0), atol=1e-6, rtol=1e-5)
+    expected = 0.9 + 0.1 * inside.detach().var(0)
+    torch.testing.assert_close(block.norm.running_var, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg", "none"])
+def test_no_gradient_comes_from_behind_the_end(pooling: str) -> None:
+    chosen = {**NEUTRAL, "norm": "batch", "residual": True, "pooling": pooling, "global_pooling": "avg"}
+    layout = SequenceLayout(2, steps=9, has_lengths=True)
+    model = randomised(CNN(2, (9,), 3, layout, **chosen, activation=nn.Tanh, dropout=0.0)).eval()
+    x, lengths = padded([torch.randn(n, 2) for n in (4, 8, 1)], torch.nan, behind=2)
+    x.requires_grad_()
+    model(x, lengths).square().sum().backward()
+    assert x.grad is not None
+    for row, length in enumerate(lengths.tolist()):
+        assert (x.grad[row, 0] != 0).any()
+        assert (x.grad[row, length:] == 0).all()
+
+
+def test_what_is_known_of_the_future_goes_to_the_head_beside_the_maps() -> None:
+    layout = SequenceLayout(2, steps=8, future=6)
+    model = randomised(CNN(2, (8,), 3, layout, **NEUTRAL, activation=nn.Tanh, dropout=0.0))
+    x, future = torch.randn(3, 8, 2), torch.randn(3, 3, 2)
+    h = x.transpose(1, 2)
+    for block in model.blocks:
+        h = F.conv1d(h, block.conv.weight, block.conv.bias, padding=1).tanh()
+    h = torch.cat([h.flatten(1), future.flatten(1)], 1)
+    h = (h @ model.dense[0].linear.weight.T + model.dense[0].linear.bias).tanh()
+    expected = h @ model.output.weight.T + model.output.bias
+    torch.testing.assert_close(model(x, future), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_words_are_convolved_by_their_vectors_which_dropout_thins_out() -> None:
+    layout = SequenceLayout(0, 6, 8)
+    model = CNN(0, (8,), 3, layout, **{**NEUTRAL, "embedding_size": 2}, activation=nn.Tanh, dropout=0.5)
+    plain = CNN(2, (8,), 3, None, **NEUTRAL, activation=nn.Tanh, dropout=0.0)
+    plain.load_state_dict({name: p for name, p in model.state_dict().items() if not name.startswith("embedding")})
+    tokens = torch.randint(6, (3, 8), dtype=torch.int32)
+    assert model.embedding is not None
+    torch.testing.assert_close(model.eval()(tokens), plain(model.embedding.weight[tokens.long()]))
+    assert model.train()(tokens[:1].expand(50, -1)).std(0).min() > 0
