@@ -54,7 +54,7 @@ def learning_curves(records: Records, best_epoch: int | None, title: str) -> byt
     key = "epoch" if len(set(epochs)) == len(epochs) else "step"
     best = [record.get(key) for record in records if best_epoch is not None and record.get("epoch") == best_epoch]
     columns = 2 if len(shown) in (2, 4) else len(shown)
-    figure, axes = _panels(len(shown) // columns, columns, title, size=(4.8, 3.6))
+    figure, axes = panels(len(shown) // columns, columns, title, size=(4.8, 3.6))
     for axis, name in zip(axes, shown, strict=True):
         _curves(axis, records, key, name)
         if best and best[-1] is not None:
@@ -62,7 +62,7 @@ def learning_curves(records: Records, best_epoch: int | None, title: str) -> byt
     handles, labels = max((axis.get_legend_handles_labels() for axis in axes), key=lambda pair: len(pair[0]))
     if labels:
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return _png(figure)
+    return png_of(figure)
 
 
 def _curves(axis: Axes, records: Records, key: str, name: str) -> None:
@@ -107,7 +107,7 @@ def confusion_matrix(confusion: Sequence[Sequence[float]], classes: Sequence[str
     share = counts / np.where(total > 0, total, 1)
     has_text = size <= MOST_CELLS_WITH_TEXT
     side = min(max(3.2, size * (0.5 if has_text else 0.17)), 18)
-    figure, (axis,) = _panels(1, 1, title, size=(side + 1.9, side + 1.2))
+    figure, (axis,) = panels(1, 1, title, size=(side + 1.9, side + 1.2))
     # The root of the share: rare mistakes are what one looks for, and on a linear scale they are white.
     image = axis.imshow(share, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     figure.colorbar(image, label="share of the true class", aspect=max(15, side * 3), pad=0.02, ticks=SHARES)
@@ -126,7 +126,7 @@ def confusion_matrix(confusion: Sequence[Sequence[float]], classes: Sequence[str
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.grid(visible=False)
     axis.spines[:].set_visible(True)
-    return _png(figure)
+    return png_of(figure)
 
 
 def roc_pr(target: Array, probabilities: Array, names: Sequence[str], title: str) -> bytes:
@@ -146,7 +146,7 @@ def roc_pr(target: Array, probabilities: Array, names: Sequence[str], title: str
     numbers = [1] if target.ndim == 1 and len(names) == 2 else range(len(names))
     drawn = [number for number in numbers if 0 < np.count_nonzero(_is_true(target, number)) < len(target)]
     lines = len(drawn) if len(drawn) <= MOST_CLASS_LINES else 0
-    figure, (roc, pr) = _panels(1, 2, title, size=(4.8, 5.2 + 0.1 * lines))  # room for the legends below
+    figure, (roc, pr) = panels(1, 2, title, size=(4.8, 5.2 + 0.1 * lines))  # room for the legends below
     roc.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     if drawn:
         _class_curves(roc, pr, target, probabilities, {number: shortened(names[number], 16) for number in drawn})
@@ -158,7 +158,7 @@ def roc_pr(target: Array, probabilities: Array, names: Sequence[str], title: str
     pr.set(xlabel="recall", ylabel="precision", title="precision-recall")
     for axis in (roc, pr):
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    return _png(figure)
+    return png_of(figure)
 
 
 def _is_true(target: Array, number: int) -> Array:
@@ -213,7 +213,7 @@ def calibration(target: Array, probabilities: Array, title: str) -> bytes:
     target, probabilities = _finite(target, probabilities)
     bins = calibration_bins(target, probabilities.astype(np.float64), np.ones(len(target)))
     error = float(np.nansum(np.abs(bins.accuracy - bins.confidence) * bins.weight) / max(len(target), 1))
-    figure, (top, bottom) = _panels(2, 1, title, size=(5.2, 3.2), heights=(3, 1))
+    figure, (top, bottom) = panels(2, 1, title, size=(5.2, 3.2), heights=(3, 1))
     left = np.arange(BINS) / BINS
     filled = bins.weight > 0
     style: dict[str, Any] = {"width": 1 / BINS, "align": "edge", "edgecolor": "white"}
@@ -234,7 +234,7 @@ def calibration(target: Array, probabilities: Array, title: str) -> bytes:
     bottom.set(xlabel="confidence: probability of the predicted class", ylabel="rows")
     for axis in (top, bottom):
         axis.set_xlim(0, 1)
-    return _png(figure)
+    return png_of(figure)
 
 
 def residuals(target: Array, predicted: Array, names: Sequence[str], title: str) -> bytes:
@@ -250,7 +250,7 @@ def residuals(target: Array, predicted: Array, names: Sequence[str], title: str)
         A PNG file. Many rows are drawn as density, so that dots do not cover each other.
     """
     rows = min(len(names), MOST_TARGETS)
-    figure, axes = _panels(rows, 2, title, size=(4.8, 3.6))
+    figure, axes = panels(rows, 2, title, size=(4.8, 3.6))
     for k in range(rows):
         y, guess = target[:, k].astype(np.float64), predicted[:, k].astype(np.float64)
         finite = np.isfinite(y) & np.isfinite(guess)
@@ -264,7 +264,7 @@ def residuals(target: Array, predicted: Array, names: Sequence[str], title: str)
             histogram.legend()
         histogram.axvline(0, color=GREY, linestyle=":")
         histogram.set(xlabel="true minus predicted", ylabel="rows", title="residuals")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _finite(target: Array, probabilities: Array) -> tuple[Array, Array]:
@@ -313,7 +313,7 @@ def _short_number(count: float) -> str:
     return f"{count:.4g}"
 
 
-def _panels(
+def panels(
     rows: int, columns: int, title: str, *, size: tuple[float, float], heights: Sequence[float] | None = None
 ) -> tuple[Figure, list[Axes]]:
     """Return an empty figure of rows x columns panels, each of a size in inches, and the panels row by row."""
@@ -331,7 +331,8 @@ def _panels(
     return figure, list(axes.flat)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """Return the PNG file of a figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 

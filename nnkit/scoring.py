@@ -64,7 +64,7 @@ def _in_units(
     values = predict(outputs)
     if scale is None:
         return values, target
-    given = [x.unflatten(1, (-1, len(scale.size))) for x in (values, target)]
+    given = [x.reshape(len(x), -1, len(scale.size)) for x in (values, target)]
     if values.device.type == "mps":  # it has no float64, in which a scale is undone
         undone = [scale.undo(x.cpu()).float().to(x.device) for x in given]  # pragma: no cover
         return undone[0].flatten(1), undone[1].flatten(1)  # pragma: no cover - needs a Mac

@@ -95,6 +95,8 @@ def zeros(given: InputSpec, rows: int, device: torch.device) -> Tensor:
 
 def _noting(found: list[Layer], name: str) -> Any:
     def note(module: nn.Module, _: Any, output: Any) -> None:
+        if any(layer.name == name for layer in found):
+            return  # a network that is fed its own forecasts runs once a step of the horizon
         output = output[0] if isinstance(output, tuple) else output  # recurrent layers give their states, too
         parameters = sum(p.numel() for p in module.parameters(recurse=False))
         found.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters, _flops(module, output)))

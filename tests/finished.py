@@ -45,6 +45,25 @@ WORDS: dict[str, tuple[str, ...]] = {
     ),
     "headerless": ("data.target=c3", "data.header=false"),
 }
+TINY = ("model.hidden_size=8", "trainer.max_epochs=2", "batching.batch_size=32")
+SERIES = ("data.window=24", "data.horizon=6", "data.season=12", "model=lstm")
+STATEFUL = ("batching.stateful=true", "batching.shuffle=false", "batching.batch_size=4")
+# Runs on sequences; {} is the file of `sequence_path`.
+SEQUENCES: dict[str, tuple[str, ...]] = {
+    "adding": ("data=adding", "data.samples=120", "data.min_length=5", "data.length=9", "model=gru"),
+    "bits": ("data=parity", "data.samples=90", "data.min_length=3", "data.length=7", "model=lstm"),
+    "even": ("data=parity", "data.samples=90", "data.length=6", "model=rnn"),
+    "sine": ("data=sine", "data.steps=260", "data.window=26", "data.horizon=4", "model=gru"),
+    "load": ("data=series", "data.path={}", "data.time=date", "data.target=[load,gas]", *SERIES),
+    "known": ("data=series", "data.path={}", "data.time=date", "data.target=load", "data.future=[holiday]", *SERIES),
+    "letters": ("data=text", "data.path={}", "data.task=language", "data.tokens=char", "data.segment=12", "model=gru"),
+    "words": ("data=text", "data.path={}", "data.task=language", "data.segment=8", "model=lstm", *STATEFUL),
+    "reviews": ("data=text", "data.path={}", "model=gru", "model.summary=mean"),
+    "opinions": ("data=text", "data.path={}", "data.text=review", "model=cnn", "model.global_pooling=max"),
+    "vowels": ("data=ts", "data.path={}", "model=gru"),
+    "steps": ("data=ts", "data.path={}", "model=lstm"),
+    "padded": ("data=array", "data.path={}", "model=gru"),
+}
 RAW = ("binary", "values", "counts", "labels", "several")  # they read table.csv
 
 
@@ -118,14 +137,83 @@ def _made(path: Path, write: Any) -> Path:
 
 
 @cache
+def load_table() -> pd.DataFrame:
+    """A series of half-hours, with two channels and what is known beforehand."""
+    rng, steps = np.random.default_rng(3), np.arange(300)
+    load = 100 + 20 * np.sin(2 * np.pi * steps / 12) + rng.normal(size=300)
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2026-01-01", periods=300, freq="30min").strftime("%Y-%m-%d %H:%M"),
+            "load": load.round(3),
+            "gas": (5 + 0.1 * load + rng.normal(size=300)).round(3),
+            "holiday": (steps // 48 % 7 > 4).astype(int),
+        }
+    )
+
+
+def text() -> str:
+    """A text of 160 lines for a language model."""
+    rng = np.random.default_rng(4)
+    return "".join(rng.choice(["the cat sat, on a mat.\n", "a dog ran home!\n", "one (two) three\n"], 160))
+
+
+def reviews() -> list[tuple[str, str]]:
+    """80 texts, no two of them alike, with a label each."""
+    rng = np.random.default_rng(5)
+    words = {"good": ["fine", "lovely", "great", "film"], "bad": ["dull", "slow", "awful", "film"]}
+    return [(label, " ".join([*rng.choice(words[label], 3 + i % 4), f"n{i}"])) for i in range(40) for label in words]
+
+
+def ts_text(*, varies: bool, labels: bool = True) -> str:
+    """60 series of two channels in the .ts format."""
+    rng = np.random.default_rng(6)
+    head = f"@problemName t\n@univariate false\n@dimensions 2\n@equalLength {str(not varies).lower()}\n"
+    head += "@classLabel true a b\n@data\n" if labels else "@classLabel false\n@data\n"
+    lines = []
+    for i in range(60):
+        channels = rng.normal(size=(2, int(rng.integers(4, 9)) if varies else 6)) + i % 2
+        told = ":".join(",".join(f"{value:.4f}" for value in channel) for channel in channels)
+        lines.append(f"{told}:{'ab'[i % 2]}\n" if labels else f"{told}\n")
+    return head + "".join(lines)
+
+
+def sequence_path(kind: str) -> Path:
+    """The file that a kind of run on sequences is trained on; one that is made up has none."""
+    folder = place()
+    if kind in ("load", "known"):
+        return _made(folder / "load.csv", lambda: load_table().to_csv(folder / "load.csv", index=False))
+    if kind in ("letters", "words"):
+        return _made(folder / "book.txt", lambda: (folder / "book.txt").write_text(text()))
+    if kind == "reviews":
+        lines = "".join(f"{label} {review}\n" for label, review in reviews())
+        return _made(folder / "reviews.txt", lambda: (folder / "reviews.txt").write_text(lines))
+    if kind == "opinions":
+        frame = pd.DataFrame(reviews(), columns=["label", "review"]).assign(id=range(80))
+        return _made(folder / "opinions.csv", lambda: frame.to_csv(folder / "opinions.csv", index=False))
+    if kind in ("vowels", "steps"):
+        path = folder / f"{kind}.ts"
+        return _made(path, lambda: path.write_text(ts_text(varies=kind == "vowels")))
+    path = folder / "padded.npz"
+    rng = np.random.default_rng(7)
+    lengths, y = rng.integers(3, 8, 60), np.arange(60) % 2
+    x = (rng.normal(size=(60, 7, 2)) + y[:, None, None]) * (np.arange(7) < lengths[:, None])[..., None]
+    return _made(path, lambda: np.savez(path, x=x, y=y, lengths=lengths))
+
+
+@cache
 def folder_of(kind: str) -> Path:
     """The folder of a finished run; not to be written into."""
+    folder = place() / "outputs" / kind
+    folder.mkdir(parents=True)
+    if kind in SEQUENCES:
+        words = tuple(word.format(sequence_path(kind)) for word in SEQUENCES[kind])
+        tiny = [word for word in TINY if not (word.startswith("model.") and "model=cnn" in words)]
+        train(config_of(*tiny, *words), folder)
+        return folder
     path, data = data_path(kind), "array" if kind in ("array", "pixels") else "table"
     words = (f"data={data}", f"data.path={path}", "optimizer.lr=0.01", *WORDS.get(kind, ()))
     if kind == "pixels":
         words = (*words, "model=cnn", "model.channels=[4]")
-    folder = place() / "outputs" / kind
-    folder.mkdir(parents=True)
     train(config_of(*words), folder)
     return folder
 

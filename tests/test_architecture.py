@@ -25,6 +25,7 @@ RANKS = (
     ("run",),
     ("infer",),
     ("plots",),
+    ("plots_sequences",),
     ("sweep",),
     ("cli", "__init__"),
     ("__main__",),

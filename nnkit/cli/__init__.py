@@ -18,6 +18,7 @@ COMMANDS = {
     "resume": ("nnkit.cli.resume", "go on with a run that was stopped"),
     "eval": ("nnkit.cli.evaluate", "measure a finished run on its test set, or on new data"),
     "predict": ("nnkit.cli.predict", "answers of a finished run for rows without labels"),
+    "generate": ("nnkit.cli.generate", "let a finished language model continue a text"),
     "export": ("nnkit.cli.export", "write a finished run's network as onnx, torch_export or safetensors"),
     "data": ("nnkit.cli.data", "what is in the data, and what looks wrong with it"),
     "list": ("nnkit.cli.listing", "show config groups, their options and settings"),
@@ -38,6 +39,7 @@ commands:
   nnkit resume last                            go on where the newest run stopped
   nnkit eval last                              what the newest run is worth on its test set
   nnkit predict last rows.csv                  its answers for new rows
+  nnkit generate last --prompt "Once"          what a language model makes of a beginning
   nnkit data my.csv                            what is in a file, and what looks wrong with it
   nnkit train --help                           all groups, options and the most used settings
 
@@ -117,6 +119,8 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "score": "eval",
         "infer": "predict",
         "inference": "predict",
+        "sample": "generate",
+        "complete": "generate",
         "save": "export",
         "describe": "data",
         "inspect": "data",

@@ -35,7 +35,7 @@ function __nnkit
     nnkit _complete (count (commandline -opc)) (commandline -opc)[2] (commandline -ct) 2>/dev/null
 end
 complete -c nnkit -f -a '(__nnkit)'"""
-OF_A_RUN = ("resume", "eval", "predict", "export")
+OF_A_RUN = ("resume", "eval", "predict", "generate", "export")
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 

@@ -8,21 +8,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnkit.cli.words import Read, name_of, note_unseen, opened, read_command, run_folder
+from nnkit.cli.messages import note
+from nnkit.cli.words import Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nnkit.infer.evaluate import Evaluation
+    from nnkit.infer.evaluation import Evaluation
     from nnkit.infer.finished import Finished
 
 USAGE = """\
 usage: nnkit eval RUN [--data PATH] [--split test|val|train|all] [--json] [-o DIR] [--no-plots] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
-Measures the best weights as scikit-learn defines it, with 95 % intervals by bootstrap. Standard output carries the
-path of the predictions, or with --json all measures, which evaluation-PART.json holds, too; pictures go to plots/.
+Measures the best weights as scikit-learn defines it, with 95 % intervals by bootstrap: over rows, or where each step of
+a sequence has a class over whole sequences. Forecasts and language models have none, since their windows and segments
+depend on each other. Standard output carries the path of the predictions, or with --json all measures, which
+evaluation-PART.json holds, too; pictures go to plots/.
 
-  --data PATH       new rows with labels, in the form of the run's own data
+  --data PATH       new rows with labels, in the form of the run's own data; of a forecast all windows of a new file
   --split PART      a part of the run's own data (default: test)
   -o, --output DIR  where predictions and pictures go (default: the run's folder)
   --no-plots        no pictures
@@ -30,7 +33,13 @@ path of the predictions, or with --json all measures, which evaluation-PART.json
 
 PARTS = ("test", "val", "train", "all")
 OF_SECOND = ("roc_auc", "pr_auc", "brier")  # with two classes they are of the second one
-SHOWN = ("precision", "recall", "f1", "accuracy", "roc_auc", "pr_auc", "rmse", "mae", "mape", "r2", "support")
+SHOWN = (
+    *("precision", "recall", "f1", "accuracy", "roc_auc", "pr_auc"),
+    *("rmse", "mae", "mape", "r2", "mase", "scaled_mse", "scaled_mae", "support"),
+)
+EACH = {"per_class": "class", "per_label": "label", "per_target": "target", "per_horizon": "step ahead"}
+WHAT = {"forecast": "windows", "language": "segments", "tagging": "sequences"}
+OF_CLASSES = ("classification", "tagging")
 
 
 def command(argv: list[str]) -> int:
@@ -83,6 +92,9 @@ def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path
     plain = {"run": str(run.folder), "on": read.values.get("data", name), **found.to_plain()}
     write_json(place / f"evaluation-{name}.json", plain)
     note_unseen(found.unseen, run)
+    note_unknown(found.unknown, found.tokens)
+    for text in found.notes:
+        note(text)
     if "json" in read.flags:
         print(json.dumps(plain, indent=2))
     else:
@@ -97,38 +109,51 @@ def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path
 
 def _show(run: Finished, found: Evaluation, name: str) -> None:
     from rich.console import Console
+
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 100)
+    what = WHAT.get(run.spec.task, "rows")
+    unit = "tokens" if run.spec.task == "language" else "steps"
+    steps = "" if found.lengths is None else f" with {int(found.lengths.sum()):,} {unit}"
+    title = f"{run.title} ({name}): {len(found.rows):,} {what}{steps}, the best weights of {run.folder}"
+    console.print(title, style="bold", highlight=False, soft_wrap=True)
+    console.print(_measures(run, found))
+    if run.spec.num_classes == 2 and run.spec.task == "classification":
+        second = run.spec.target.classes[1]
+        console.print(f"predicted as {second} from a probability of {run.threshold:.3f}", highlight=False, markup=False)
+    for key, title in EACH.items():
+        if key in found.metrics:
+            _show_each(console, found.metrics[key], title)
+
+
+def _measures(run: Finished, found: Evaluation) -> Any:
+    """Return the table of the measures that are one number, beside their intervals, or the naive forecast's."""
     from rich.markup import escape
     from rich.table import Table
 
+    baseline = found.metrics.get("baseline", {})
+    beside = [f"{baseline['method']} again"] if baseline else ["95 % interval"] if found.intervals else []
     table = Table("measure")
-    for title in ("value", "95 % interval"):
+    for title in ("value", *beside):
         table.add_column(title, justify="right")
+    has_second = run.spec.num_classes == 2 and run.spec.task in OF_CLASSES
     for key, value in found.metrics.items():
         if isinstance(value, (int, float)):
             low_high = found.intervals.get(key)
-            shown = f"{key} of {run.spec.target.classes[1]}" if key in OF_SECOND and run.spec.num_classes == 2 else key
+            shown = f"{key} of {run.spec.target.classes[1]}" if key in OF_SECOND and has_second else key
             bounds = "" if low_high is None else " to ".join(_number(v) for v in low_high)
-            table.add_row(escape(shown), _number(value), bounds)
+            cells = [escape(shown), _number(value), _number(baseline.get(key)) if baseline else bounds]
+            table.add_row(*cells[: 2 + len(beside)])
     for share, value in (found.metrics.get("residual_quantiles") or {}).items():
-        table.add_row(f"residual, quantile {share}", _number(value), "")
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 100)
-    title = f"{run.title} ({name}): {len(found.rows):,} rows, the best weights of {run.folder}"
-    console.print(title, style="bold", highlight=False, soft_wrap=True)
-    console.print(table)
-    if run.spec.num_classes == 2:
-        second = run.spec.target.classes[1]
-        console.print(f"predicted as {second} from a probability of {run.threshold:.3f}", highlight=False, markup=False)
-    for key in ("per_class", "per_label", "per_target"):
-        if key in found.metrics:
-            _show_each(console, found.metrics[key])
+        table.add_row(f"residual, quantile {share}", _number(value))
+    return table
 
 
-def _show_each(console: Any, each: Mapping[str, Mapping[str, Any]]) -> None:
+def _show_each(console: Any, each: Mapping[str, Mapping[str, Any]], title: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     columns = [c for c in SHOWN if any(c in values for values in each.values())]
-    table = Table("")
+    table = Table(title)
     for column in columns:
         table.add_column(column, justify="right")
     for name, values in list(each.items())[:50]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from nnkit.cli.messages import note
 from nnkit.storage import make_folder, read_bytes, write_bytes
 
 if TYPE_CHECKING:
-    from nnkit.infer.evaluate import Evaluation
+    from nnkit.infer.evaluation import Evaluation, Windows
     from nnkit.infer.finished import Finished
 
 PLOTS = "plots"
@@ -33,22 +33,44 @@ def draw_training(folder: Path, title: str, best_epoch: int | None) -> None:
 def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) -> None:
     """Draw what an evaluation found into plots/: confusion, ROC and PR curves and calibration; or residuals.
 
-    Of labels there are the ROC and PR curves.
+    Of labels there are the ROC and PR curves; of a forecast its errors step by step, and some windows.
     """
     title = f"{run.title} ({name})"
     target, scores, task, names = found.target, found.answers.scores, run.spec.task, run.spec.target
     drawn: dict[str, Callable[[], bytes]] = {}
     from nnkit import plots
 
-    if task == "classification":
+    if task in ("classification", "tagging"):
         drawn["confusion"] = lambda: plots.confusion_matrix(found.metrics["confusion"], names.classes, title)
         drawn["calibration"] = lambda: plots.calibration(target, scores, title)
     if task == "regression":
         drawn["residuals"] = lambda: plots.residuals(target, scores, names.names, title)
-    else:
+    if task == "forecast" and found.windows is not None:
+        drawn |= _of_forecast(found, found.windows, names.names, title)
+    if task in ("classification", "tagging", "multilabel"):
         drawn["roc_pr"] = lambda: plots.roc_pr(target, scores, names.classes or names.names, title)
     for kind, draw in drawn.items():
         _draw(place / PLOTS / f"{kind}-{name}.png", draw)
+
+
+def _of_forecast(
+    found: Evaluation, windows: Windows, names: Sequence[str], title: str
+) -> dict[str, Callable[[], bytes]]:
+    from nnkit import plots_sequences
+
+    target, predicted = found.target, found.answers.predicted
+    naive = found.metrics["baseline"]
+    errors = {
+        name: [step["rmse"] for step in metrics["per_horizon"].values()]
+        for name, metrics in (("the network", found.metrics), (f"{naive['method']} again", naive))
+    }
+
+    def draw_windows() -> bytes:
+        rows = plots_sequences.spread(len(target))
+        past = [steps[:, windows.channels] for steps in windows.past[rows]]
+        return plots_sequences.forecasts(past, target[rows], predicted[rows], names, title)
+
+    return {"horizon": lambda: plots_sequences.horizon(errors, title), "forecasts": draw_windows}
 
 
 def _draw(path: Path, draw: Callable[[], bytes]) -> None:

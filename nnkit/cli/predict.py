@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
 from nnkit.cli.messages import note
-from nnkit.cli.words import LAST, Read, name_of, note_unseen, opened, read_command, run_folder
+from nnkit.cli.words import LAST, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.runs import CONFIG
 
@@ -33,7 +33,9 @@ usage: nnkit predict RUN INPUT [-o FILE] [--proba] [--on-bad error|skip] [--trus
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
 a picture or a folder of pictures. The order of the columns is free; columns that the run does not know go along into
-the answers.
+the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the column of texts; of
+series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window of its table, whose
+rows end with those of known columns ahead, where there are such; its answers are the steps ahead.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
   --proba            the probability of each class, too
@@ -42,6 +44,7 @@ the answers.
 
 HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
 SUFFIXES = (".csv", ".parquet")
+ARRAYS = (".npz", ".npy")
 
 
 def command(argv: list[str]) -> int:
@@ -100,13 +103,32 @@ def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Pa
     if encoder is not None:
         stream: str | BinaryIO = _standard_input() if source == "-" else source
         return table_parts(run, encoder, stream, told, on_bad=on_bad)
+    if run.spec.task == "language":
+        from nnkit.infer.generate import language_model
+
+        raise language_model(str(run.folder))
+    kind = run.spec.inputs[0].kind
+    if kind == "tokens" and not source.lower().endswith(ARRAYS):
+        from nnkit.infer.sequences import text_parts
+
+        return text_parts(run, _standard_input() if source == "-" else source, told, on_bad=on_bad)
     if source == "-":
         raise ConfigError(
-            "standard input is for tables, but the run was trained on arrays or pictures",
+            "standard input is for tables and texts, but the run was trained on "
+            f"{'a series' if run.spec.task == 'forecast' else 'arrays or pictures'}",
             hint=f"a file instead of {source}",
         )
     path = Path(source).expanduser().absolute()
-    if run.spec.inputs[0].kind == "image" and path.suffix.lower() not in (".npz", ".npy"):
+    suffix = path.suffix.lower()
+    if run.spec.task == "forecast":
+        from nnkit.infer.history import history_part
+
+        return history_part(run, path, told)
+    if suffix == ".ts":
+        from nnkit.infer.sequences import ts_parts
+
+        return ts_parts(run, path)
+    if kind == "image" and suffix not in ARRAYS:
         from nnkit.infer.pictures import picture_parts
 
         return picture_parts(run, path, told, on_bad=on_bad)
@@ -163,9 +185,16 @@ def _tell(told: Told, run: Finished) -> None:
     if told.skipped:
         note(f"{told.skipped:,} of {told.rows + told.skipped:,} rows were left out")
     note_unseen(told.unseen, run)
+    note_unknown(told.unknown, told.tokens)
+    if told.cut:
+        note(f"{told.cut:,} texts are longer than those of training may be, and cut off")
+    for text in told.notes:
+        note(text)
     for column in sorted(told.renamed):
         note(f"the input's own column {column} gave way to the answer of that name")
-    print(f"{told.rows:,} rows predicted", file=sys.stderr)
+    horizon = run.spec.target.horizon
+    done = f"{horizon:,} steps ahead forecast" if run.spec.task == "forecast" else f"{told.rows:,} rows predicted"
+    print(done, file=sys.stderr)
 
 
 def _standard_input() -> BinaryIO:

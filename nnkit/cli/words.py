@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnkit.infer.finished import Finished
 
 LAST, OUTPUT_DIR = "last", "output_dir="
+MOST_NAMED = 5
 
 
 @final
@@ -154,6 +155,16 @@ def name_of(data: str) -> str:
     """Return what the files about some data are called after: its own name, without folder, endings and wildcards."""
     name = Path(data).absolute().name.split(".")[0] or "data"
     return re.sub(r"[^\w-]+", "_", name)
+
+
+def note_unknown(unknown: Mapping[str, int], tokens: int) -> None:
+    """Note the words that training has not seen: how many of all there are, and the most frequent ones."""
+    if not unknown:
+        return
+    often = sorted(unknown, key=lambda word: -unknown[word])[:MOST_NAMED]
+    named = ", ".join(repr(word) for word in often) + (", …" if len(unknown) > MOST_NAMED else "")
+    total = sum(unknown.values())
+    note(f"{total:,} of {tokens:,} tokens are not in the vocabulary, and are read as the unknown: {named}")
 
 
 def note_unseen(unseen: Mapping[str, int], run: Finished) -> None:

@@ -17,7 +17,7 @@ from nnkit.config.sections.model import (
 )
 from nnkit.config.sections.sequences import ForecastConfig, SeriesConfig, TextConfig
 from nnkit.errors import Problem
-from nnkit.spec import DataSpec
+from nnkit.spec import PER_STEP, DataSpec
 
 RECURRENT = (RNNConfig, LSTMConfig, GRUConfig)
 OF_TABLES = ("text", "target", "delimiter")
@@ -34,6 +34,8 @@ def sequence_problems(config: Config) -> Iterator[Problem]:
         elif wanted and getattr(model, "bidirectional", False):
             text = f"{key} carries a state forward, but model.bidirectional=true reads from the end, too"
             yield Problem(text, "model.bidirectional=false")
+        elif wanted and isinstance(data, ForecastConfig):
+            yield from _whole_window_problems(key, data)
     if batching.stateful:
         yield from _stateful_problems(config)
     if isinstance(model, NaiveConfig) and not isinstance(data, ForecastConfig):
@@ -54,6 +56,16 @@ def sequence_problems(config: Config) -> Iterator[Problem]:
         yield Problem(text, "data.strategy=direct")
 
 
+def _whole_window_problems(key: str, data: ForecastConfig) -> Iterator[Problem]:
+    """Yield what stands around a network that forecasts, and has to see its window in one piece."""
+    if data.strategy == "recursive":
+        text = f"{key} carries a state, but data.strategy=recursive starts each step of the horizon anew"
+        yield Problem(text, "data.strategy=direct")
+    if data.window_norm != "none":
+        text = f"{key} carries a state, but data.window_norm={data.window_norm} gives each window a level of its own"
+        yield Problem(text, "data.window_norm=none")
+
+
 def _stateful_problems(config: Config) -> Iterator[Problem]:
     batching = config.batching
     why = "batching.stateful=true goes through the segments in their order"
@@ -71,7 +83,7 @@ def unread_of_sequences(config: Config) -> dict[str, str]:
     """Return the settings of sequences that nobody reads, and why."""
     data, model, unread = config.data, config.model, {}
     is_text = isinstance(data, TextConfig)
-    is_per_step = data.kind == "parity" or (isinstance(data, TextConfig) and data.task == "language")
+    is_per_step = data.kind == "parity" or getattr(data, "task", "") in PER_STEP
     if not is_text and isinstance(model, (*RECURRENT, CNNConfig)):
         unread["model.embedding_size"] = f"data={data.kind}"
     if is_per_step and isinstance(model, RECURRENT):

@@ -77,7 +77,7 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
     x = xs[0][0] if len(xs) == 1 else np.concatenate([x for x, _ in xs])
     y = ys[0] if len(ys) == 1 else np.concatenate(ys)
     lengths = _lengths(arrays, parts, x, name)
-    given = x if lengths is None else _cut(x, lengths)
+    given = x if lengths is None else Sequences.cut(x, lengths)
     if task == "tagging":
         tags, classes = _tags(y, x, lengths, name)
         return Source(name, (given,), (xs[0][1],), tags, ("y",), classes, **_part_rows(parts, ys))
@@ -119,13 +119,7 @@ def with_lengths(arrays: Mapping[str, Any], x: Any, name: str) -> Any:
         DataError: the lengths do not fit.
     """
     lengths = _lengths(arrays, [""], x, name)
-    return x if lengths is None else _cut(x, lengths)
-
-
-def _cut(x: Any, lengths: Rows) -> Sequences:
-    """Return padded values (N, T, …) as sequences of their lengths."""
-    flat = np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
-    return Sequences(flat, np.arange(len(x), dtype=np.int64) * x.shape[1], lengths)
+    return x if lengths is None else Sequences.cut(x, lengths)
 
 
 def _tags(y: Any, x: Any, lengths: Rows | None, name: str) -> tuple[Sequences, tuple[str, ...]]:
@@ -137,7 +131,7 @@ def _tags(y: Any, x: Any, lengths: Rows | None, name: str) -> tuple[Sequences, t
     target, classes, _ = read_target(y[inside], task="classification", name=f"{name}: y")
     numbers = np.zeros(y.shape, np.int64)
     numbers[inside] = target
-    return _cut(numbers, whole), classes
+    return Sequences.cut(numbers, whole), classes
 
 
 def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:

@@ -290,7 +290,7 @@ class Batches:
     def _continuing(self, order: Tensor | None, cut: tuple[int, int]) -> Tensor | None:
         if order is None or not self._streams or self.samples.follows is None:
             return None
-        place = self.spans.index(cut)
+        place = cut[0] // self._size
         before = self.spans[place - 1] if place else None
         return continuing(order, self.samples.follows, cut, before).to(self.samples.device)
 

@@ -56,7 +56,7 @@ def read_parity(config: ParityConfig) -> Source:
     lengths = _lengths(rng, config)
     bits = rng.integers(0, 2, (config.samples, config.length))
     x = _input(bits[:, :, None].astype(np.float32), lengths)
-    target = _cut(np.cumsum(bits, axis=1) % 2, lengths)
+    target = Sequences.cut(np.cumsum(bits, axis=1) % 2, lengths)
     spec = InputSpec("x", "series", (_longest(x), 1))
     return Source("data=parity", (x,), (spec,), target, ("parity",), ("even", "odd"))
 
@@ -72,14 +72,7 @@ def _lengths(rng: np.random.Generator, config: AddingConfig | ParityConfig) -> R
 
 def _input(values: npt.NDArray[Any], lengths: Rows) -> Any:
     """Return values (N, T, C) as they are where all have one length, else as sequences."""
-    return values if (lengths == lengths[0]).all() else _cut(values, lengths)
-
-
-def _cut(values: npt.NDArray[Any], lengths: Rows) -> Sequences:
-    """Return the first steps of each row (N, T, …)."""
-    num, longest = values.shape[:2]
-    steps = values.reshape(num * longest, *values.shape[2:])
-    return Sequences(steps, np.arange(num) * longest, lengths).compact()
+    return values if (lengths == lengths[0]).all() else Sequences.cut(values, lengths)
 
 
 def _longest(x: Any) -> int:

@@ -51,7 +51,7 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
 
     Raises: nothing.
     """
-    if isinstance(source.inputs[0], Sequences):
+    if isinstance(source.inputs[0], Sequences) or isinstance(source.target, Sequences):
         return examine_sequences(source, splits, preprocess)
     num_rows, train = len(source), splits.train
     sample = _sample(num_rows, train)

@@ -25,11 +25,13 @@ def examine_sequences(source: Source, splits: Splits, preprocess: Preprocess) ->
     """Return what is in sequences.
 
     Args:
-        source: whose first input is sequences.
+        source: whose first input is sequences, or series (N, T, C) with an answer for each step.
         splits: its parts.
         preprocess: fitted on the training rows.
     """
-    x, account = source.inputs[0], source.rows
+    given, account = source.inputs[0], source.rows
+    x = given if isinstance(given, Sequences) else Sequences.cut(given)
+    of_parts = source.part_notes if x.part_of is None else []  # parts that time or place cut are none to tell of
     report = Report(
         name=source.name,
         task=source.task,
@@ -39,7 +41,7 @@ def examine_sequences(source: Source, splits: Splits, preprocess: Preprocess) ->
         columns=tuple(_columns(x, account.names)),
         target=_target_facts(source, splits, preprocess),
         repeats=None if x.part_of is not None else _repeats(x, source, splits),
-        notes=(*_of_lengths(x), *_of_words(x, preprocess), *account.notes, *_of_parts(source)),
+        notes=(*_of_lengths(x), *_of_words(x, preprocess), *account.notes, *of_parts),
     )
     warnings = (*_of_unknown(x, splits, preprocess), *of_repeats(report), *of_target(report))
     return replace(report, warnings=warnings)
@@ -74,11 +76,6 @@ def _of_words(x: Sequences, preprocess: Preprocess) -> Iterator[str]:
         yield f"a vocabulary of {len(encoder.vocabulary) - 1:,} tokens, and one number for all others"
 
 
-def _of_parts(source: Source) -> list[str]:
-    """Return what there is to say of parts that the data comes with; those that time or place cut are none."""
-    return [] if source.inputs[0].part_of is not None else source.part_notes
-
-
 def unknown_share(x: Sequences, rows: Rows, preprocess: Preprocess) -> float:
     """Return the share of the tokens of some rows that the vocabulary lacks."""
     encoder, steps = preprocess.sequences, int(x.lengths[rows].sum())
@@ -109,21 +106,25 @@ def _repeats(x: Sequences, source: Source, splits: Splits) -> Repeats:
         torn = np.zeros(len(known), bool)
         np.logical_or.at(torn, place, differs)
         contradicting = int(counts[torn].sum())
-    # Where few steps can differ, as in short words of few letters, sequences must repeat.
-    expected = len(known) < 2 * len(np.unique(x.values)) if x.words else False
-    return Repeats(len(of_train) - len(known), val, test, contradicting, expected)
+    return Repeats(len(of_train) - len(known), val, test, contradicting, _must_repeat(x))
+
+
+def _must_repeat(x: Sequences) -> bool:
+    """Tell whether there are at least four texts for each that is possible, as of short words of few letters."""
+    kinds = len(np.unique(x.values)) if x.words else 0
+    possible = sum(float(kinds) ** int(length) for length in np.unique(x.lengths.clip(max=64)))
+    return bool(kinds) and possible <= len(x) / 4
 
 
 def _target_facts(source: Source, splits: Splits, preprocess: Preprocess) -> TargetFacts:
     parts = {"train": splits.train, "val": splits.val, "test": splits.test}
     if source.task == "language":
         return TargetFacts(quantiles={})
-    if source.classes:
-        size = len(source.classes)
-        of_part = {p: np.bincount(class_numbers(source.target, rows), minlength=size) for p, rows in parts.items()}
-        counts = {name: {p: int(n[k]) for p, n in of_part.items()} for k, name in enumerate(source.classes)}
-        train = of_part["train"]
-        return TargetFacts(counts, float(train.max() / max(train.min(), 1)))
+    if source.classes or source.is_multilabel:
+        of_part = {p: _how_often(source, rows) for p, rows in parts.items()}
+        names, train = source.classes or source.target_names, of_part["train"]
+        counts = {name: {p: int(n[k]) for p, n in of_part.items()} for k, name in enumerate(names)}
+        return TargetFacts(counts, float(train.max() / max(train.min(), 1)) if source.classes else None)
     target = source.target
     values = target.values[target[splits.train].covered()] if isinstance(target, Sequences) else target[splits.train]
     found = np.quantile(values.astype(np.float64), list(QUANTILES.values()), axis=0)
@@ -131,3 +132,10 @@ def _target_facts(source: Source, splits: Splits, preprocess: Preprocess) -> Tar
     return TargetFacts(
         quantiles={n: dict(zip(QUANTILES, q.tolist(), strict=True)) for n, q in zip(names, found.T, strict=True)}
     )
+
+
+def _how_often(source: Source, rows: Rows) -> Any:
+    """Return of how many rows, or steps of rows, each class is, or each label."""
+    if source.classes:
+        return np.bincount(class_numbers(source.target, rows), minlength=len(source.classes))
+    return source.row_target[rows].sum(axis=0)

@@ -41,6 +41,14 @@ class Sequences:
         lengths = np.array([len(item) for item in items], np.int64)
         return cls(np.concatenate(items), np.cumsum(lengths) - lengths, lengths, words)
 
+    @classmethod
+    def cut(cls, values: Array, lengths: Rows | None = None) -> Sequences:
+        """Return the first steps of each row of an array (N, T, …), as many as its length; None for all of them."""
+        num, longest = values.shape[:2]
+        steps = np.ascontiguousarray(values).reshape(num * longest, *values.shape[2:])
+        whole = np.full(num, longest, np.int64) if lengths is None else lengths
+        return cls(steps, np.arange(num, dtype=np.int64) * longest, whole).compact()
+
     def __len__(self) -> int:
         """N."""
         return len(self.starts)

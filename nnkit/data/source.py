@@ -188,26 +188,36 @@ def check_source(source: Source) -> None:
     check_finite(source)
     if len(source.classes) == 1:
         raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")
-    if source.classes and len(source) < len(source.classes):
+    if source.classes and not isinstance(source.target, Sequences) and len(source) < len(source.classes):
         raise DataError(f"{source.name} has {len(source)} rows, fewer than its {len(source.classes)} classes")
 
 
 def check_finite(source: Source) -> None:
     """Check that arrays hold values, all of them finite. Raises: DataError, naming the first that is not."""
-    parts = (*source.inputs, source.target)
-    arrays = [x.values if isinstance(x, Sequences) else x for x in parts if isinstance(x, (np.ndarray, Sequences))]
-    for array in arrays:
+    for x in (*source.inputs, source.target):
+        if not isinstance(x, (np.ndarray, Sequences)):
+            continue
+        array: Any = x.values if isinstance(x, Sequences) else x
         if array.size == 0:
             raise DataError(f"{source.name} has an array of shape {array.shape}, which holds no value")
         if not np.issubdtype(array.dtype, np.floating):
             continue
-        finite = np.isfinite(array)
-        if not finite.all():
-            where = np.argwhere(~finite)[0]
+        wrong = ~np.isfinite(array)
+        if wrong.any():
+            first, *others = np.argwhere(wrong)[0].tolist()
+            row, place = _row_of(x, first)
             raise DataError(
-                f"{source.name} has {np.count_nonzero(~finite)} values that are not finite; "
-                f"the first is {array[tuple(where)]} in row {where[0] + 1}, position {(where[1:] + 1).tolist()}"
+                f"{source.name} has {np.count_nonzero(wrong)} values that are not finite; the first is "
+                f"{array[first, *others]} in row {row}, position {[*place, *(k + 1 for k in others)]}"
             )
+
+
+def _row_of(x: Array | Sequences, first: int) -> tuple[int, list[int]]:
+    """Return the row, from 1, of a place along the first dimension; of sequences also which of its steps it is."""
+    if not isinstance(x, Sequences):
+        return first + 1, []
+    row = int(np.flatnonzero((x.starts <= first) & (first < x.starts + x.lengths))[0])
+    return row + 1, [first - int(x.starts[row]) + 1]
 
 
 def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
@@ -241,8 +251,9 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
     Raises:
         ConfigError: there are more classes than rows to be kept.
     """
-    if limit < max(3, len(source.classes)):
-        needed = f"the {len(source.classes)} classes of {source.name}" if source.classes else "three parts"
+    classes = 0 if isinstance(source.target, Sequences) else len(source.classes)
+    if limit < max(3, classes):
+        needed = f"the {classes} classes of {source.name}" if classes else "three parts"
         raise ConfigError(f"data.limit={limit} is too few for {needed}", hint="data.limit=null")
     fixed = fixed_rows(source)
     rows = np.setdiff1d(np.arange(len(source)), fixed)

@@ -1,6 +1,6 @@
 """From a network's outputs to answers in the user's terms: class names, labels, values in their own units."""
 
-# N rows, C classes, L labels, K target columns
+# N rows or steps, C classes, L labels, K target columns or channels, H horizon
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Answers:
     """What the network says of N rows.
 
     Attributes:
-        predicted: class numbers (N,) int64, labels (N, L) of 0 and 1, or values (N, K) float64 in the target's units.
-        probabilities: (N, C) or (N, L) float32; None for regression.
+        predicted: class numbers (N,) int64, labels (N, L) of 0 and 1, or values (N, K) float64 in the target's units;
+            of a forecast (N, H, K). Where each step has an answer, N are the steps of all rows, row after row.
+        probabilities: (N, C) or (N, L) float32; of a language (N,), of the tokens that came; None for values.
     """
 
     predicted: Any
@@ -48,13 +49,15 @@ class Answers:
 def answers(run: Finished, outputs: Tensor) -> Answers:
     """Return what a run's outputs (N, …) mean."""
     task = run.spec.task
-    if task == "classification":
+    if task in ("classification", "tagging"):
         predicted = predicted_classes(outputs, threshold=run.threshold)
         return Answers(predicted.numpy(), probabilities(outputs).numpy())
     if task == "multilabel":
         return Answers(predicted_labels(outputs).numpy(), label_probabilities(outputs).numpy())
     values = predicted_values(outputs, log_rate=run.config.loss.kind == "poisson")
     scale = run.preprocess.target
+    if task == "forecast":
+        values = values.unflatten(1, (-1, len(run.spec.target.names)))  # type: ignore[no-untyped-call]  # (N, H, K)
     return Answers((values.double() if scale is None else scale.undo(values)).numpy(), None)
 
 
@@ -64,6 +67,10 @@ def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, p
     `prediction` (for several labels or values, `prediction_<name>`) and, if asked for, `probability_<class or label>`.
     """
     columns = columns_of(run, PREDICTION, found.predicted)
+    if proba and run.spec.task == "language":
+        import pyarrow as pa
+
+        return columns | {PROBABILITY: pa.array(found.probabilities)}
     if proba and found.probabilities is not None:
         names = run.spec.target.classes or run.spec.target.names
         columns |= _numbered(PROBABILITY, names, found.probabilities)
@@ -71,16 +78,19 @@ def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, p
 
 
 def columns_of(run: Finished, title: str, values: Any) -> dict[str, pa.Array]:
-    """Return class numbers (N,) as names under a title, or labels or values (N, K): of several, `<title>_<name>`."""
+    """Return class numbers (N,) as names under a title, or labels or values (N, K): of several, `<title>_<name>`.
+
+    Of a forecast (N, H, K) they are those of all steps ahead, window after window, (N * H,) a channel.
+    """
     import pyarrow as pa
 
     target = run.spec.target
-    if run.spec.task == "classification":
+    if run.spec.num_classes:
         numbers = pa.array(values.astype(np.int32))
         return {title: pa.DictionaryArray.from_arrays(numbers, pa.array(target.classes)).cast(pa.string())}
     if len(target.names) == 1 and run.spec.task == "regression":
         return {title: pa.array(values[:, 0])}
-    return _numbered(title, target.names, values)
+    return _numbered(title, target.names, values.reshape(-1, len(target.names)))
 
 
 def _numbered(title: str, names: Sequence[str], values: Any) -> dict[str, pa.Array]:

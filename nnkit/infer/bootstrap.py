@@ -40,6 +40,7 @@ def intervals(
     *,
     seed: int,
     weight: Array | None = None,
+    group: Array | None = None,
     resamples: int | None = None,
 ) -> dict[str, list[float]]:
     """Return the 95 % percentile interval of each measure, from rows drawn again with replacement.
@@ -51,6 +52,8 @@ def intervals(
         predicted: class numbers (N,) or labels 0/1 (N, L); of a regression the values again, which are not read.
         seed: of the draws; the same seed gives the same intervals.
         weight: of each row (N,), >= 0. Rows are drawn evenly and keep their weight.
+        group: (N,) of whole numbers. Rows of one group depend on each other, as the steps of a sequence do: they are
+            drawn together, and it is the groups that have to be two or more. None: each row stands for itself.
         resamples: R; None picks 50 million draws' worth, at least 100 and at most 1000.
 
     Returns:
@@ -63,35 +66,38 @@ def intervals(
     if weight is not None:
         kept = weight > 0
         target, outputs, predicted, weight = target[kept], outputs[kept], predicted[kept], weight[kept]
+        group = None if group is None else group[kept]
     rows = len(target)
-    if rows < 2:
+    member = np.arange(rows) if group is None else np.unique(group, return_inverse=True)[1]
+    if rows < 2 or member.max() < 1:
         return {}
     statistics = _statistics(task, target, outputs.astype(np.float64), predicted)
     total = min(max(DRAWS // rows, FEWEST), MOST) if resamples is None else resamples
-    values = _resampled(statistics, rows, total, weight, np.random.default_rng(derive(seed, "bootstrap")))
+    values = _resampled(statistics, member, total, weight, np.random.default_rng(derive(seed, "bootstrap")))
     found = {name: _interval(value) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def _statistics(task: Task, target: Array, outputs: Floats, predicted: Array) -> Statistics:
-    match task:
-        case "classification":
-            return classification_statistics(target, outputs, predicted)
-        case "multilabel":
-            return multilabel_statistics(target, outputs, predicted)
-        case "regression":
-            return regression_statistics(target, outputs)
+    if task == "multilabel":
+        return multilabel_statistics(target, outputs, predicted)
+    if task == "regression":
+        return regression_statistics(target, outputs)
+    return classification_statistics(target, outputs, predicted)
 
 
 def _resampled(
-    statistics: Statistics, rows: int, total: int, weight: Array | None, chance: np.random.Generator
+    statistics: Statistics, member: Array, total: int, weight: Array | None, chance: np.random.Generator
 ) -> dict[str, Floats]:
-    """Return each measure of all resamples (R,), computed block by block."""
+    """Return each measure of all resamples (R,), computed block by block; `member` (N,) is the group of each row."""
     blocks = []
-    step = max(1, AT_ONCE // rows)
+    groups = int(member.max()) + 1
+    step = max(1, AT_ONCE // len(member))
     for first in range(0, total, step):
-        drawn = [chance.integers(0, rows, rows) for _ in range(min(step, total - first))]
-        counts = np.stack([np.bincount(row, minlength=rows) for row in drawn]).astype(np.float64)
+        drawn = [chance.integers(0, groups, groups) for _ in range(min(step, total - first))]
+        counts = np.stack([np.bincount(row, minlength=groups) for row in drawn]).astype(np.float64)
+        if groups < len(member):
+            counts = counts[:, member]
         if weight is not None:
             counts *= weight
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left out below

@@ -1,50 +1,29 @@
 """`nnkit eval`: what a finished run is worth on rows with labels."""
 
-# N rows
+# N rows, M steps of all rows
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 from torch import Tensor
 
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.data.batches import Samples, spans
-from nnkit.data.source import Rows, Source
+from nnkit.data.ragged import Ragged
+from nnkit.data.sequences import Sequences
+from nnkit.data.source import Rows, Source, class_numbers
 from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers
 from nnkit.infer.bootstrap import intervals
+from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished
+from nnkit.infer.forecasts import evaluate_forecast
+from nnkit.infer.language import evaluate_language
+from nnkit.infer.own import own_value, with_own
 from nnkit.scoring import metrics_of
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What was measured.
-
-    Attributes:
-        rows: (N,) the numbers of the evaluated rows in the files, from 0, of those that have the right length.
-        metrics: plain values by name, as scikit-learn defines them; and the run's own metric, where it has one.
-        intervals: of 95 % by bootstrap, for the metrics that have one.
-        target: (N,) class numbers, or (N, L) or (N, K).
-        answers: of the network.
-        unseen: cells of categories that training has not, by column.
-    """
-
-    rows: Rows
-    metrics: Mapping[str, Any]
-    intervals: Mapping[str, list[float]]
-    target: Any
-    answers: Answers
-    unseen: Mapping[str, int]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain data, for JSON."""
-        return {"rows": len(self.rows), "metrics": dict(self.metrics), "intervals": dict(self.intervals)}
+__all__ = ["Evaluation", "evaluate"]
 
 
 def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -58,39 +37,62 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     Raises:
         DataError: a cell is missing where none may.
     """
+    if run.spec.task == "language":
+        return evaluate_language(run, source, rows)
+    if run.spec.task == "forecast":
+        return evaluate_forecast(run, source, rows)
     samples = run.samples(source, rows)
-    outputs = run.outputs(run.batches_of(samples))
+    outputs = run.outputs_of(samples)
     found = answers(run, outputs)
-    target = source.row_target[rows]
+    target = class_numbers(source.target, rows)
+    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
     weight = None if source.weight is None else source.weight[rows]
-    bounds = intervals(run.spec.task, target, found.scores, found.predicted, seed=run.config.seed, weight=weight)
-    table = run.preprocess.table
-    unseen = table.unseen(source.inputs[0][rows]) if table is not None else {}
-    metrics = _measured(run, target, found, weight)
-    for name, value in _own(run, outputs, samples).items():
-        metrics[f"own_{name}" if name in metrics else name] = value
-    numbers = rows if source.numbers is None else source.numbers[rows]
-    return Evaluation(numbers, metrics, bounds, target, found, unseen)
+    if lengths is not None:
+        weight = None if weight is None else weight.repeat(lengths)
+    bounds = intervals(
+        run.spec.task,
+        target,
+        found.scores,
+        found.predicted,
+        seed=run.config.seed,
+        weight=weight,
+        group=None if lengths is None else rows.repeat(lengths),
+    )
+    table, words = run.preprocess.table, run.preprocess.sequences
+    given = source.inputs[0]
+    return Evaluation(
+        rows if source.numbers is None else source.numbers[rows],
+        with_own(_measured(run, target, found, weight), _own(run, outputs, samples)),
+        bounds,
+        target,
+        found,
+        unseen=table.unseen(given[rows]) if table is not None else {},
+        lengths=lengths,
+        unknown=words.unknown(given[rows]) if words is not None else {},
+        tokens=int(given.lengths[rows].sum()) if words is not None else 0,
+    )
 
 
 def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:
-    """Return the metric of the user's own, by its name, from outputs (N, …); none where the run has none."""
-    section = run.config.metric
-    if not isinstance(section, CodeMetricConfig):
+    """Return the metric of the user's own, by its name, from outputs in order; none where the run has none."""
+    if not isinstance(run.config.metric, CodeMetricConfig):
         return {}
     metrics = metrics_of(run.config, run.preprocess, run.threshold)
     sums = metrics.zero(outputs.device)
-    target, weight = samples.target.cpu(), samples.weight.cpu()
+    weight = samples.weight.cpu()
+    if isinstance(samples.target, Ragged):
+        target, weight = samples.target.flat().cpu(), weight.repeat_interleave(samples.target.lengths)
+    else:
+        target = samples.target.cpu()
     for start, stop in spans(len(outputs), run.config.batching.eval_batch_size):
         metrics.add(sums, outputs[start:stop], target[start:stop], weight[start:stop])
-    value = metrics.compute(sums)[section.name]
-    return {section.name: value if math.isfinite(value) else None}
+    return own_value(run, metrics.compute(sums))
 
 
 def _measured(run: Finished, target: Any, found: Answers, weight: Any) -> dict[str, Any]:
     names = run.spec.target
-    if run.spec.task == "classification":
-        return measures.classification(target, found.probabilities, found.predicted, names.classes, weight)
     if run.spec.task == "multilabel":
         return measures.multilabel(target, found.probabilities, found.predicted, names.names, weight)
-    return measures.regression(target, found.predicted, names.names, weight)
+    if run.spec.task == "regression":
+        return measures.regression(target, found.predicted, names.names, weight)
+    return measures.classification(target, found.probabilities, found.predicted, names.classes, weight)

@@ -13,11 +13,11 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nnkit.assemble import in_order, prepare
+from nnkit.assemble import measured, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.data.batches import Samples, encode
+from nnkit.data.batches import Batch, Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
 from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, StorageError
@@ -30,6 +30,7 @@ from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
 from nnkit.train import checkpoints
 from nnkit.train.device import Arithmetic, devices
+from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
 
 BEST = "best"
@@ -70,29 +71,67 @@ class Finished:
         return title_of(self.config)
 
     def batches(self, inputs: Sequence[Any]) -> Iterator[tuple[Tensor, ...]]:
-        """Yield what the network takes (B, …) of rows as they were read: an array or a frame (N, …) an encoder."""
-        stored = tuple(x for part in self.preprocess.store(inputs) for x in part)
-        size = self.config.batching.eval_batch_size
+        """Yield what the network takes (B, …) of rows as they were read: N of them, an encoder's array or the like."""
+        device, size = self.arithmetic.device, self.config.batching.eval_batch_size
+        stored = tuple(x.to(device) for part in self.preprocess.store(inputs) for x in part)
         for start in range(0, len(stored[0]), size):
-            yield self.preprocess.prepare(tuple(x[start : start + size].to(self.arithmetic.device) for x in stored))
+            yield self.preprocess.prepare(tuple(x[start : start + size] for x in stored))
 
     def samples(self, source: Source, rows: Rows) -> Samples:
         """Return some rows of a source, encoded, in their order."""
         return encode(source, rows, self.preprocess, self.arithmetic.device)
 
-    def batches_of(self, samples: Samples) -> Iterator[tuple[Tensor, ...]]:
-        """Yield what the network takes (B, …) of samples, in their order."""
-        for batch in in_order(samples, self.config).epoch(0):
-            yield batch.inputs
-
     @torch.no_grad()
     def outputs(self, batches: Iterable[tuple[Tensor, ...]]) -> Tensor:
-        """Return the network's outputs (N, …) float32, on the CPU, for one or more batches."""
+        """Return the network's outputs float32, on the CPU, for one or more batches.
+
+        They are (N, …) for N rows; where each step has an answer, (M, …) for the M steps of all rows, row after row.
+        """
         found = []
         for inputs in batches:
             with self.arithmetic.autocast():
-                found.append(self.model(*inputs).float().cpu())
+                outputs = self.model(*inputs).float()
+            found.append((self._at_steps(outputs, self._lengths(inputs)) if self.spec.is_per_step else outputs).cpu())
         return torch.cat(found)
+
+    def _lengths(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Return the steps of each sequence (B,) of a batch."""
+        x, *others = inputs
+        if self.spec.has_lengths:
+            return others[0]
+        return torch.full((len(x),), x.shape[1], device=x.device)
+
+    def _at_steps(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """Return outputs (B, T, …) at the steps that there are, (M, …)."""
+        return outputs[torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]]
+
+    def answered(self, samples: Samples) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield samples in the batches in which the training measures them, with the network's outputs."""
+        batches = measured(samples, self.config).epoch(0)
+        return answered(self.model, self.arithmetic, batches, is_stateful=self.config.batching.stateful)
+
+    def outputs_of(self, samples: Samples) -> Tensor:
+        """Return the network's outputs for samples as `outputs` does, in their order, measured as in training."""
+        parts = []
+        for batch, outputs in self.answered(samples):
+            if not self.spec.is_per_step:
+                parts.append((batch.index, outputs.cpu()))
+                continue
+            lengths = self._lengths(batch.inputs)
+            places = batch.index.repeat_interleave(lengths.cpu())
+            parts.append((places, self._at_steps(outputs, lengths).cpu()))
+        return in_sample_order(parts)[0]
+
+
+def in_sample_order(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return columns of batches as whole columns, in the order of the samples.
+
+    Args:
+        parts: of each batch the number of each row's sample, (M,), and columns (M, …).
+    """
+    places, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
+    order = places.argsort(stable=True)
+    return tuple(column[order] for column in columns)
 
 
 def open_run(folder: Path, *, trust: bool = False) -> Finished:

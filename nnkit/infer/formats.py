@@ -13,23 +13,26 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.fx import GraphModule
 
 from nnkit.errors import ConfigError, NnkitError
+from nnkit.infer.recurrences import onnx_recurrences, recurrences_by_shape
 from nnkit.spec import InputSpec
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 
 OUTPUT = "outputs"  # the name of the one tensor that comes out: logits or values
-BATCH = "batch"  # the name of the dimension whose size is free
+BATCH, TIME = "batch", "time"  # the names of the dimensions whose sizes are free
+LEAST_STEPS = 3  # on which a free number of steps is traced: torch takes 1 for a constant, and 2 are the samples
 ONNX_LIMIT_BYTES = 2_000_000_000  # a protobuf message ends at 2 GiB; the graph needs some of that
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 ANY_MODEL = "--format=safetensors takes any model"
@@ -37,13 +40,16 @@ LONGEST_REASON = 300  # characters
 TORCH = Path(torch.__file__).parent
 
 
-def to_onnx(model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(
+    model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[str, str], free_time: bool = False
+) -> bytes:
     """Return the network as one ONNX file, its weights included.
 
     Args:
-        model: on the CPU, in eval mode; takes (B, …) in the order of `inputs`, gives one tensor (B, num_outputs).
+        model: on the CPU, in eval mode; takes (B, …) in the order of `inputs`, gives one tensor (B, …).
         inputs: their names become the names of the graph's inputs; the output is called "outputs".
         metadata: text by name; becomes the file's metadata_props.
+        free_time: whether the first input may have any number of steps; else it has those of its spec.
 
     Raises:
         ConfigError: a package is missing, or the weights are too large for one ONNX file.
@@ -56,10 +62,12 @@ def to_onnx(model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[
             f"--format=onnx holds less than 2 GB, but the weights of this model take {size / 1e9:.1f} GB",
             hint="--format=torch_export",
         )
-    program = _traced(model, inputs, "onnx")
-    with refusing("the model cannot be exported to onnx", hint=ANY_MODEL), quiet():
-        axes = tuple({0: BATCH} for _ in inputs)
-        exported = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=axes)
+    program = _traced(model, inputs, "onnx", free_time=free_time)
+    with refusing("the model cannot be exported to onnx", hint=ANY_MODEL), quiet(), recurrences_by_shape():
+        axes = tuple({0: BATCH, 1: TIME} if free_time and k == 0 else {0: BATCH} for k in range(len(inputs)))
+        exported = torch.onnx.export(
+            program, dynamo=True, verbose=False, dynamic_shapes=axes, custom_translation_table=onnx_recurrences()
+        )
         assert exported is not None
         _set_names(exported.model.graph, [spec.name for spec in inputs])
         file = exported.model_proto
@@ -68,18 +76,21 @@ def to_onnx(model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[
     return data
 
 
-def to_torch_export(model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[str, str]) -> bytes:
+def to_torch_export(
+    model: nn.Module, inputs: Sequence[InputSpec], *, metadata: Mapping[str, str], free_time: bool = False
+) -> bytes:
     """Return the network as a .pt2 file, which torch.export.load runs without the code of the network.
 
     Args:
         model: as for `to_onnx`.
         inputs: as for `to_onnx`; the program takes them by position.
         metadata: text by name; becomes the file's extra_files.
+        free_time: as for `to_onnx`.
 
     Raises:
         NnkitError: torch cannot trace the network.
     """
-    program = _traced(model, inputs, "torch_export")
+    program = _traced(model, inputs, "torch_export", free_time=free_time)
     buffer = io.BytesIO()
     with refusing("the model cannot be exported to torch_export", hint=ANY_MODEL), quiet():
         torch.export.save(program, buffer, extra_files=dict(metadata))
@@ -144,24 +155,31 @@ def _reason(error: BaseException) -> str:
     return f"{reason} ({lines[-1]})" if lines else reason
 
 
-def _traced(model: nn.Module, inputs: Sequence[InputSpec], kind: Format) -> ExportedProgram:
+def _traced(model: nn.Module, inputs: Sequence[InputSpec], kind: Format, *, free_time: bool) -> ExportedProgram:
     """Return the network as a graph that takes any batch size and holds nothing of this machine or of the data."""
     assert not model.training
-    # Two samples, since torch takes sizes 0 and 1 for constants; zeros, since the file keeps what it was traced on.
-    samples = tuple(
-        torch.zeros(2, *spec.shape, dtype=torch.int32 if spec.kind == "categories" else torch.float32)
-        for spec in inputs
-    )
+    samples = [_blank(spec) for spec in inputs]
     shapes = ShapesCollection()  # type: ignore[no-untyped-call]
-    batch = Dim(BATCH)
-    for sample in samples:
-        shapes[sample] = {0: batch}
-    with refusing(f"the model cannot be exported to {kind}", hint=ANY_MODEL), quiet():
-        program = torch.export.export(model, samples, dynamic_shapes=shapes)
+    batch, time = Dim(BATCH), Dim(TIME)
+    if free_time:
+        first = inputs[0]
+        samples[0] = _blank(replace(first, shape=(max(first.shape[0], LEAST_STEPS), *first.shape[1:])))
+    for k, sample in enumerate(samples):
+        shapes[sample] = {0: batch, 1: time} if free_time and k == 0 else {0: batch}
+    with refusing(f"the model cannot be exported to {kind}", hint=ANY_MODEL), quiet(), recurrences_by_shape():
+        program = torch.export.export(model, tuple(samples), dynamic_shapes=shapes)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, GraphModule) else ():
             node.meta.pop("stack_trace", None)  # source lines, and paths on this machine
     return program
+
+
+def _blank(spec: InputSpec) -> Tensor:
+    """Return two samples (torch takes sizes 0 and 1 for constants) of nothing, since the file keeps what it sees."""
+    if spec.kind == "lengths":
+        return torch.ones(2, dtype=torch.int64)
+    dtype = torch.int32 if spec.kind in ("categories", "tokens") else torch.float32
+    return torch.zeros(2, *spec.shape, dtype=dtype)
 
 
 def _set_names(graph: Any, names: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from nnkit.errors import ConfigError, DataError, Problem
 
+SMALLER = "make them smaller"  # window and horizon, which are settings of data as well
+
 
 @contextmanager
 def hinting(instead: str = "", *, on_bad: str = "") -> Iterator[None]:
@@ -21,7 +23,7 @@ def hinting(instead: str = "", *, on_bad: str = "") -> Iterator[None]:
     """
 
     def reworded(hint: str) -> str:
-        if "data." not in hint:
+        if "data." not in hint and not hint.startswith(SMALLER):
             return hint
         return on_bad if "data.on_bad" in hint and on_bad else instead
 

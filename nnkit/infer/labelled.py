@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, TableConfig
+from nnkit.config.sections.sequences import SeriesConfig, TextConfig, TsConfig
 from nnkit.data import read, read_whole, split_by
+from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source, check_finite
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
+from nnkit.infer.sequences import as_trained
 
 NEW_DATA = "--data PATH evaluates on new rows"
 Part = Literal["train", "val", "test", "all"]
+SequenceFiles = SeriesConfig | TextConfig | TsConfig
 
 
 def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
@@ -36,6 +40,21 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
     return source, np.arange(len(source)) if part == "all" else getattr(split_by(section, source), part)
 
 
+def training_of(run: Finished, source: Source) -> tuple[Source, Rows] | None:
+    """Return the run's own data with its training rows; None where it is not there any more, or not what it was.
+
+    Args:
+        run: opened.
+        source: what is at hand; it is not read again where it is the run's own.
+    """
+    if source.is_of(run.facts):
+        return source, split_by(run.config.data, source).train
+    try:
+        return own_rows(run, "train")
+    except (DataError, ConfigError):
+        return None
+
+
 def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
     """Return all rows of new files, which have the form of the run's own data, with the run's classes.
 
@@ -45,12 +64,15 @@ def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
     """
     section = section_for(run, path)
     kinds = run.preprocess.table.kinds if run.preprocess.table is not None else None
-    with hinting("nnkit predict takes rows without labels"):
+    is_long = run.spec.task in ("language", "forecast")
+    with hinting("a longer file" if is_long else "nnkit predict takes rows without labels"):
         source = read_whole(section, kinds)
     if not len(source):
         raise DataError(f"{path} holds no row")
     check_finite(source)
-    if kinds is None and source.specs[0].shape != run.spec.inputs[0].shape:
+    if run.spec.inputs[0].kind in ("series", "tokens"):
+        source = replace(source, inputs=(as_trained(run, source.inputs[0], str(path)), *source.inputs[1:]))
+    elif kinds is None and source.specs[0].shape != run.spec.inputs[0].shape:
         raise DataError(f"{path} has samples of shape {source.specs[0].shape}, the run {run.spec.inputs[0].shape}")
     return _with_the_runs_labels(run, source, path), np.arange(len(source))
 
@@ -71,10 +93,25 @@ def section_for(run: Finished, path: Path) -> DataConfig:
         return ImagesConfig(
             kind="images", path=str(path), resize=resize, val_fraction=0.1, test_fraction=0.1, **settings
         )
-    if path.suffix in (".npz", ".npy"):
-        kind: Any = given.kind
-        return ArrayConfig(kind="array", path=str(path), task=task, input=kind, val_fraction=0.1, test_fraction=0.1)
-    raise ConfigError(f"data={section.kind} has no files of its own form, got {path}", hint="--data FILE.npz with x, y")
+    if path.suffix in (".npz", ".npy") and given.kind != "tokens" and task != "forecast":
+        kind, of_array = cast(Any, given.kind), cast(Any, task)
+        return ArrayConfig(kind="array", path=str(path), task=of_array, input=kind, val_fraction=0.1, test_fraction=0.1)
+    if isinstance(section, SequenceFiles):
+        return of_new_file(section, path)
+    hint = "--split val" if task == "forecast" else "--data FILE.npz with x, y"
+    raise ConfigError(f"data={section.kind} has no files of its own form, got {path}", hint=hint)
+
+
+def of_new_file(section: SequenceFiles, path: Path) -> DataConfig:
+    """Return the section that reads all of a new file: every window, every segment, every text."""
+    if isinstance(section, SeriesConfig):
+        return replace(section, path=str(path), parts=None, stride=1, val_fraction=0.0, test_fraction=0.0)
+    changes: dict[str, Any] = {"val_path": None, "test_path": None, "limit": None, "classes": None}
+    if isinstance(section, TextConfig):
+        changes |= {"deduplicate": False}
+        if section.task == "language":
+            changes |= {"val_fraction": 0.0, "test_fraction": 0.0}
+    return replace(section, path=str(path), **changes)
 
 
 def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
@@ -82,14 +119,19 @@ def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
     target = run.spec.target
     if source.task != run.spec.task:
         raise DataError(f"{path} has a target for {source.task}, but the run is for {run.spec.task}")
-    if run.spec.task == "classification":
+    if run.spec.task in ("classification", "tagging"):
         place = {name: number for number, name in enumerate(target.classes)}
         unknown = [name for name in source.classes if name not in place]
         if unknown:
             known = ", ".join(target.classes[:20])
             raise DataError(f"{path} has the label {unknown[0]}, which the run does not know", hint=f"labels: {known}")
         table = np.array([place[name] for name in source.classes], dtype=np.int64)
-        return replace(source, target=table[source.row_target.astype(np.int64)], classes=target.classes)
+        own = source.target
+        if isinstance(own, Sequences):
+            return replace(source, target=replace(own, values=table[own.values]), classes=target.classes)
+        return replace(source, target=table[own.astype(np.int64)], classes=target.classes)
+    if run.spec.task in ("language", "forecast"):
+        return source
     if run.spec.task == "multilabel" and source.target_names != target.names:
         unknown = [name for name in source.target_names if name not in target.names]
         if unknown:

@@ -31,6 +31,10 @@ class Told:
         lines: what was wrong with the first of them.
         unseen: cells of categories that training has not, by column.
         renamed: columns of the input that gave way to an answer of the same name.
+        unknown: words of texts that training has not, and how often they are there.
+        tokens: of all texts together.
+        cut: texts that were cut off, as those of training were.
+        notes: what the user should know besides.
     """
 
     rows: int = 0
@@ -38,6 +42,10 @@ class Told:
     lines: list[str] = field(default_factory=list)
     unseen: dict[str, int] = field(default_factory=dict)
     renamed: set[str] = field(default_factory=set)
+    unknown: dict[str, int] = field(default_factory=dict)
+    tokens: int = 0
+    cut: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def skip(self, rows: int, texts: list[str]) -> None:
         """Count rows that are left out; the first texts are kept."""
@@ -51,12 +59,14 @@ class Part:
     """Some rows of the input, at least one.
 
     Attributes:
-        inputs: one an encoder: a frame or an array.
-        kept: columns of the input that go along into the answers, by name.
+        inputs: one an encoder: a frame, an array or sequences.
+        kept: columns that go along into the answers, by name: a cell for each answer.
+        rows: how many rows they are, where that is not the number of answers.
     """
 
     inputs: tuple[Any, ...]
     kept: Mapping[str, pa.Array] = field(default_factory=dict)
+    rows: int | None = None
 
 
 def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bool) -> Iterator[pa.RecordBatch]:
@@ -71,7 +81,7 @@ def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bo
     for part in parts:
         found = answers(run, run.outputs(run.batches(part.inputs)))
         columns = answer_columns(run, found, proba=proba)
-        told.rows += len(found.predicted)
+        told.rows += len(found.predicted) if part.rows is None else part.rows
         told.renamed |= set(part.kept) & set(columns)
         kept = {name: array for name, array in part.kept.items() if name not in columns}
         batch = pa.RecordBatch.from_pydict({**kept, **columns})

@@ -1,22 +1,34 @@
 """Predictions beside the truth, as a file."""
 
+# N windows, H horizon
+
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nnkit.infer.answers import answer_columns, columns_of
+import numpy as np
+
+from nnkit.data.times import Layout
+from nnkit.infer.answers import Answers, answer_columns, columns_of
+from nnkit.infer.evaluation import Evaluation, Windows
 from nnkit.infer.finished import Finished
 from nnkit.storage import writing
 
 if TYPE_CHECKING:
-    from nnkit.infer.evaluate import Evaluation
+    import pyarrow as pa
 
 TARGET = "target"
+AT_ONCE = 100_000  # lines of a forecast's file that are made at a time
+MINUTE, DAY = 60 * 10**9, 86_400 * 10**9
 
 
 def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
-    """Write a CSV file with a line for each evaluated row: its number in the data, from 1, the truth, and the answer.
+    """Write a CSV file with a line for each answer: where it stands in the data, from 1, the truth, and the answer.
+
+    A line is of a row; where each step has a class, of a step of a row; of a language model, of a token of a segment;
+    and of a forecast, of a step ahead of a window, whose origin is the time (or the number) of its last step.
 
     Raises:
         StorageError: the file system refused.
@@ -24,7 +36,65 @@ def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
-    truth, answered = columns_of(run, TARGET, found.target), answer_columns(run, found.answers, proba=True)
-    columns = {"row": pa.array(found.rows + 1), **truth, **answered}
+    options = pa.csv.WriteOptions(quoting_style="needed")
     with writing(path) as file:
-        pyarrow.csv.write_csv(pa.table(columns), file, pyarrow.csv.WriteOptions(quoting_style="needed"))
+        parts = _parts(run, found)
+        first = pa.table(next(parts))
+        with pa.csv.CSVWriter(file, first.schema, write_options=options) as writer:
+            writer.write_table(first)
+            for part in parts:
+                writer.write_table(pa.table(part))
+
+
+def _parts(run: Finished, found: Evaluation) -> Iterator[dict[str, pa.Array]]:
+    """Yield the columns of some lines at a time."""
+    if found.windows is not None:
+        yield from _of_windows(run, found, found.windows)
+        return
+    truth, answered = columns_of(run, TARGET, found.target), answer_columns(run, found.answers, proba=True)
+    yield {**_places(run, found), **truth, **answered}
+
+
+def _places(run: Finished, found: Evaluation) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    if found.lengths is None:
+        return {"row": pa.array(found.rows + 1)}
+    rows, steps = found.places()
+    return {"segment" if run.spec.task == "language" else "row": pa.array(rows), "step": pa.array(steps)}
+
+
+def _of_windows(run: Finished, found: Evaluation, windows: Windows) -> Iterator[dict[str, pa.Array]]:
+    import pyarrow as pa
+
+    horizon, firsts = found.target.shape[1], windows.firsts
+    times = pa.array(stamps(windows.times, np.arange(int(firsts.max()) + horizon)))
+    size = max(1, AT_ONCE // horizon)
+    for start in range(0, len(firsts), size):
+        some = firsts[start : start + size]
+        ahead = np.arange(horizon) + some[:, None]  # (N, H)
+        yield {
+            "origin": times.take(pa.array((some - 1).repeat(horizon))),
+            "step": pa.array(np.tile(np.arange(1, horizon + 1), len(some))),
+            "time": times.take(pa.array(ahead.ravel())),
+            **columns_of(run, TARGET, found.target[start : start + size]),
+            **answer_columns(run, Answers(found.answers.predicted[start : start + size], None), proba=False),
+        }
+
+
+def stamps(times: Any, steps: Any) -> Any:
+    """Return when steps (N,) of a series are: their times as text, to the day where these have no time of day.
+
+    Args:
+        times: (S,) datetime64 or whole numbers; None where steps have their numbers alone, from 1.
+        steps: from 0.
+    """
+    if times is None:
+        return steps + 1
+    if times.dtype.kind != "M":
+        return times[steps]
+    nanoseconds = times.astype("datetime64[ns]").astype(np.int64)
+    if not (nanoseconds % 10**9 == 0).all():
+        return Layout("ns", " ", 9).written(times[steps])
+    unit = next((unit for unit, size in (("D", DAY), ("m", MINUTE)) if (nanoseconds % size == 0).all()), "s")
+    return Layout(unit, " ").written(times[steps])  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """`nnkit.load(run)`: a finished run as an object that predicts."""
 
-# N rows
+# N rows, T steps of one, C channels, H horizon, K targets
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Any, final
 import numpy as np
 
 from nnkit.config.sections.data import TableConfig
+from nnkit.data.sequences import Sequences
 from nnkit.data.table import text_format
 from nnkit.data.tabular import TableEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.answers import Answers, answers
 from nnkit.infer.finished import Finished, open_run
+from nnkit.infer.generate import generate, language_model
+from nnkit.infer.history import window_of_array, windows_of_frame
 from nnkit.infer.predict import MOST_TOLD, Part, Told
-from nnkit.infer.rows import read_rows, samples_of, table_parts
+from nnkit.infer.rows import finite_rows, read_rows, samples_of, table_parts
+from nnkit.infer.sequences import as_trained, tokens_of
 from nnkit.runs import find_run
 
 
@@ -27,7 +31,7 @@ class Predictor:
     """A finished run with its best weights.
 
     Attributes:
-        classes: class names, or labels; empty for regression.
+        classes: class names, or labels, or the vocabulary of a language; empty where values are predicted.
         run: the opened run.
     """
 
@@ -41,36 +45,75 @@ class Predictor:
 
         Args:
             rows: of a run on a table: a pandas.DataFrame with its columns, in any order, or the path of a file of the
-                same form; of other runs an array (N, …) of samples as in training; of a run on pictures also the path
-                of a picture, or a list of such.
+                same form; of a run on pictures an array, the path of a picture, or a list of such; on texts a list of
+                texts; on series an array (N, T, C), or a list of arrays (T, C) where lengths vary; of a forecast the
+                past, one step a row: a DataFrame with the columns of the training, or an array (S, C). Of other runs an
+                array (N, …) of samples as in training.
 
         Returns:
-            Class names (N,), labels (N, L) of 0 and 1, or values (N,) or (N, K) float64.
+            Class names (N,), labels (N, L) of 0 and 1, or values (N,) or (N, K) float64. Where each step has a class, a
+            list of N arrays (T,); of a forecast (H, K), or (H,) where there is one target.
 
         Raises:
             ConfigError: columns are missing, or the run takes no such rows.
-            DataError: a cell or a picture cannot be read.
+            DataError: a cell or a picture cannot be read, a text is empty, or the past is too short.
         """
-        found = self._answers(rows).predicted
-        if self.run.spec.task == "classification":
-            return np.array(self.classes, dtype=object)[found]
-        return found[:, 0] if self.run.spec.task == "regression" and found.shape[1] == 1 else found
+        task = self.run.spec.task
+        found, lengths = self._answers(rows)
+        predicted = found.predicted
+        if self.run.spec.num_classes:
+            predicted = np.array(self.classes, dtype=object)[predicted]
+            return predicted if lengths is None else np.split(predicted, lengths.cumsum()[:-1])
+        predicted = predicted[0] if task == "forecast" else predicted
+        return predicted[:, 0] if task != "multilabel" and predicted.shape[1] == 1 else predicted
 
     def predict_proba(self, rows: Any) -> Any:
-        """Return the probability of each class or label, (N, C) float32. Raises: as `predict`; ConfigError."""
-        if self.run.spec.task == "regression":
-            raise ConfigError("a regression has no probabilities", hint="predict")
-        return self._answers(rows).probabilities
+        """Return the probability of each class or label, (N, C) float32; where each step has a class, N arrays (T, C).
 
-    def _answers(self, rows: Any) -> Answers:
-        parts = [answers(self.run, self.run.outputs(self.run.batches(part.inputs))) for part in self._parts(rows)]
-        if not parts:
+        Raises: as `predict`; ConfigError.
+        """
+        task = self.run.spec.task
+        if task in ("regression", "forecast"):
+            raise ConfigError(f"a {task} has no probabilities", hint="predict")
+        found, lengths = self._answers(rows)
+        return found.probabilities if lengths is None else np.split(found.probabilities, lengths.cumsum()[:-1])
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> str:
+        """Return a text of a language model: the prompt, and what follows. See `nnkit.infer.generate.generate`."""
+        return "".join(generate(self.run, prompt, length=length, temperature=temperature, top_k=top_k, seed=seed))
+
+    def _answers(self, rows: Any) -> tuple[Answers, Any]:
+        """Return the answers of all rows; where each step has one, also the steps of each row (N,)."""
+        found: list[Answers] = []
+        lengths: list[Any] = []
+        for part in self._parts(rows):
+            found.append(answers(self.run, self.run.outputs(self.run.batches(part.inputs))))
+            lengths.append(_lengths(part.inputs[0]) if self.run.spec.is_per_step else None)
+        if not found:
             raise DataError("there is no row to predict")
-        if parts[0].probabilities is None:
-            return Answers(np.concatenate([part.predicted for part in parts]), None)
-        return Answers(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("predicted", "probabilities")))
+        names = ("predicted",) if found[0].probabilities is None else ("predicted", "probabilities")
+        columns = [np.concatenate([getattr(part, name) for part in found]) for name in names]
+        steps = np.concatenate(lengths) if self.run.spec.is_per_step else None
+        return Answers(columns[0], columns[1] if len(columns) > 1 else None), steps
 
     def _parts(self, rows: Any) -> Iterator[Part]:
+        if self.run.spec.task == "language":
+            raise language_model()
+        if self.run.spec.task == "forecast":
+            array = None if hasattr(rows, "columns") else window_of_array(self.run, np.asarray(rows), "the array")
+            yield Part(windows_of_frame(self.run, rows) if array is None else (array,))
+            return
+        if self.run.spec.inputs[0].kind == "tokens":
+            yield from self._texts(rows)
+            return
         encoder = self.run.preprocess.table
         if encoder is not None and isinstance(rows, (str, Path)):
             yield from table_parts(self.run, encoder, str(rows), Told(), on_bad="error")
@@ -82,11 +125,29 @@ class Predictor:
 
             inputs = pixels_of(self.run, paths)
         else:
-            inputs = samples_of(self.run, np.asarray(rows), "the array")
-            if inputs.dtype != np.uint8 and not np.isfinite(inputs).all():
-                raise DataError(f"the array: row {int(np.argwhere(~np.isfinite(inputs))[0][0]) + 1} is not finite")
+            inputs = self._samples(rows)
+            if not (is_finite := finite_rows(inputs)).all():
+                raise DataError(f"the array: row {int(np.flatnonzero(~is_finite)[0]) + 1} is not finite")
         if len(inputs):
             yield Part((inputs,))
+
+    def _samples(self, rows: Any) -> Any:
+        """Return an array, or a list of series, as the encoder takes them. Raises: DataError, ConfigError."""
+        if self.run.spec.inputs[0].kind == "series" and isinstance(rows, (list, tuple)) and rows:
+            series = [np.asarray(each) for each in rows]
+            if all(each.ndim == 2 and len(each) and each.dtype.kind in "buif" for each in series):
+                if len({each.shape[1] for each in series}) > 1:
+                    raise DataError(f"the list has series of {sorted({each.shape[1] for each in series})} channels")
+                return as_trained(self.run, Sequences.of([each.astype(np.float32) for each in series]), "the list")
+            raise _no_series(series)
+        return samples_of(self.run, np.asarray(rows), "the array")
+
+    def _texts(self, rows: Any) -> Iterator[Part]:
+        if isinstance(rows, (str, bytes, Path)) or not all(isinstance(text, str) for text in rows):
+            raise ConfigError(f"a run on texts predicts a list of texts, got {type(rows).__name__}", hint='["a text"]')
+        texts = list(rows)
+        if texts:
+            yield Part((tokens_of(self.run, texts, lambda row: f"row {row + 1}", Told(), "error")[0],))
 
     def _frame(self, rows: Any, encoder: TableEncoder) -> Any:
         import pyarrow as pa
@@ -109,6 +170,21 @@ class Predictor:
         if bad:
             raise DataError(*(cell.worded_at(f"the DataFrame, row {cell.row + 1}") for cell in bad[:MOST_TOLD]))
         return frame
+
+
+def _no_series(given: Sequence[Any]) -> DataError:
+    """Return the error of arrays that are not all series: what the first wrong one is."""
+    for row, each in enumerate(given, 1):
+        if each.dtype.kind not in "buif":
+            return DataError(f"the list must hold numbers, got {each.dtype} in row {row}")
+        if each.ndim != 2 or not len(each):
+            return DataError(f"the list must hold series (T, C), got shape {each.shape} in row {row}")
+    raise AssertionError(given)
+
+
+def _lengths(given: Any) -> Any:
+    """Return the steps (N,) of each sequence."""
+    return given.lengths if isinstance(given, Sequences) else np.full(len(given), given.shape[1])
 
 
 def _as_paths(rows: Any) -> list[Path] | None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from nnkit.config.sections.data import OnBad, TableConfig
-from nnkit.data.array import as_inputs, load_array, load_arrays
+from nnkit.data.array import as_inputs, load_array, load_arrays, with_lengths
 from nnkit.data.frame import Column, ColumnKind, Frame
 from nnkit.data.head import TextFormat
+from nnkit.data.sequences import Sequences
 from nnkit.data.table import text_format
 from nnkit.data.tables import (
     BadCell,
@@ -32,6 +33,7 @@ from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
 from nnkit.infer.predict import MOST_TOLD, Part, Told
+from nnkit.infer.sequences import as_trained, step_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,15 +200,18 @@ def array_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iter
     size = run.config.batching.eval_batch_size * 8
     with hinting(on_bad=SKIP):
         if path.suffix.lower() in (".npz", ".npy"):
-            samples = samples_of(run, _loaded(path), f"{path}: x")
+            array, beside = _loaded(path)
+            samples = samples_of(run, array, f"{path}: x", beside)
             for start in range(0, len(samples), size):
-                part = _finite(samples[start : start + size], start, path, told, on_bad)
-                if len(part):
-                    yield Part((part,))
+                rows = _finite(samples[start : start + size], start, path, told, on_bad)
+                if len(rows):
+                    some = samples[rows]
+                    yield Part((some,), step_columns(run, some, rows), len(rows))
             return
         if run.spec.inputs[0].kind != "features":
+            takes = "a .ts, .npz" if run.spec.inputs[0].kind == "series" else "an .npz"
             raise ConfigError(
-                f"{path} is not an .npz or .npy file, which the run takes", hint="an array x as in training"
+                f"{path} is not {takes} or .npy file, which the run takes", hint="an array x as in training"
             )
         file = open_table(path, TextFormat())
         names = names_of(file)
@@ -215,34 +220,59 @@ def array_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iter
             yield Part((samples_of(run, np.stack([c.values for c in frame.columns], axis=1), str(path)),))
 
 
-def _loaded(path: Path) -> Any:
+def _loaded(path: Path) -> tuple[Any, Mapping[str, Any]]:
+    """Return the samples of a file, and the arrays that stand beside them. Raises: DataError."""
     if path.suffix.lower() == ".npy":
-        return load_array(path)
+        return load_array(path), {}
     arrays = load_arrays(path)
     if "x" not in arrays:
         raise DataError(f"{path} has no array named x, only {', '.join(arrays)}")
-    return arrays["x"]
+    return arrays["x"], arrays
 
 
-def samples_of(run: Finished, array: Any, name: str) -> Any:
-    """Return an array (N, …) as the run's encoder takes it. Raises: DataError for another shape, or no numbers."""
+def samples_of(run: Finished, array: Any, name: str, beside: Mapping[str, Any] | None = None) -> Any:
+    """Return samples (N, …) as the run's encoder takes them.
+
+    Args:
+        run: that answers.
+        array: the samples.
+        name: for messages.
+        beside: arrays that stand beside it; `lengths` (N,) are those of padded series.
+
+    Raises:
+        DataError: they have another shape, or are no numbers.
+        ConfigError: the run takes no arrays.
+    """
     given = run.spec.inputs[0]
+    if given.kind == "tokens":
+        raise ConfigError(f"{name} is an array, but the run was trained on texts", hint="a file with a text a line")
     kind: Any = given.kind
     samples, spec = as_inputs(array, kind=kind, name=name)
+    if given.kind == "series":
+        return as_trained(run, with_lengths(beside or {}, samples, name), name)
     if spec.shape != given.shape:
         raise DataError(f"{name} has samples of shape {spec.shape}, but the run was trained on {given.shape}")
     return samples
 
 
 def _finite(samples: Any, start: int, path: Path, told: Told, on_bad: OnBad) -> Any:
-    """Return the samples without those that hold a value that is not finite."""
-    if samples.dtype == np.uint8:
-        return samples
-    is_finite = np.isfinite(samples).reshape(len(samples), -1).all(1)
+    """Return the numbers (N,) of the samples that hold no value that is not finite; `start` is that of the first."""
+    rows = np.arange(start, start + len(samples))
+    is_finite = finite_rows(samples)
     if is_finite.all():
-        return samples
-    texts = [f"{path}, row {start + r + 1}: a value is not finite" for r in np.flatnonzero(~is_finite)[:MOST_TOLD]]
+        return rows
+    texts = [f"{path}, row {r + 1}: a value is not finite" for r in rows[~is_finite][:MOST_TOLD]]
     if on_bad == "error":
         raise DataError(*(Problem(text, "" if i else SKIP) for i, text in enumerate(texts)))
     told.skip(int((~is_finite).sum()), texts)
-    return samples[is_finite]
+    return rows[is_finite]
+
+
+def finite_rows(samples: Any) -> Any:
+    """Return which samples (N,) hold finite values alone; of sequences the steps that there are."""
+    if isinstance(samples, Sequences):
+        kept = samples.compact()
+        return np.logical_and.reduceat(np.isfinite(kept.values).all(1), kept.starts)
+    if samples.dtype == np.uint8:
+        return np.ones(len(samples), bool)
+    return np.isfinite(samples).all(tuple(range(1, samples.ndim)))

@@ -57,6 +57,8 @@ def scan(
         lengths = lengths.cpu()
         if int(lengths.min()) == x.shape[1]:
             lengths = None
+    if lengths is None and x.shape[1] == 1 and not torch.is_autocast_enabled("cpu"):
+        return scan_one(kind, x, weights, state)
     if kind != "lstm":
         rows = rows_of(x.shape[0], x.shape[1], lengths, is_reversed=is_reversed)
         dtype = weights[0].dtype
@@ -71,6 +73,16 @@ def scan(
 def is_traced() -> bool:
     """Tell whether the call is being recorded for export, so that only plain operations may be used."""
     return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def scan_one(kind: Kind, x: Tensor, weights: Weights, state: State) -> tuple[Tensor, State]:
+    """Do what `scan` does for a single step, as in generation, without the preparations for many."""
+    if kind == "lstm":
+        h, c = torch.lstm_cell(x.squeeze(1), state, *weights)
+        return h.unsqueeze(1), (h, c)
+    run = {"gru": torch.gru_cell, "rnn_tanh": torch.rnn_tanh_cell, "rnn_relu": torch.rnn_relu_cell}[kind]
+    h = run(x.squeeze(1), state[0], *weights)
+    return h.unsqueeze(1), (h,)
 
 
 def scan_lstm(x: Tensor, weights: Weights, lengths: Tensor, state: State, is_reversed: bool) -> tuple[Tensor, State]:
@@ -92,7 +104,8 @@ def scan_padded(
     lengths = lengths.to(x.device).unsqueeze(1)
     steps = torch.arange(x.shape[1], device=x.device)
     is_blank = (steps >= lengths).unsqueeze(2)  # (B, T, 1)
-    turn = ((lengths - 1 - steps) % x.shape[1]).unsqueeze(2) if is_reversed else None
+    at = lengths - 1 - steps
+    turn = torch.where(at < 0, at + x.shape[1], at).unsqueeze(2) if is_reversed else None  # ONNX has no % of a size
     x = turned(x.masked_fill(is_blank, 0), turn)
     if kind == "lstm":
         x, weights = with_pause(x, weights, is_blank)
@@ -105,6 +118,7 @@ def scan_padded(
 def run_torch(kind: Kind, x: Tensor, weights: Weights, state: State, *, is_batch_first: bool) -> tuple[Tensor, State]:
     """Return outputs (B, T, H), or time first like x, and the state behind step T."""
     first = [part.unsqueeze(0) for part in state]
+    weights = in_one_piece(weights) if x.is_cuda else weights
     options = (True, 1, 0.0, False, False, is_batch_first)  # biases, layers, dropout, training, both directions
     if kind == "lstm":
         out, h, c = torch.lstm(x, first, list(weights), *options)
@@ -135,9 +149,11 @@ def with_pause(x: Tensor, weights: Weights, is_blank: Tensor) -> tuple[Tensor, W
     hidden = weights[1].shape[1]
     shut = weights[0].new_full((hidden, 1), -SATURATED)
     column = torch.cat([shut, -shut, torch.zeros_like(shut), torch.zeros_like(shut)])
-    wider = torch.cat([weights[0], column], 1)
-    # one piece of memory, for cuDNN copies and warns otherwise
-    flat = torch.cat([part.flatten() for part in (wider, *weights[1:])])
-    sizes = [wider.numel(), *(part.numel() for part in weights[1:])]
-    w, u, b, c = flat.split_with_sizes(sizes)
-    return torch.cat([x, is_blank.to(x.dtype)], -1), (w.view_as(wider), u.view_as(weights[1]), b, c)
+    return torch.cat([x, is_blank.to(x.dtype)], -1), (torch.cat([weights[0], column], 1), *weights[1:])
+
+
+def in_one_piece(weights: Weights) -> Weights:
+    """Return the weights as neighbours in one new tensor, where cuDNN would copy them itself and warn each time."""
+    flat = torch.cat([part.flatten() for part in weights])
+    w, u, b, c = flat.split_with_sizes([part.numel() for part in weights])
+    return w.view_as(weights[0]), u.view_as(weights[1]), b, c

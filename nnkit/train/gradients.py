@@ -39,6 +39,11 @@ def read_norms(run: Run, state: TrainState) -> dict[str, float]:
     return {f"grad/{name}": total / steps for name, total in zip(run.parameters.names, sums, strict=True)}
 
 
+def recurrent_layers(model: nn.Module) -> RecurrentLayers | None:
+    """Return the recurrent layers of a network; None where it has none."""
+    return next((m for m in model.modules() if isinstance(m, RecurrentLayers)), None)
+
+
 def along_time(model: nn.Module, batch: Batch) -> Tensor | None:
     """Return how much the end of the sequences depends on each of their steps, (T,) from the last step to the first.
 
@@ -54,7 +59,7 @@ def along_time(model: nn.Module, batch: Batch) -> Tensor | None:
 
     Source: Bengio et al. 1994; Pascanu et al. 2013.
     """
-    layers = next((m for m in model.modules() if isinstance(m, RecurrentLayers)), None)
+    layers = recurrent_layers(model)
     if layers is None:
         return None
     seen: dict[str, Any] = {}
@@ -92,6 +97,9 @@ def _norms_from_the_end(x: Tensor, h: Tensor, lengths: Tensor | None) -> Tensor:
 
 def warning(run: Run) -> str | None:
     """Return what to tell of a recurrent network whose gradient vanishes or explodes over the window, or None."""
+    layers = recurrent_layers(run.model)
+    if layers is None:
+        return None
     batch = next(iter(run.val.epoch(0)))
     batch = batch.rows(max(0, len(batch) - PROBED), len(batch))  # the longest, where they are sorted
     run.model.eval()
@@ -102,8 +110,7 @@ def warning(run: Run) -> str | None:
     if near > ALARMING * far:
         times = f"{near / far:.0e} times" if far else "to nothing,"
         text = f"the recurrent gradient shrinks {times} over {len(norms)} steps: early steps are hardly learned from"
-        kind = next(m.kind for m in run.model.modules() if isinstance(m, RecurrentLayers))
-        return f"{text}; try {AGAINST_VANISHING[kind]}, model.summary=mean, or shorter sequences"
+        return f"{text}; try {AGAINST_VANISHING[layers.kind]}, model.summary=mean, or shorter sequences"
     if far > ALARMING * near:
         times = f"{far / near:.0e} times" if near else "without end"
         text = f"the recurrent gradient grows {times} over {len(norms)} steps: training may diverge"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,8 +17,11 @@ from tests.finished import (
     data_path,
     facts_of,
     folder_of,
+    load_table,
     own_folder,
     table,
+    text,
+    ts_text,
 )
 
 Capsys = pytest.CaptureFixture[str]
@@ -181,7 +185,108 @@ def test_a_mean_that_is_many_classes_is_cut_short(capsys: Capsys) -> None:
     from nnkit.cli.evaluate import _number, _show_each
 
     console = Console(width=60)
-    _show_each(console, {f"class {i}": {"f1": 0.5, "support": 3} for i in range(60)})
+    _show_each(console, {f"class {i}": {"f1": 0.5, "support": 3} for i in range(60)}, "class")
     assert "and 10 more (--json shows all)" in capsys.readouterr().out
     assert [_number(v) for v in (None, 1234, 0.12345, 123456.7)] == ["", "1,234", "0.1235", "1.2346e+05"]
     assert data_path("array").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "pictures"),
+    [
+        ("bits", "18 sequences with 104 steps", {"confusion", "calibration", "roc_pr"}),
+        ("vowels", "12 rows", {"confusion", "calibration", "roc_pr"}),
+        ("reviews", "16 rows", {"confusion", "calibration", "roc_pr"}),
+        ("adding", "24 rows", {"residuals"}),
+        ("load", "55 windows", {"horizon", "forecasts"}),
+        ("letters", "48 segments with 576 tokens", set()),
+    ],
+)
+def test_sequences_are_shown_and_drawn(kind: str, shown: str, pictures: set[str], capsys: Capsys) -> None:
+    code, out, err = command(capsys, "eval", folder_of(kind), "-o", "here")
+    assert code == 0
+    assert out == f"{Path('here/predictions-test.csv').absolute()}\n"
+    assert f"(test): {shown}, the best weights of" in err
+    assert ("95 % interval" in err) == (kind not in ("load", "letters"))
+    drawn = {path.name for path in Path("here/plots").iterdir()} if pictures else set()
+    assert drawn == {f"{name}-test.png" for name in pictures}
+
+
+def test_a_forecast_stands_beside_what_learning_nothing_says(capsys: Capsys) -> None:
+    _, _, err = command(capsys, "eval", folder_of("load"), "-o", "here", "--no-plots")
+    assert "the last season again" in err
+    for name in ("mase", "scaled_mse", "step ahead", "target", "gas"):
+        assert name in err
+    plain = json.loads(Path("here/evaluation-test.json").read_text())
+    assert plain["metrics"]["per_horizon"].keys() == {"1", "2", "3", "4", "5", "6"}
+    assert plain["metrics"]["baseline"]["method"] == "the last season"
+    assert plain["intervals"] == {}
+
+
+def test_the_json_of_a_language_model_holds_all_of_it(capsys: Capsys) -> None:
+    code, out, _ = command(capsys, "eval", folder_of("words"), "--json", "-o", "here", "--split", "val")
+    assert code == 0
+    plain = json.loads(out)
+    assert plain == json.loads(Path("here/evaluation-val.json").read_text())
+    metrics = facts_of(folder_of("words"))["metrics"]
+    assert plain["metrics"]["perplexity"] == pytest.approx(metrics["val/perplexity"], rel=1e-5)
+    assert plain["metrics"]["nats"] == pytest.approx(metrics["val/loss"], rel=1e-5)
+    assert {"bits_per_token", "bits_per_character", "accuracy", "unknown_share", "tokens"} <= plain["metrics"].keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text", "shown"),
+    [
+        ("vowels", "new.ts", ts_text(varies=True), "(new): 60 rows"),
+        ("reviews", "new.txt", "good fine film\nbad dull\n", "(new): 2 rows"),
+        ("opinions", "new.csv", "review,label\nfine,good\ndull,bad\n", "(new): 2 rows"),
+        ("letters", "new.txt", text()[:500], "(new): 41 segments with 492 tokens"),
+        ("words", "new.txt", text()[:500], "segments with"),
+        ("load", "new.csv", load_table()[:50].to_csv(index=False), "(new): 21 windows"),
+    ],
+)
+def test_new_sequences_are_evaluated(kind: str, name: str, text: str, shown: str, capsys: Capsys) -> None:
+    Path(name).write_text(text)
+    code, out, err = command(capsys, "eval", folder_of(kind), "--data", name, "-o", ".", "--no-plots")
+    assert code == 0, err
+    assert shown in err
+    assert out == f"{Path('predictions-new.csv').absolute()}\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text", "code", "shown"),
+    [
+        ("vowels", "new.ts", ts_text(varies=True, labels=False), 3, "new.ts has no labels to learn from"),
+        ("vowels", "new.ts", ts_text(varies=True).replace("true a b", "true a b c").replace(":b", ":c"), 3, "label c"),
+        ("reviews", "new.txt", "meh fine\ngood film\n", 3, "has the label meh, which the run does not know"),
+        ("letters", "new.txt", "the", 2, "it has 3 tokens in a row, but data.segment=12 needs 13"),
+        ("load", "new.csv", load_table()[:20].to_csv(index=False), 2, "need 30 steps, but"),
+        ("load", "new.csv", load_table()[["date", "load"]].to_csv(index=False), 2, "has no column gas"),
+        ("sine", "new.csv", "wave\n1\n", 2, "data=sine has no files of its own form"),
+    ],
+)
+def test_wrong_sequences_are_told(kind: str, name: str, text: str, code: int, shown: str, capsys: Capsys) -> None:
+    Path(name).write_text(text)
+    found, out, err = command(capsys, "eval", folder_of(kind), "--data", name, "-o", ".", "--no-plots")
+    assert (found, out) == (code, "")
+    assert shown in err
+    assert "hint: data." not in err
+    assert "Traceback" not in err
+
+
+def test_new_padded_series_are_evaluated_step_by_step(capsys: Capsys) -> None:
+    x, y = np.zeros((3, 7, 1)), np.full((3, 7), "even")
+    np.savez("new.npz", x=x, y=y, lengths=[3, 7, 5])
+    code, _, err = command(capsys, "eval", folder_of("bits"), "--data", "new.npz", "-o", ".", "--no-plots")
+    assert code == 0, err
+    assert len(pd.read_csv("predictions-new.csv")) == 15
+    np.savez("new.npz", x=x, y=y, lengths=[3, 7, 5])
+    code, _, err = command(capsys, "eval", folder_of("even"), "--data", "new.npz", "-o", ".", "--no-plots")
+    assert code == 3
+    assert "row 1 has 3 steps, but the run was trained on 6, the same for every row" in err
+
+
+def test_unknown_words_are_noted(capsys: Capsys) -> None:
+    Path("new.txt").write_text("good fine zebra\nbad zebra\n")
+    _, _, err = command(capsys, "eval", folder_of("reviews"), "--data", "new.txt", "-o", ".", "--no-plots")
+    assert "note: 2 of 3 tokens are not in the vocabulary, and are read as the unknown: 'zebra'" in err

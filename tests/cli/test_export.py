@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import safetensors
 import torch
 
+from nnkit.data.batches import Batches
+from nnkit.infer.export import export
+from nnkit.infer.labelled import own_rows
 from nnkit.runs import read_config
-from tests.finished import OLD, command, copy_of, data_path, folder_of, opened, own_folder
+from tests.finished import OLD, command, copy_of, data_path, folder_of, opened, own_folder, sequence_path
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -44,7 +48,8 @@ def test_a_torch_file_is_compared_on_the_test_set(kind: str, capsys: Capsys) -> 
     extra = dict.fromkeys(("decision_threshold", "features", "outputs", "task"), "")
     program = torch.export.load("new/m.pt2", extra_files=extra).module()
     run = opened(kind)
-    batch = next(iter(run.batches_of(run.samples(*_rows(kind)))))
+    samples = run.samples(*_rows(kind))
+    batch = next(Batches(samples, size=100, shuffle=False, drop_last=False, seed=0).epoch(0)).inputs
     torch.testing.assert_close(program(*batch), run.outputs([batch]), atol=1e-5, rtol=1e-5)
     assert json.loads(extra["decision_threshold"]) == run.threshold
     if kind == "binary":
@@ -148,3 +153,59 @@ def test_damaged_weights_are_not_exported(capsys: Capsys) -> None:
     assert code == 4
     assert "SHA-256 differs" in err
     assert not (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "meaning"),
+    [
+        ("adding", [("x", ["batch", "time", 2]), ("lengths", ["batch"])], "values"),
+        ("bits", [("x", ["batch", "time", 1]), ("lengths", ["batch"])], "logits (batch, time, classes)"),
+        ("known", [("x", ["batch", 24, 3]), ("future", ["batch", 6, 1])], "values (batch, horizon * targets)"),
+        ("words", [("tokens", ["batch", "time"])], "logits (batch, time, vocabulary)"),
+        ("opinions", [("tokens", ["batch", 7]), ("lengths", ["batch"])], "logits, one a class"),
+    ],
+)
+def test_sequences_are_exported_to_onnx(kind: str, inputs: list[object], meaning: str, capsys: Capsys) -> None:
+    code, out, err = command(capsys, "export", folder_of(kind), "--format", "onnx", "-o", "m.onnx")
+    assert (code, out) == (0, f"{Path('m.onnx').absolute()}\n"), err
+    assert "samples of the test set" in err
+    session = onnxruntime.InferenceSession("m.onnx")
+    assert [(given.name, given.shape) for given in session.get_inputs()] == inputs
+    types = {given.name: given.type for given in session.get_inputs()}
+    assert types.get("lengths", "tensor(int64)") == "tensor(int64)"
+    assert types.get("tokens", "tensor(int32)") == "tensor(int32)"
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["outputs"]).startswith(meaning)
+    shapes = [["batch", *each["shape"]] for each in json.loads(metadata["inputs"])]
+    assert shapes == [shape for _, shape in inputs]  # type: ignore[has-type,misc,attr-defined]
+    told = {"tokens": "word", "lower": False, "max_length": None} if kind in ("words", "opinions") else {}
+    assert json.loads(metadata["text"]) == told
+
+
+@pytest.mark.parametrize("kind", ["vowels", "even", "sine", "reviews", "letters"])
+@pytest.mark.parametrize(("form", "suffix"), [("torch_export", "pt2"), ("safetensors", "safetensors")])
+def test_sequences_are_exported_to_torch(kind: str, form: str, suffix: str, capsys: Capsys) -> None:
+    code, _, err = command(capsys, "export", folder_of(kind), f"--format={form}", "-o", f"m.{suffix}")
+    assert code == 0, err
+    assert "samples of the test set" in err
+
+
+@pytest.mark.parametrize("kind", ["letters", "opinions", "known"])
+def test_without_the_data_sequences_are_made_up(kind: str, capsys: Capsys) -> None:
+    folder = copy_of(folder_of(kind))
+    gone = (folder / "config.yaml").read_text().replace(str(sequence_path(kind)), "/gone.txt")
+    (folder / "config.yaml").write_text(gone)
+    code, _, err = command(capsys, "export", folder, "--format=torch_export")
+    assert code == 0, err
+    assert "256 made-up samples, since /gone.txt is not there" in err
+
+
+def test_a_test_set_of_longer_texts_than_training_has_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened("opinions")
+    source, rows = own_rows(run, "test")
+    long = rows[source.inputs[0].lengths[rows] > 3]
+    short = replace(run.spec.inputs[0], shape=(3,))
+    encoder = replace(run.preprocess.sequences, spec=short)  # type: ignore[type-var]
+    changed = replace(run, preprocess=replace(run.preprocess, inputs=(encoder,)))
+    monkeypatch.setattr("nnkit.infer.export.own_rows", lambda *_: (source, long))
+    assert "since those of the test set are too long" in export(changed, "torch_export")[2]

@@ -19,10 +19,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from nnkit.cli import main
-from nnkit.cli.predict import _write
+from nnkit.cli.predict import _tell, _write
 from nnkit.errors import DataError
 from nnkit.infer.predict import Told
-from tests.finished import OLD, change_facts, command, copy_of, folder_of, own_folder, table, unlabelled
+from tests.finished import (
+    OLD,
+    change_facts,
+    command,
+    copy_of,
+    folder_of,
+    load_table,
+    opened,
+    own_folder,
+    table,
+    ts_text,
+    unlabelled,
+)
 
 Capsys = pytest.CaptureFixture[str]
 ANSWERS = ["id", "prediction"]
@@ -236,7 +248,7 @@ def test_wrong_files_for_an_array_are_told(capsys: Capsys) -> None:
     assert "x.npy: x has samples of shape (5,), but the run was trained on (4,)" in err
     code, _, err = command(capsys, "predict", folder_of("array"), "-", "-o", "out.csv")
     assert code == 2
-    assert "standard input is for tables, but the run was trained on arrays or pictures" in err
+    assert "standard input is for tables and texts, but the run was trained on arrays or pictures" in err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -304,3 +316,89 @@ def test_no_answer_leaves_no_file() -> None:
         _write(iter(()), Path("out.csv"), Told())
     assert not Path("out.csv").exists()
     assert len(table()) == 240
+
+
+def predicted(capsys: Capsys, kind: str, *words: str) -> tuple[pd.DataFrame, str]:
+    code, out, err = command(capsys, "predict", folder_of(kind), *words, "-o", "out.csv")
+    assert code == 0, err
+    assert out == f"{Path('out.csv').absolute()}\n"
+    return pd.read_csv("out.csv"), err
+
+
+def test_series_are_answered_with_labels_or_without(capsys: Capsys) -> None:
+    for labels in (True, False):
+        Path("new.ts").write_text(ts_text(varies=True, labels=labels))
+        found, err = predicted(capsys, "vowels", "new.ts", "--proba")
+        assert list(found.columns) == ["prediction", "probability_a", "probability_b"]
+        assert "60 rows predicted" in err
+
+
+def test_each_step_has_a_line(capsys: Capsys) -> None:
+    np.savez("new.npz", x=np.zeros((2, 7, 1)), lengths=[3, 7])
+    found, err = predicted(capsys, "bits", "new.npz")
+    assert list(found.columns) == ["row", "step", "prediction"]
+    assert found["step"].tolist() == [1, 2, 3, 1, 2, 3, 4, 5, 6, 7]
+    assert "2 rows predicted" in err
+
+
+def test_texts_are_answered_line_by_line(capsys: Capsys) -> None:
+    Path("new.txt").write_text("a fine film\n\ndull zebra\n")
+    code, _, err = command(capsys, "predict", folder_of("reviews"), "new.txt", "-o", "out.csv")
+    assert code == 3
+    assert "new.txt, line 2: the text is empty\nhint: --on-bad skip leaves it out" in err
+    found, err = predicted(capsys, "reviews", "new.txt", "--on-bad", "skip")
+    assert found["line"].tolist() == [1, 3]
+    assert "2 of 5 tokens are not in the vocabulary, and are read as the unknown: 'a', 'zebra'" in err
+    assert "1 of 3 rows were left out" in err
+
+
+def test_texts_come_through_a_pipe() -> None:
+    line = [sys.executable, "-m", "nnkit", "predict", str(folder_of("reviews")), "-", "-o", "-"]
+    done = subprocess.run(line, input=b"fine film\ndull\n", capture_output=True, check=True)
+    assert list(pd.read_csv(io.BytesIO(done.stdout)).columns) == ["line", "prediction"]
+    assert done.stderr == b"2 rows predicted\n"
+
+
+def test_a_forecast_goes_on_where_its_file_ends(capsys: Capsys) -> None:
+    load_table().to_csv("new.csv", index=False)
+    found, err = predicted(capsys, "load", "new.csv")
+    assert list(found.columns) == ["date", "prediction_load", "prediction_gas"]
+    assert found["date"].tolist()[::5] == ["2026-01-07 06:00", "2026-01-07 08:30"]
+    assert "6 steps ahead forecast" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "code", "text"),
+    [
+        ("load", "short.csv", 3, "short.csv has 20 steps, fewer than the window of 24"),
+        ("load", "-", 2, "standard input is for tables and texts, but the run was trained on a series"),
+        ("known", "whole.csv", 3, "has 0 rows ahead, but 6 are needed"),
+        ("sine", "whole.csv", 2, "data=sine has no files of its own form"),
+        ("letters", "new.txt", 2, "a language model continues a text, and has no predictions of rows"),
+        ("steps", "new.ts", 3, "steps, but the run was trained on 6, the same for every row"),
+        ("reviews", "new.ts", 0, "tokens are not in the vocabulary"),
+        ("vowels", "new.txt", 2, "is not a .ts, .npz or .npy file, which the run takes"),
+        ("reviews", "x.npy", 2, "x.npy: x is an array, but the run was trained on texts"),
+        ("vowels", "gone.ts", 3, "gone.ts is not there"),
+    ],
+)
+def test_wrong_sequences_are_told(kind: str, source: str, code: int, text: str, capsys: Capsys) -> None:
+    load_table()[:20].to_csv("short.csv", index=False)
+    load_table().to_csv("whole.csv", index=False)
+    Path("new.txt").write_text("the cat\n")
+    Path("new.ts").write_text(ts_text(varies=True))
+    np.save("x.npy", np.zeros((2, 7, 1)))
+    found, _, err = command(capsys, "predict", folder_of(kind), source, "-o", "out.csv")
+    assert found == code
+    assert text in err
+    assert "data.path" not in err
+    assert "Traceback" not in err
+
+
+def test_texts_that_are_cut_off_and_notes_of_a_history_are_told(capsys: Capsys) -> None:
+    run = opened("reviews")
+    told = Told(rows=1, cut=2, notes=["times are converted to UTC"])
+    _tell(told, run)
+    err = capsys.readouterr().err
+    assert "note: 2 texts are longer than those of training may be, and cut off" in err
+    assert "note: times are converted to UTC" in err

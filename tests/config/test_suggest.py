@@ -34,7 +34,15 @@ def test_nineteen_of_twenty_one_letter_typos_are_told_the_key() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "trainer.", "nowhere."])
 def test_every_synonym_leads_to_its_setting(prefix: str) -> None:
-    options = ("data=table", "data=mnist", "data=images", "data=series", "data=text", "model=lstm", "loss=cross_entropy")
+    options = (
+        "data=table",
+        "data=mnist",
+        "data=images",
+        "data=series",
+        "data=text",
+        "model=lstm",
+        "loss=cross_entropy",
+    )
     valid = {key for option in options for key in leaves(compose([option]).values)} | set(leaves(VALUES))
     for word, target in SYNONYMS.items():
         name = target.partition("=")[0]

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from nnkit.data.array import read_array
-from nnkit.data.source import Source
+from nnkit.data.array import read_array, source_of_arrays
+from nnkit.data.sequences import Sequences
+from nnkit.data.source import Source, check_source
 from nnkit.errors import DataError
 
 Kind = Literal["auto", "features", "series", "image"]
@@ -253,3 +254,96 @@ def test_labels_that_are_there_or_not_are_columns_of_0_and_1() -> None:
     assert source.target.tolist() == y.tolist()
     with pytest.raises(DataError, match=r"set\.npz: y must be 0 and 1 for multilabel, got 2"):
         read(np.ones((3, 2)), y * 2, task="multilabel")
+
+
+# series that vary in length, and a class a step
+
+
+def sequences(source: Source) -> tuple[Sequences, Sequences]:
+    """Return input and target, both of them sequences."""
+    x, target = source.inputs[0], source.target
+    assert isinstance(x, Sequences)
+    assert isinstance(target, Sequences)
+    return x, target
+
+
+def write(**arrays: Any) -> Source:
+    np.savez(PATH, **arrays)
+    return read_array(PATH, None, kind="auto", task="auto")
+
+
+def test_padded_series_are_cut_to_their_lengths() -> None:
+    x = np.arange(24.0).reshape(4, 3, 2)
+    lengths = np.array([2, 3, 1, 3])
+    source = write(x=x, y=np.arange(4) % 2, lengths=lengths)
+    given = source.inputs[0]
+    assert isinstance(given, Sequences)
+    assert [steps.tolist() for steps in given] == [row[:n].tolist() for row, n in zip(x, lengths, strict=True)]
+    assert (source.specs[0].kind, source.specs[0].shape) == ("series", (3, 2))
+    assert given.values.dtype == np.float32
+    assert source.task == "classification"
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e6])
+def test_what_stands_behind_the_end_is_not_looked_at(garbage: float) -> None:
+    x, y, lengths = np.zeros((4, 3, 1)), np.tile([0.0, 1.0, 0.0], (4, 1)), np.array([2, 3, 1, 3])
+    clean = source_of_arrays("made", {"x": x, "y": y, "lengths": lengths}, kind="auto", task="tagging")
+    behind = np.arange(3) >= lengths[:, None]
+    x[behind] = y[behind] = garbage
+    source = source_of_arrays("made", {"x": x, "y": y, "lengths": lengths}, kind="auto", task="tagging")
+    check_source(source)
+    assert source.fingerprint() == clean.fingerprint()
+    assert source.classes == ("0", "1")
+    assert [steps.tolist() for steps in sequences(source)[1]] == [[0, 1], [0, 1, 0], [0], [0, 1, 0]]
+
+
+def test_a_class_a_step_is_read_with_and_without_lengths() -> None:
+    x, y = np.zeros((3, 2, 1)), np.array([["b", "a"], ["a", "a"], ["c", "b"]])
+    source = source_of_arrays("made", {"x": x, "y": y}, kind="auto", task="tagging")
+    assert isinstance(source.inputs[0], np.ndarray)
+    assert isinstance(source.target, Sequences)
+    assert [steps.tolist() for steps in source.target] == [[1, 0], [0, 0], [2, 1]]
+    assert (source.task, source.classes) == ("tagging", ("a", "b", "c"))
+
+
+def test_parts_have_lengths_of_their_own() -> None:
+    arrays: dict[str, Any] = {}
+    for part, size in (("", 4), ("_test", 2)):
+        arrays |= {f"x{part}": np.ones((size, 3, 1)), f"y{part}": np.arange(size) % 2}
+        arrays[f"lengths{part}"] = np.arange(size) % 3 + 1
+    source = write(**arrays)
+    assert source.inputs[0].lengths.tolist() == [1, 2, 3, 1, 1, 2]
+    assert source.test_rows is not None
+    assert source.test_rows.tolist() == [4, 5]
+
+
+X = np.zeros((3, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "task", "message"),
+    [
+        ({"lengths": np.array([1, 5, 2])}, "auto", r"made: lengths must be from 1 to 4, got 5 in row 2"),
+        ({"lengths": np.array([1, 4, 0])}, "auto", r"lengths must be from 1 to 4, got 0 in row 3"),
+        ({"lengths": np.array([1, 2])}, "auto", r"lengths must be \(3,\) whole numbers for series, got \(2,\)"),
+        ({"lengths": np.array([1.0, 2, 3])}, "auto", r"lengths must be \(3,\) whole numbers for series"),
+        ({"lengths": np.array([1, 2, 3]), "x": np.zeros((3, 4))}, "auto", r"lengths must be \(3,\) whole numbers for"),
+        (
+            {"lengths": np.array([1, 2, 3]), "x_test": X, "y_test": np.arange(3)},
+            "auto",
+            "made has lengths for 1 of its 2 parts",
+        ),
+        ({}, "tagging", r"made: task=tagging needs series \(N, T, C\) and y \(N, T\), got \(3, 4, 1\) and \(3,\)"),
+        ({"y": np.zeros((3, 5))}, "tagging", r"task=tagging needs series .* got \(3, 4, 1\) and \(3, 5\)"),
+        ({"x": np.zeros((3, 4)), "y": np.zeros((3, 4))}, "tagging", r"task=tagging needs .* got \(3, 4\) and \(3, 4\)"),
+        (
+            {"y": np.array([[0, np.nan, 1, 1]] * 3), "lengths": np.array([2, 2, 2])},
+            "tagging",
+            r"made: y ",
+        ),
+    ],
+)
+def test_lengths_and_tags_that_do_not_fit_are_refused(arrays: dict[str, Any], task: str, message: str) -> None:
+    given = {"x": X, "y": np.arange(3) % 2, **arrays}
+    with pytest.raises(DataError, match=message):
+        source_of_arrays("made", given, kind="auto", task=task)

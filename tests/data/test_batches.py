@@ -19,6 +19,7 @@ from nnkit.data.preprocess import ArrayEncoder, fit_preprocess
 from nnkit.data.scaling import Scale
 from nnkit.data.source import Source
 from nnkit.data.tabular import Rules
+from tests.data.series_sources import source_of_series, source_of_tags, source_of_texts, source_of_windows
 from tests.data.sources import source_of, source_of_classes, source_of_values
 
 CPU = torch.device("cpu")
@@ -330,3 +331,170 @@ def test_a_block_is_measured_as_the_model_sees_it(monkeypatch: pytest.MonkeyPatc
     samples = encode(source, np.arange(1000), preprocess, CPU)
     for batch in Batches(samples, size=10, shuffle=False, drop_last=False, seed=0).epoch(0):
         assert batch.inputs[0].untyped_storage().nbytes() <= 4 * 1000 * 20
+
+
+# sequences
+
+
+def series_of(lengths: list[int], *, tags: bool = False) -> Source:
+    """Return series whose values are the row's number, with classes 0, 1, 0, … of the rows or of the steps."""
+    items = [np.full((n, 1), row) for row, n in enumerate(lengths)]
+    return source_of_tags(items, [np.arange(n) % 2 for n in lengths]) if tags else source_of_series(items)
+
+
+def of_sequences(source: Source, size: int, **choices: Any) -> Batches:
+    samples = encoded(source, range(len(source)), scaling="none")
+    return Batches(samples, **{"size": size, "shuffle": True, "drop_last": False, "seed": 0, **choices})
+
+
+LENGTHS = np.random.default_rng(0).integers(1, 40, 203).tolist()
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=2, max_size=40),
+    size=st.integers(1, 12),
+    shuffle=st.booleans(),
+    order=st.sampled_from(["plain", "by_length", "streams"]),
+    epoch=st.integers(0, 3),
+    tags=st.booleans(),
+)
+def test_an_epoch_has_every_sequence_whole_and_once(
+    lengths: list[int], size: int, shuffle: bool, order: str, epoch: int, tags: bool
+) -> None:
+    found = of_sequences(series_of(lengths, tags=tags), size, shuffle=shuffle, order=order)
+    batches = list(found.epoch(epoch))
+    assert len(batches) == len(found)
+    rows = [row for batch in batches for row in batch.index.tolist()]
+    assert sorted(rows) == list(range(len(lengths)))
+    for batch in batches:
+        own = [lengths[row] for row in batch.index.tolist()]
+        x, *others = batch.inputs
+        assert x.shape == (len(batch), max(own), 1)
+        assert [given.tolist() for given in others] == ([own] if len(set(lengths)) > 1 else [])
+        for row, n, steps in zip(batch.index.tolist(), own, x[..., 0], strict=True):
+            assert steps.tolist() == [row] * n + [0] * (max(own) - n)
+        if tags:
+            assert batch.weight.tolist() == [[1.0] * n + [0.0] * (max(own) - n) for n in own]
+            assert batch.target.tolist() == [[k % 2 if k < n else 0 for k in range(max(own))] for n in own]
+        else:
+            assert batch.weight.tolist() == [1.0] * len(batch)
+            assert batch.target.tolist() == [row % 2 for row in batch.index.tolist()]
+
+
+@pytest.mark.parametrize("order", ["plain", "by_length", "streams"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_sequences_go_on_from_any_step_as_if_they_had_not_been_left(order: str, shuffle: bool) -> None:
+    found = of_sequences(series_of(LENGTHS), 16, order=order, shuffle=shuffle)
+    whole = list(found.epoch(2))
+    for step in (0, 1, 5, len(found) - 1, len(found)):
+        rest = list(found.epoch(2, first_step=step))
+        assert len(rest) == len(whole) - step
+        for batch, expected in zip(rest, whole[step:], strict=True):
+            assert all(map(torch.equal, batch.inputs, expected.inputs))
+            assert torch.equal(batch.index, expected.index)
+            assert (batch.continues is None) == (expected.continues is None)
+            if batch.continues is not None and expected.continues is not None:
+                assert torch.equal(batch.continues, expected.continues)
+
+
+@pytest.mark.parametrize("order", ["plain", "by_length"])
+def test_the_order_of_sequences_depends_on_seed_and_epoch_alone(order: str) -> None:
+    def rows(seed: int, epoch: int) -> tuple[int, ...]:
+        return tuple(rows_of(of_sequences(series_of(LENGTHS), 16, order=order, seed=seed), epoch))
+
+    torch.manual_seed(1)
+    first = rows(5, 2)
+    torch.manual_seed(2)
+    assert rows(5, 2) == first
+    assert len({rows(seed, epoch) for seed in (5, 6) for epoch in (0, 1, 2)}) == 6
+
+
+def test_batches_by_length_are_of_like_lengths_and_sorted_where_nothing_is_shuffled() -> None:
+    for shuffle in (True, False):
+        found = of_sequences(series_of(LENGTHS), 16, order="by_length", shuffle=shuffle)
+        spreads = [max(own) - min(own) for own in ([LENGTHS[k] for k in batch] for batch in order_of(found, 0)[:-1])]
+        assert max(spreads) <= 6
+    ordered = [LENGTHS[row] for row in rows_of(found, 0)]
+    assert ordered == sorted(LENGTHS)
+    mixed = [LENGTHS[row] for row in rows_of(of_sequences(series_of(LENGTHS), 16, order="plain"), 0)]
+    assert max(mixed[:16]) - min(mixed[:16]) > 20
+
+
+def test_samples_of_one_length_have_no_order_by_length() -> None:
+    even, plain = (of_sequences(series_of([3] * 30), 8, order=order) for order in ("by_length", "plain"))
+    assert order_of(even, 1) == order_of(plain, 1)
+    assert order_of(of_sequences(series_of([3] * 30), 8, order="by_length", shuffle=False), 0)[0] == list(range(8))
+    numbers = Batches(numbered(9), size=3, shuffle=False, drop_last=False, seed=0, order="by_length")
+    assert order_of(numbers, 0) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_weights_of_samples_are_those_of_all_their_steps() -> None:
+    source = replace(series_of([2, 1, 3], tags=True), weight=np.array([0.5, 0.0, 2.0], np.float32))
+    (batch,) = of_sequences(source, 3, shuffle=False).epoch(0)
+    assert batch.weight.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [2.0, 2.0, 2.0]]
+    counts = encoded(source, range(3)).class_counts(2)
+    assert counts.tolist() == [0.5 + 2 * 2, 0.5 + 2.0]
+
+
+def test_a_batch_of_sequences_is_cut_into_micro_batches_as_it_is() -> None:
+    (batch,) = of_sequences(series_of([2, 1, 3], tags=True), 3, shuffle=False, order="streams").epoch(0)
+    part = batch.rows(1, 3)
+    assert part.inputs[1].tolist() == [1, 3]
+    assert part.target.shape == part.weight.shape == (2, 3)
+    plain = next(of_sequences(source_of_texts(["a b"] * 9, is_language=True), 2, order="streams").epoch(0))
+    assert plain.continues is not None
+    assert plain.rows(1, 2).continues is not None
+
+
+def test_a_language_tells_the_next_token_by_its_number_in_the_vocabulary() -> None:
+    source = source_of_texts(["a b c", "b a a", "c a b", "a a d"], is_language=True)
+    samples = encoded(source, range(2))  # "d" and "end" are not in training
+    (batch,) = Batches(samples, size=2, shuffle=False, drop_last=False, seed=0).epoch(0)
+    (vocabulary,) = [fit_preprocess(source, np.arange(2), scaling="none", target_scaling="none").classes]
+    told = [[vocabulary[k] for k in row] for row in batch.target.tolist()]
+    assert told == [["b", "c", "b"], ["a", "a", "c"]]
+    assert [[vocabulary[k] for k in row] for row in batch.inputs[0].tolist()] == [["a", "b", "c"], ["b", "a", "a"]]
+    assert (batch.inputs[0].dtype, batch.target.dtype) == (torch.int32, torch.int64)
+    assert batch.weight.tolist() == [[1.0] * 3] * 2
+    last = encode(
+        source, np.array([3]), fit_preprocess(source, np.arange(2), scaling="none", target_scaling="none"), CPU
+    )
+    assert last.class_counts(4).tolist() == [2.0, 1.0, 0.0, 0.0]  # of "a", "d", "end": two unknown ones
+
+
+def test_a_forecast_has_its_horizon_scaled_as_its_channel() -> None:
+    source = source_of_windows(24, window=3, horizon=2)
+    rows = np.arange(6)
+    preprocess = fit_preprocess(source, rows, scaling="standard", target_scaling="none")
+    samples = encode(source, rows, preprocess, CPU)
+    (batch,) = Batches(samples, size=6, shuffle=False, drop_last=False, seed=0).epoch(0)
+    seen = np.arange(10.0)
+    scaled = (np.arange(24.0) - seen.mean()) / seen.std()
+    np.testing.assert_allclose(batch.inputs[0][..., 0], [scaled[k : k + 3] for k in range(6)], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(batch.target[..., 0], [scaled[k + 3 : k + 5] for k in range(6)], rtol=1e-5, atol=1e-6)
+    assert (batch.target.shape, batch.weight.tolist()) == ((6, 2, 1), [1.0] * 6)
+
+
+def test_streams_go_through_the_text_and_tell_where_they_continue() -> None:
+    source = source_of_texts(["a b"] * 14, is_language=True)  # 14 segments
+    found = of_sequences(source, 4, shuffle=False, order="streams")
+    assert order_of(found, 0) == order_of(found, 1) == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11], [12, 13]]
+    marks = [batch.continues for batch in found.epoch(0)]
+    assert [None if mark is None else mark.tolist() for mark in marks] == [
+        [False] * 4,
+        [True] * 4,
+        [True] * 4,
+        [False] * 2,
+    ]
+
+
+def test_a_new_text_continues_nothing_and_others_on_their_own_are_not_asked() -> None:
+    source = source_of_texts(["a b"] * 12, is_language=True)
+    cut = replace(source.inputs[0], part_of=np.repeat([0, 1], [5, 7]))
+    found = of_sequences(replace(source, inputs=(cut,)), 3, shuffle=False, order="streams")
+    marks = [batch.continues.tolist() for batch in found.epoch(0) if batch.continues is not None]
+    # places start at 0, 4 and 8; the second text starts at 5
+    assert marks == [[False] * 3, [True, False, True], [True] * 3, [True] * 3]
+    assert all(batch.continues is None for batch in of_sequences(source, 3, order="plain").epoch(0))
+    apart = of_sequences(series_of([2, 3, 4, 2]), 2, order="streams")
+    assert not any(bool(batch.continues.any()) for batch in apart.epoch(0) if batch.continues is not None)

@@ -15,9 +15,12 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from nnkit.data.preprocess import ArrayEncoder, Preprocess, fit_preprocess
 from nnkit.data.scaling import Scale
+from nnkit.data.sequence_encoder import SequenceEncoder
 from nnkit.data.source import Source
+from nnkit.data.windows import windows_source
 from nnkit.errors import DataError
 from nnkit.spec import InputKind, InputSpec
+from tests.data.series_sources import source_of_series, source_of_tags, source_of_texts, source_of_windows
 from tests.data.sources import source_of, source_of_classes
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
@@ -223,3 +226,75 @@ def test_several_arrays_are_encoded_each_by_its_own_scale() -> None:
     stored = tuple(t for part in preprocess.store(source.inputs) for t in part)
     assert [x.flatten().tolist() for x in preprocess.prepare(stored)] == [[-1.0, 1.0], [-1.0, 1.0]]
     assert preprocess.spec.inputs == specs
+
+
+# sequences
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "kinds", "targets"),
+    [
+        (source_of_series([np.zeros((n, 2)) for n in (2, 1, 3)]), "classification", ["series", "lengths"], 2),
+        (source_of_tags([np.zeros((2, 1))] * 3, [[0, 1]] * 3), "tagging", ["series"], 2),
+        (source_of_texts(["a b", "b", "c"]), "classification", ["tokens", "lengths"], 2),
+        (source_of_texts(["a b", "b a", "c c"], is_language=True), "language", ["tokens"], 4),
+        (source_of_windows(20, window=3, horizon=4), "forecast", ["series"], 4),
+    ],
+    ids=["series", "tags", "texts", "language", "windows"],
+)
+def test_the_spec_of_sequences_follows_from_the_source(
+    source: Source, task: str, kinds: list[str], targets: int
+) -> None:
+    spec = fit_preprocess(source, np.arange(3), scaling="standard", target_scaling="none").spec
+    assert (spec.task, [given.kind for given in spec.inputs], spec.num_targets) == (task, kinds, targets)
+
+
+def test_a_target_of_classes_or_tokens_is_never_scaled() -> None:
+    for source in (
+        source_of_tags([np.zeros((2, 1))] * 3, [[0, 1]] * 3),
+        source_of_texts(["a b"] * 4, is_language=True),
+    ):
+        assert fit_preprocess(source, np.arange(3), scaling="standard", target_scaling="standard").target is None
+
+
+def test_what_is_known_of_the_future_has_a_scale_of_its_own() -> None:
+    past, ahead = np.arange(0.0, 20), np.arange(100.0, 120)
+    source = windows_source(
+        "made",
+        {"a": past, "b": ahead},
+        inputs=["a"],
+        targets=["a"],
+        future=["b"],
+        times=None,
+        parts_of=None,
+        window=3,
+        horizon=2,
+        stride=1,
+        parts=None,
+        val_fraction=0.25,
+        test_fraction=0.25,
+    )
+    fitted = fit_preprocess(source, np.arange(6), scaling="minmax", target_scaling="none")
+    scales = [encoder.scale for encoder in fitted.inputs if isinstance(encoder, SequenceEncoder)]
+    assert [None if scale is None else scale.shift for scale in scales] == [(0.0,), (103.0,)]
+    stored = tuple(t for part in fitted.store(source.inputs) for t in part)
+    x, future = fitted.prepare(stored)
+    assert (x.shape[1:], future.shape[1:]) == ((3, 1), (2, 1))
+    assert future[0, 0, 0] == 0
+
+
+def test_the_encoder_of_sequences_is_that_of_the_first_input() -> None:
+    arrays = fit_preprocess(
+        source_of(np.zeros((3, 1), np.float32), [1, 2, 3]), np.arange(3), scaling="none", target_scaling="none"
+    )
+    assert arrays.sequences is None
+    texts = fit_preprocess(source_of_texts(["a", "b", "c"]), np.arange(3), scaling="none", target_scaling="none")
+    assert texts.sequences is texts.inputs[0]
+
+
+def test_a_run_of_the_second_format_knew_no_forecast() -> None:
+    fitted = fit_preprocess(
+        source_of(np.ones((3, 1), np.float32), [1, 2, 3]), np.arange(3), scaling="none", target_scaling="none"
+    )
+    plain = {k: v for k, v in fitted.to_plain().items() if k not in ("horizon", "channels")} | {"format": 2}
+    assert Preprocess.from_plain(plain) == fitted

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nnkit.data.source import Source, check_source, keep_classes, keep_some
 from nnkit.errors import ConfigError, DataError
+from tests.data.series_sources import source_of_series, source_of_tags, source_of_texts, source_of_windows
 from tests.data.sources import source_of, source_of_classes, source_of_values
 
 
@@ -176,3 +177,54 @@ def test_a_limit_leaves_the_published_test_set_whole() -> None:
     assert len(kept) == 10
     assert kept.test_rows is not None
     assert numbers(kept.take(kept.test_rows)) == list(range(14, 20))
+
+
+# sequences
+
+
+def test_the_task_of_an_answer_a_step_goes_by_words_and_classes() -> None:
+    items = [np.zeros((2, 1))] * 3
+    assert source_of_tags(items, [[0, 1]] * 3).task == "tagging"
+    assert source_of_texts(["a b"] * 4, is_language=True).task == "language"
+    assert source_of_windows(20, window=3, horizon=2).task == "forecast"
+    assert source_of_texts(["a b"] * 4).task == "classification"
+
+
+@pytest.mark.parametrize("part", ["starts", "lengths", "values", "part_of"])
+def test_other_sequences_are_other_data(part: str) -> None:
+    source = source_of_texts(["a b", "c d", "e f", "g h"], is_language=True)
+    given = source.inputs[0]
+    changed = {"starts": given.starts + 1, "lengths": given.lengths - 1, "values": given.values[::-1], "part_of": None}
+    other = replace(source, inputs=(replace(given, **{part: changed[part]}),))
+    assert source.fingerprint() == replace(source).fingerprint() != other.fingerprint()
+
+
+def test_taken_rows_of_sequences_keep_input_and_target_together() -> None:
+    items = [np.full((n, 1), n) for n in (2, 1, 3)]
+    taken = source_of_tags(items, [[0, 1], [1], [0, 0, 1]]).take(np.array([2, 0]))
+    assert [steps[:, 0].tolist() for steps in taken.inputs[0]] == [[3, 3, 3], [2, 2]]
+    assert [steps.tolist() for steps in taken.target] == [[0, 0, 1], [0, 1]]
+
+
+def test_more_classes_than_sequences_are_enough_where_each_step_has_one() -> None:
+    source = source_of_tags([np.zeros((4, 1))] * 3, [[0, 1, 2, 3]] * 3, "abcd")
+    check_source(source)
+    assert len(keep_some(source_of_tags([np.zeros((4, 1))] * 5, [[0, 1, 2, 3]] * 5, "abcd"), 3, 0)) == 3
+    with pytest.raises(ConfigError, match=r"data\.limit=2 is too few for three parts"):
+        keep_some(source, 2, 0)
+
+
+def test_a_value_of_a_sequence_that_is_not_finite_is_named_by_row_and_step() -> None:
+    items = [np.zeros((n, 2)) for n in (2, 4, 3)]
+    items[1][2, 1] = items[2][0, 0] = np.nan
+    message = "data=made has 2 values that are not finite; the first is nan in row 2, position [3, 2]"
+    with pytest.raises(DataError, match=re.escape(message)):
+        check_source(source_of_series(items))
+
+
+def test_classes_of_steps_and_of_words_cannot_be_picked() -> None:
+    tags = source_of_tags([np.zeros((2, 1))] * 3, [[0, 1]] * 3)
+    with pytest.raises(ConfigError, match=r"data\.classes picks classes, but each step has a class"):
+        keep_classes(tags, ["no"])
+    with pytest.raises(ConfigError, match=r"data\.classes picks classes, but the target is a number"):
+        keep_classes(source_of_windows(20, window=3, horizon=2), ["a"])

@@ -15,6 +15,7 @@ from nnkit.data.embedded import read_classes, read_digits
 from nnkit.data.source import Source
 from nnkit.data.split import Splits, split
 from nnkit.errors import ConfigError, DataError
+from tests.data.series_sources import source_of_series, source_of_tags
 from tests.data.sources import source_of_classes, source_of_values
 
 # Fractions that leave at least a fifth for training, as do all that a user would type.
@@ -241,3 +242,31 @@ def test_a_group_in_two_parts_that_the_data_comes_with_is_refused() -> None:
     source = replace(source_of_values(12), test_rows=np.array([10, 11]), group=np.arange(12) % 5)
     with pytest.raises(DataError, match=r"2 groups of data\.group stand in two of the parts"):
         split(source, val_fraction=0.2, test_fraction=None, seed=0)
+
+
+# sequences
+
+
+def test_sequences_are_split_whole_and_in_no_order() -> None:
+    source = source_of_tags(
+        [np.zeros((n % 4 + 1, 1)) for n in range(40)], [np.arange(n % 4 + 1) % 2 for n in range(40)]
+    )
+    found = parts_of(split(source, val_fraction=0.25, test_fraction=0.25, seed=0))
+    assert sorted(row for part in found for row in part) == list(range(40))
+    assert [len(part) for part in found] == [20, 10, 10]
+    assert found != parts_of(split(source, val_fraction=0.25, test_fraction=0.25, seed=1))
+
+
+def test_a_class_that_no_step_of_training_has_is_refused() -> None:
+    source = source_of_tags([np.zeros((2, 1))] * 6, [[0, 1], *[[0, 0]] * 5])
+    cut = replace(source, val_rows=np.array([0]), test_rows=np.array([1]))
+    with pytest.raises(DataError, match="class yes of data=made has no training sample"):
+        split(cut, val_fraction=0.2, test_fraction=0.2, seed=0)
+    fine = replace(source, val_rows=np.array([2]), test_rows=np.array([1]))
+    assert parts_of(split(fine, val_fraction=0.2, test_fraction=0.2, seed=0)) == [[0, 3, 4, 5], [2], [1]]
+
+
+def test_classes_of_sequences_have_their_share_in_every_part() -> None:
+    source = source_of_series([np.zeros((n % 3 + 1, 1)) for n in range(40)], np.repeat([0, 1], [30, 10]))
+    for rows in parts_of(split(source, val_fraction=0.2, test_fraction=0.3, seed=0)):
+        assert sum(row >= 30 for row in rows) == pytest.approx(len(rows) / 4, abs=1)

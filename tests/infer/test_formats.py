@@ -93,8 +93,9 @@ def cnn(sizes: tuple[int, ...], **chosen: Any) -> CNN:
         "residual": False,
         "global_pooling": "none",
         "dense": [7],
+        "embedding_size": 4,
     }
-    return CNN(3, sizes, 4, **{**settings, **chosen}, activation=lambda: nn.PReLU(1, 0.2), dropout=0.1)
+    return CNN(3, sizes, 4, None, **{**settings, **chosen}, activation=lambda: nn.PReLU(1, 0.2), dropout=0.1)
 
 
 def shrinking_cnn() -> CNN:

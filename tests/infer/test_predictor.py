@@ -11,8 +11,20 @@ import pytest
 
 import nnkit
 from nnkit.errors import ConfigError, DataError
+from nnkit.infer.generate import generate
 from nnkit.infer.predictor import Predictor
-from tests.finished import OLD, command, copy_of, data_path, folder_of, opened, own_folder, table, unlabelled
+from tests.finished import (
+    OLD,
+    command,
+    copy_of,
+    data_path,
+    folder_of,
+    load_table,
+    opened,
+    own_folder,
+    table,
+    unlabelled,
+)
 
 
 def of(kind: str) -> Predictor:
@@ -126,3 +138,85 @@ def test_a_run_is_named_by_any_word_that_commands_take(monkeypatch: pytest.Monke
 def test_rows_that_cannot_be_answered_are_told(kind: str, rows: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         of(kind).predict(rows)
+
+
+def test_series_of_many_lengths_are_answered_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(length, 2)) for length in (5, 3, 8)]
+    found = of("vowels").predict_proba(series)
+    assert found.shape == (3, 2)
+    for row, each in enumerate(series):
+        np.testing.assert_allclose(of("vowels").predict_proba([each])[0], found[row], rtol=1e-5)
+    assert set(of("vowels").predict(series)) <= {"a", "b"}
+    np.testing.assert_allclose(of("vowels").predict_proba(np.stack([series[0]] * 2))[1], found[0], rtol=1e-5)
+    assert of("adding").predict([np.zeros((6, 2)), np.zeros((4, 2))]).shape == (2,)
+    assert len(of("steps").predict([np.zeros((6, 2))] * 3)) == 3
+
+
+def test_each_step_of_a_series_is_answered() -> None:
+    series = [np.zeros((length, 1)) for length in (3, 5)]
+    classes, proba = of("bits").predict(series), of("bits").predict_proba(series)
+    assert [each.shape for each in classes] == [(3,), (5,)]
+    assert [each.shape for each in proba] == [(3, 2), (5, 2)]
+    assert set(classes[0]) <= {"even", "odd"}
+    np.testing.assert_allclose(proba[0], proba[1][:3], rtol=1e-5)
+    assert [each.shape for each in of("even").predict(np.zeros((2, 6, 1)))] == [(6,), (6,)]
+
+
+def test_texts_are_answered() -> None:
+    texts = ["a fine film", "dull and slow"]
+    found = of("reviews").predict_proba(texts)
+    assert found.shape == (2, 2)
+    np.testing.assert_allclose(of("reviews").predict_proba(texts[::-1]), found[::-1], rtol=1e-5)
+    assert of("reviews").predict(pd.Series(texts)).tolist() == of("reviews").predict(texts).tolist()
+
+
+def test_the_past_is_forecast_from() -> None:
+    frame = load_table()
+    found = of("load").predict(frame)
+    assert (found.shape, found.dtype) == ((6, 2), np.float64)
+    values = frame[["load", "gas", "holiday"]].to_numpy()
+    np.testing.assert_allclose(of("load").predict(values), found, rtol=1e-6)
+    np.testing.assert_allclose(of("load").predict(values[-24:].tolist()), found, rtol=1e-6)
+    assert of("sine").predict(np.zeros(30)).shape == (4,)
+    frame.loc[294:, ["load", "gas"]] = np.nan
+    assert of("known").predict(frame).shape == (6,)
+
+
+def test_a_text_is_continued() -> None:
+    loaded = of("letters")
+    found = loaded.generate("the cat", 20, temperature=0.5, top_k=5, seed=3)
+    assert found == "".join(generate(loaded.run, "the cat", length=20, temperature=0.5, top_k=5, seed=3))
+    assert len(loaded.generate()) == 200
+    assert loaded.classes[0] == "<unk>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "error", "text"),
+    [
+        ("vowels", [np.zeros((3, 2)), np.zeros((3, 1))], DataError, r"the list has series of \[1, 2\] channels"),
+        ("vowels", [np.zeros((3, 1))], DataError, "the list has 1 channels a step, but the run was trained on 2"),
+        ("vowels", [np.zeros((3, 2)), np.zeros(3)], DataError, r"must hold series \(T, C\), got shape \(3,\) in row 2"),
+        ("vowels", [np.zeros((0, 2))], DataError, r"must hold series \(T, C\), got shape \(0, 2\) in row 1"),
+        ("vowels", [np.full((3, 2), "x")], DataError, "the list must hold numbers, got <U1 in row 1"),
+        ("vowels", [np.zeros((3, 2)), np.full((3, 2), np.nan)], DataError, "the array: row 2 is not finite"),
+        ("vowels", [], DataError, "the array has shape"),
+        ("even", np.zeros((2, 7, 1)), DataError, "row 1 has 7 steps, but the run was trained on 6"),
+        ("reviews", "a fine film", ConfigError, "a run on texts predicts a list of texts, got str"),
+        ("reviews", [1, 2], ConfigError, "a run on texts predicts a list of texts, got list"),
+        ("reviews", ["fine", " "], DataError, "row 2: the text is empty"),
+        ("reviews", [], DataError, "there is no row to predict"),
+        ("load", np.zeros((3, 3)), DataError, "the array has 3 steps, fewer than the window of 24"),
+        ("letters", ["the"], ConfigError, "a language model continues a text, and has no predictions of rows"),
+    ],
+)
+def test_sequences_that_cannot_be_answered_are_told(kind: str, rows: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        of(kind).predict(rows)
+
+
+def test_forecasts_have_no_probabilities() -> None:
+    with pytest.raises(ConfigError, match="a forecast has no probabilities"):
+        of("load").predict_proba(load_table())
+    with pytest.raises(ConfigError, match="is no language model"):
+        of("load").generate("the")

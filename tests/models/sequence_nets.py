@@ -122,3 +122,10 @@ def padded(parts: Sequence[Tensor], value: float, behind: int = 0) -> tuple[Tens
     for row, part in enumerate(parts):
         x[row, : len(part)] = part
     return x, lengths
+
+
+def dense(model: nn.Module, x: Tensor) -> Tensor:
+    """Return what a head of one hidden layer with tanh says of (…, F), from its named tensors."""
+    w = dict(model.named_parameters())
+    h = (x @ w["dense.0.linear.weight"].T + w["dense.0.linear.bias"]).tanh()
+    return h @ w["output.weight"].T + w["output.bias"]

@@ -8,6 +8,8 @@ import torch
 from nnkit.models.layout import SequenceLayout
 from tests.models.sequence_nets import assert_equals_torch, recurrent
 
+pytestmark = pytest.mark.usefixtures("on_one_thread")
+
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])

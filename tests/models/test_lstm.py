@@ -10,6 +10,8 @@ from nnkit.models.recurrent import Recurrent
 from tests.models.built import built, series
 from tests.models.sequence_nets import assert_equals_torch, recurrent
 
+pytestmark = pytest.mark.usefixtures("on_one_thread")
+
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])

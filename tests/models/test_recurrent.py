@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nnkit.models.layout import SequenceLayout
-from nnkit.models.recurrent import Recurrent, RecurrentLayers
+from nnkit.models.recurrent import GATES, Recurrent, RecurrentLayers
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 from nnkit.summary import layers
 from tests.models.built import THREE_CLASSES, built, images, series
-from tests.models.sequence_nets import as_torch, by_torch, padded, recurrent
+from tests.models.sequence_nets import as_torch, by_torch, dense, padded, recurrent
+
+pytestmark = pytest.mark.usefixtures("on_one_thread")
 
 KINDS = ["rnn", "lstm", "gru"]
 BOTH = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
@@ -155,8 +157,7 @@ def test_all_steps_lie_side_by_side_in_front_of_the_head() -> None:
     model = recurrent("gru", SequenceLayout(3, steps=6), summary="all", dense=[7])
     x = torch.randn(4, 6, 3)
     steps = hidden_states(model, x, torch.full((4,), 6))
-    h = (steps.flatten(1) @ model.dense[0].linear.weight.T + model.dense[0].linear.bias).tanh()
-    torch.testing.assert_close(model(x), h @ model.output.weight.T + model.output.bias, **CLOSE)
+    torch.testing.assert_close(model(x), dense(model, steps.flatten(1)), **CLOSE)
 
 
 @EVERY_KIND
@@ -164,10 +165,9 @@ def test_an_answer_a_step_reads_the_step_and_those_before_it(kind: str) -> None:
     layout = SequenceLayout(3, steps=7, has_lengths=True, per_step=True)
     model = recurrent(kind, layout, summary="mean", dense=[4])
     x, lengths = padded([torch.randn(n, 3) for n in (4, 7, 1)], 0.0)
-    h = (hidden_states(model, x, lengths) @ model.dense[0].linear.weight.T + model.dense[0].linear.bias).tanh()
     outputs = model(x, lengths)
     assert outputs.shape == (3, 7, 3)
-    torch.testing.assert_close(outputs, h @ model.output.weight.T + model.output.bias, **CLOSE)
+    torch.testing.assert_close(outputs, dense(model, hidden_states(model, x, lengths)), **CLOSE)
     (gradient,) = torch.autograd.grad(model(x.requires_grad_(), lengths)[1, 3].sum(), x)
     assert (gradient[1, 4:] == 0).all()
     assert (gradient[[0, 2]] == 0).all()
@@ -185,9 +185,9 @@ def test_a_layer_norm_stands_behind_each_layer(kind: str, norm: str) -> None:
         single.load_state_dict({name.replace(f"_l{layer}", "_l0"): p for name, p in own.items()})
         h, _ = single(h, None, None, [])
         if norm == "layer":
-            scale: Any = model.norm if layer == 2 else model.between[layer][0]
+            scale = model.get_submodule("norm" if layer == 2 else f"between.{layer}.0")
             h = (h - h.mean(2, keepdim=True)) / (h.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
-            h = h * scale.weight + scale.bias
+            h = h * scale.get_parameter("weight") + scale.get_parameter("bias")
     expected = torch.cat([h[:, -1, :5], h[:, 0, 5:]], 1) @ model.output.weight.T + model.output.bias
     torch.testing.assert_close(model(x), expected, **CLOSE)
 
@@ -200,7 +200,7 @@ def test_steps_in_pieces_with_the_state_carried_are_the_steps_in_one(kind: str, 
     x = torch.randint(6, (3, 9))
     whole, last = model.step(x)
     found, state = [], None
-    for piece in x.split([4, 1, 2, 2], 1):
+    for piece in (x[:, :4], x[:, 4:5], x[:, 5:7], x[:, 7:]):
         outputs, state = model.step(piece, state=state)
         found.append(outputs)
     torch.testing.assert_close(torch.cat(found, 1), whole, **CLOSE)
@@ -276,7 +276,7 @@ def test_recurrent_matrices_are_orthogonal_gate_by_gate(kind: str, bidirectional
 
 def recurrences(model: Recurrent, layer: int, suffix: str) -> tuple[Tensor, ...]:
     """Return the recurrent matrix of each gate, (H, H)."""
-    return model.rnn.weights(layer, suffix)[1].detach().split(model.rnn.hidden_size)
+    return model.rnn.weights(layer, suffix)[1].detach().chunk(GATES[model.rnn.kind])
 
 
 @EVERY_KIND
@@ -285,7 +285,7 @@ def test_input_matrices_are_xavier_gate_by_gate_whatever_the_other_layers_start_
     model = built(series(5, 100), *words)
     assert isinstance(model, Recurrent)
     bound = (6 / (100 + 60)) ** 0.5
-    for gate in model.rnn.weights(0, "")[0].detach().split(60):
+    for gate in model.rnn.weights(0, "")[0].detach().chunk(GATES[model.rnn.kind]):
         assert gate.var().item() == pytest.approx(bound**2 / 3, rel=0.1)
         assert 0.98 * bound < gate.abs().max().item() <= bound
     assert (model.output.weight == 0.3).all()

@@ -11,6 +11,8 @@ from torch import nn
 from nnkit.models.layout import SequenceLayout
 from tests.models.sequence_nets import assert_equals_torch, recurrent
 
+pytestmark = pytest.mark.usefixtures("on_one_thread")
+
 NONLINEARITIES = pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 
 
