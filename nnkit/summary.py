@@ -99,14 +99,15 @@ def _noting(found: list[Layer], name: str) -> Any:
             return  # a network that is fed its own forecasts runs once a step of the horizon
         output = output[0] if isinstance(output, tuple) else output  # recurrent layers give their states, too
         parameters = sum(p.numel() for p in module.parameters(recurse=False))
-        found.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters, _flops(module, output)))
+        shape = tuple(output.shape[1:] if len(output) == 1 else output.shape)  # a head reads each step as a row
+        found.append(Layer(name, type(module).__name__, shape, parameters, _flops(module, output)))
 
     return note
 
 
 def _flops(module: nn.Module, output: Tensor) -> int:
     if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)):
-        return 2 * module.weight[0].numel() * output[0].numel()
+        return 2 * module.weight[0].numel() * output.numel()
     return module.flops(output.shape[1]) if isinstance(module, RecurrentLayers) else 0
 
 

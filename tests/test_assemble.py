@@ -137,7 +137,7 @@ def test_balanced_class_weights_come_from_the_training_part() -> None:
 def test_class_baseline_is_the_most_frequent_training_class() -> None:
     found = prepared("data=wine")
     run = assemble(found, None)
-    frequent = np.bincount(found.source.target[found.splits.train]).argmax()
+    frequent = np.bincount(found.source.row_target[found.splits.train]).argmax()
     expected = np.mean(found.source.target[found.splits.test] == frequent)
     assert baseline(run, found)["accuracy"] == pytest.approx(expected)
 
@@ -145,7 +145,7 @@ def test_class_baseline_is_the_most_frequent_training_class() -> None:
 def test_class_baseline_with_one_output_is_the_same() -> None:
     found = prepared("data=breast_cancer", "loss=bce")
     assert found.num_outputs == 1
-    frequent = np.bincount(found.source.target[found.splits.train]).argmax()
+    frequent = np.bincount(found.source.row_target[found.splits.train]).argmax()
     expected = np.mean(found.source.target[found.splits.test] == frequent)
     assert baseline(assemble(found, None), found)["accuracy"] == pytest.approx(expected)
 
@@ -209,7 +209,7 @@ def test_weights_go_into_the_baseline() -> None:
     train, test = found.splits.train, found.splits.test
     weight = found.source.weight
     assert weight is not None
-    frequent = np.bincount(found.source.target[train], weight[train]).argmax()
+    frequent = np.bincount(found.source.row_target[train], weight[train]).argmax()
     expected = np.average(found.source.target[test] == frequent, weights=weight[test])
     assert baseline(assemble(found, None), found)["accuracy"] == pytest.approx(expected, rel=1e-5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from nnkit.assemble import prepare
+from nnkit.assemble import in_order, measured, prepare
 from nnkit.metrics.classification import ClassificationMetrics
 from nnkit.metrics.forecast import ForecastMetrics
 from nnkit.metrics.language import LanguageMetrics
@@ -94,3 +95,27 @@ def test_the_threshold_between_two_classes_is_tuned_over_sequences_of_all_length
     assert untuned_threshold(config) == 0.5
     assert decision_threshold(run, config_of(*words, "trainer.decision_threshold=0.3")) == 0.3
     assert untuned_threshold(config_of(*words, "trainer.decision_threshold=0.3")) == 0.3
+
+
+STRIDING = ("model=cnn", "model.norm=batch", "model.stride=2", "model.global_pooling=avg", "model.residual=true")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=parity", "data.samples=90", "data.min_length=2", "model=lstm", "model.bidirectional=true"),
+        ("data=adding", "data.samples=90", "data.min_length=2", "model=gru", "model.summary=attention"),
+        ("data=adding", "data.samples=90", "data.min_length=2", *STRIDING),
+    ],
+    ids=["tags", "sums", "cnn"],
+)
+def test_what_is_measured_does_not_depend_on_which_sequences_are_measured_together(words: tuple[str, ...]) -> None:
+    config = config_of(*words)
+    run = run_of(*words)
+    whole = evaluate(run, run.val)
+    for size in (1, 2, 5):
+        batching = replace(config.batching, eval_batch_size=size)
+        by_length = measured(run.val.samples, replace(config, batching=batching))
+        plain = in_order(run.val.samples, replace(config, batching=batching))
+        for batches in (by_length, plain):
+            assert evaluate(run, batches) == pytest.approx(whole, rel=1e-5)

@@ -120,7 +120,6 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "infer": "predict",
         "inference": "predict",
         "sample": "generate",
-        "complete": "generate",
         "save": "export",
         "describe": "data",
         "inspect": "data",

@@ -67,7 +67,7 @@ def candidates(position: str, first: str, word: str) -> list[str]:
         return [name for name in COMMANDS if name.startswith(word)]
     if first in OF_A_RUN and position == "2":
         return [*([LAST] if LAST.startswith(word) else []), *_paths(word, folders=True)]
-    if first in ("eval", "predict", "export"):
+    if first in ("eval", "predict", "generate", "export"):
         return _paths(word)
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
     if first == "list":

@@ -30,15 +30,16 @@ def dry_run(config: Config) -> None:
     run = assemble(prepared, None)
     state = TrainState(1, sums=run.metrics.zero(run.device))
     found = layers(run.model, prepared.spec)
-    run.model.train()
-    take_step(run, next(iter(run.train.epoch(0))), state)
-    run.check_weights(state)
+    if run.parameters.names:
+        run.model.train()
+        take_step(run, next(iter(run.train.epoch(0))), state)
+        run.check_weights(state)
     _print_layers(found)
-    for name, text in _facts(prepared, run, found, state.first_loss or 0.0).items():
+    for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
 
 
-def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: float) -> dict[str, str]:
+def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: float | None) -> dict[str, str]:
     from nnkit.assemble import count_parameters
 
     picked, splits, spec = prepared.config, prepared.splits, prepared.spec
@@ -48,14 +49,16 @@ def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: flo
     rows = f"{len(splits.train)} train, {len(splits.val)} validation, {len(splits.test)} test"
     parameters = count_parameters(run.model)
     size = training_bytes(found, parameters, run.train.samples, run.micro_batch)
+    first = "" if first_loss is None else f": {first_loss:.4g} on the first batch"
+    planned = f"{len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs"
     return {
         "data": f"{picked.data.kind}: {rows}; {given.kind} {shape} -> {what}",
         "parameters": f"{parameters:,} trainable",
         "work": f"{sum(layer.flops for layer in found):,} FLOPs a sample, forward",
         "memory": f"about {size / 2**20:,.1f} MiB (data, weights, optimizer, activations)",
-        "loss": f"{picked.loss.kind}: {first_loss:.4g} on the first batch; watched: {run.monitor} ({run.mode})",
+        "loss": f"{picked.loss.kind}{first}; watched: {run.monitor} ({run.mode})",
         "device": f"{trainer.device}, {trainer.precision}, {trainer.threads} thread(s)",
-        "training": f"{len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs",
+        "training": planned if parameters else "there is nothing to learn",
     }
 
 

@@ -13,6 +13,8 @@ usage: nnkit export RUN --format onnx|torch_export|safetensors [-o FILE] [--trus
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 Writes the best weights with a description of the preprocessing, and compares the file with PyTorch on real samples.
+The file takes any batch size. Where sequences vary, or each step has an answer, recurrent networks take any number of
+steps, too (model=cnn as many as the longest sequence of training); states start at zero.
 
   onnx          for onnxruntime and others; needs pip install 'nnkit[export]'
   torch_export  a .pt2 file that torch.export.load runs without nnkit

@@ -124,7 +124,7 @@ def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Pa
         from nnkit.infer.history import history_part
 
         return history_part(run, path, told)
-    if suffix == ".ts":
+    if ".ts" in path.suffixes[-2:]:  # packed or not
         from nnkit.infer.sequences import ts_parts
 
         return ts_parts(run, path)

@@ -94,6 +94,10 @@ def unread_of_sequences(config: Config) -> dict[str, str]:
         unread |= dict.fromkeys((*OF_TRAINING, "data.window_norm", "data.strategy"), "model=naive")
     elif isinstance(model, CodeModelConfig):
         unread |= dict.fromkeys(("data.window_norm", "data.strategy"), "model=code")
+    if config.batching.stateful or config.batching.sampler == "balanced":
+        unread["batching.by_length"] = "batching." + (
+            "stateful=true" if config.batching.stateful else "sampler=balanced"
+        )
     if isinstance(data, SeriesConfig) and data.parts is not None:
         unread |= dict.fromkeys(("data.val_fraction", "data.test_fraction"), "data.parts")
     return unread | (_unread_of_text(data) if isinstance(data, TextConfig) else {})

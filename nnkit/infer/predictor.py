@@ -135,7 +135,7 @@ class Predictor:
         """Return an array, or a list of series, as the encoder takes them. Raises: DataError, ConfigError."""
         if self.run.spec.inputs[0].kind == "series" and isinstance(rows, (list, tuple)) and rows:
             series = [np.asarray(each) for each in rows]
-            if all(each.ndim == 2 and len(each) and each.dtype.kind in "buif" for each in series):
+            if all(map(_is_series, series)):
                 if len({each.shape[1] for each in series}) > 1:
                     raise DataError(f"the list has series of {sorted({each.shape[1] for each in series})} channels")
                 return as_trained(self.run, Sequences.of([each.astype(np.float32) for each in series]), "the list")
@@ -172,14 +172,15 @@ class Predictor:
         return frame
 
 
+def _is_series(array: Any) -> bool:
+    return array.ndim == 2 and len(array) > 0 and array.dtype.kind in "buif"
+
+
 def _no_series(given: Sequence[Any]) -> DataError:
     """Return the error of arrays that are not all series: what the first wrong one is."""
-    for row, each in enumerate(given, 1):
-        if each.dtype.kind not in "buif":
-            return DataError(f"the list must hold numbers, got {each.dtype} in row {row}")
-        if each.ndim != 2 or not len(each):
-            return DataError(f"the list must hold series (T, C), got shape {each.shape} in row {row}")
-    raise AssertionError(given)
+    row = next(row for row, each in enumerate(given) if not _is_series(each))
+    what = f"{given[row].dtype} of shape {given[row].shape} in row {row + 1}"
+    return DataError(f"the list must hold numbers (T, C), one array a series, got {what}")
 
 
 def _lengths(given: Any) -> Any:

@@ -38,9 +38,8 @@ def recurrences_by_shape() -> Iterator[None]:
         yield
     finally:
         for (table, name), kernel in zip(tables, before, strict=True):
-            if kernel is None:
-                table.pop(name, None)
-            else:
+            table.pop(name, None)
+            if kernel is not None:
                 table[name] = kernel
         _forget_kernels()
 

@@ -52,16 +52,15 @@ def as_trained(run: Finished, given: Any, name: str) -> Any:
     channels = given.values.shape[1] if isinstance(given, Sequences) else given.shape[2]
     if channels != spec.shape[1]:
         raise DataError(f"{name} has {channels} channels a step, but the run was trained on {spec.shape[1]}")
-    given = given if isinstance(given, Sequences) else _as_sequences(given)
-    if run.spec.has_lengths:
-        return given
-    odd = np.flatnonzero(given.lengths != spec.shape[0])
-    if len(odd):
-        told = f"row {odd[0] + 1} has {given.lengths[odd[0]]} steps, but the run was trained on {spec.shape[0]}"
+    is_array = isinstance(given, np.ndarray)
+    lengths = np.full(len(given), given.shape[1]) if is_array else given.lengths
+    odd = np.flatnonzero(lengths != spec.shape[0])
+    if len(odd) and not run.spec.has_lengths:
+        told = f"row {odd[0] + 1} has {lengths[odd[0]]} steps, but the run was trained on {spec.shape[0]}"
         raise DataError(f"{name}: {told}, the same for every row")
     if isinstance(encoder, SequenceEncoder):
-        return given
-    return np.stack(list(given)) if len(given) else given.values.reshape(0, *spec.shape)
+        return _as_sequences(given) if is_array else given
+    return given if is_array else given.values[given.starts[:, None] + np.arange(spec.shape[0])]
 
 
 def _as_sequences(array: Any) -> Sequences:

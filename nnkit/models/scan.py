@@ -119,13 +119,22 @@ def run_torch(kind: Kind, x: Tensor, weights: Weights, state: State, *, is_batch
     """Return outputs (B, T, H), or time first like x, and the state behind step T."""
     first = [part.unsqueeze(0) for part in state]
     weights = in_one_piece(weights) if x.is_cuda else weights
-    options = (True, 1, 0.0, False, False, is_batch_first)  # biases, layers, dropout, training, both directions
+    is_training = x.is_cuda and torch.is_grad_enabled()  # else cuDNN keeps nothing for the backward pass
+    options = (True, 1, 0.0, is_training, False, is_batch_first)  # biases, layers, dropout, training, both directions
+    if kind == "lstm" and x.device.type == "cpu" and is_half():
+        with torch.autocast("cpu", enabled=False):
+            return run_torch(kind, x.float(), weights, tuple(h.float() for h in state), is_batch_first=is_batch_first)
     if kind == "lstm":
         out, h, c = torch.lstm(x, first, list(weights), *options)
         return out, (h.squeeze(0), c.squeeze(0))
     run = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[kind]
     out, h = run(x, first[0], list(weights), *options)
     return out, (h.squeeze(0),)
+
+
+def is_half() -> bool:
+    """Tell whether products on CPU are done in float16, in which oneDNN has no LSTM."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.float16
 
 
 def turned(x: Tensor, turn: Tensor | None) -> Tensor:

@@ -45,6 +45,7 @@ class Gradients:
     """What a backward pass receives and fills in."""
 
     states: Tensor  # (B + N, H); comes with what the outputs and the last states received
+    beta: int  # 0 where those states that others follow come unset, to be set rather than added to
     x: Tensor | None  # (N, F); None where nobody asks
     weights: list[Tensor]
 
@@ -89,8 +90,10 @@ class Recurrence(Function):
         rows: Rows = ctx.rows
         x, states, *saved = ctx.saved_tensors
         now = Pass(rows=rows, x=x, weights=saved[:4], states=states, kept=saved[4:])
+        d_states, beta = rows.spread(d_out, d_last, states)
         grads = Gradients(
-            states=rows.spread(d_out, d_last, states),
+            states=d_states,
+            beta=beta,
             x=torch.empty_like(x) if ctx.needs_input_grad[2] else None,
             weights=[torch.zeros_like(weight) for weight in now.weights],
         )
@@ -113,7 +116,7 @@ def rnn_forward(now: Pass, kind: CellKind) -> None:
     body = now.rows.body(now.states)
     scale = 2 if kind == "rnn_tanh" else 1
     torch.addmm(b + c, now.x, w.t(), beta=scale, alpha=scale, out=body)
-    u_t, minus_one = u.t(), u.new_tensor(-1.0)
+    u_t, minus_one = u.t().contiguous(), u.new_tensor(-1.0)
     for h, before in now.rows.visits(body, now.rows.steps_before(now.states)):
         h.addmm_(before, u_t, alpha=scale)
         if kind == "rnn_tanh":
@@ -131,7 +134,7 @@ def rnn_backward(now: Pass, grads: Gradients, kind: CellKind) -> None:
             d_tanh.grad_input(d, h, grad_input=d)
         else:
             d_relu.grad_input(d, h, 0, grad_input=d)
-        d_before.addmm_(d, u)
+        d_before.addmm_(d, u, beta=grads.beta)
     grads.add_hidden(d_gates, rows.before(now.states, 0, len(d_gates)))
     grads.add_inputs(now, d_gates, 0, len(d_gates))
     grads.weights[2].copy_(grads.weights[3])
@@ -146,7 +149,8 @@ def gru_forward(now: Pass) -> None:
     new = torch.addmm(b[two:], now.x, w[two:].t(), beta=2, alpha=2)
     inner = torch.empty_like(new)
     now.kept = [both, new, inner]
-    u_both, u_new, c_new, minus_one = u[:two].t(), u[two:].t(), c[two:], u.new_tensor(-1.0)
+    u_both, u_new = u[:two].t().contiguous(), u[two:].t().contiguous()
+    c_new, minus_one = c[two:], u.new_tensor(-1.0)
     parts = (both, both[:, :hidden], both[:, hidden:], new, inner, rows.body(now.states))
     for rz, r, z, n, q, h, before in rows.visits(*parts, rows.steps_before(now.states)):
         rz.addmm_(before, u_both).sigmoid_()
@@ -168,7 +172,7 @@ def gru_backward(now: Pass, grads: Gradients) -> None:
         parts = (factors, d_h, d_h.unsqueeze(1), d_gates, flat, kept[0][:, hidden:])
         for f, d, d_wide, gates, product, z, earlier in reversed(rows.visits(*parts, d_before[blocks], blocks=blocks)):
             torch.mul(f, d_wide, out=gates)
-            earlier.addmm_(product, u).addcmul_(d, z)
+            earlier.addmm_(product, u, beta=grads.beta).addcmul_(d, z)
         grads.add_hidden(flat, before)
         torch.mul(d_h, to_new, out=d_gates[:, 2])  # no reset gate lies before the input's part of new
         grads.add_inputs(now, flat, start, stop)

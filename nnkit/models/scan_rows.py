@@ -75,8 +75,10 @@ class Rows:
         """Return views of the states (B + N, H): for each block the rows that hold the states before it."""
         if self.is_backwards:
             return list(states.split_with_sizes([*self.sizes, self.batch])[1:])
-        blocks = states.split_with_sizes([self.batch, *self.sizes])
-        return [block[:size] for block, size in zip(blocks, self.sizes, strict=False)]
+        blocks = states.split_with_sizes([self.batch, *self.sizes])[:-1]
+        if self.previous is None:
+            return list(blocks)
+        return [block[:size] for block, size in zip(blocks, self.sizes, strict=True)]
 
     def visits(self, *parts: Tensor | list[Tensor], blocks: slice = slice(None)) -> list[tuple[Tensor, ...]]:
         """Return one tuple a block, in the order of the recurrence.
@@ -116,19 +118,26 @@ class Rows:
         """Return a view (B, H) of the states visited last, where no sequence ends before."""
         return states[: self.batch] if self.is_backwards else states[-self.batch :]
 
-    def spread(self, d_out: Tensor | None, d_last: Tensor | None, states: Tensor) -> Tensor:
-        """Return what states (B + N, H) receive from the gradients of outputs (B, T, H) and last states (B, H)."""
-        into = torch.zeros_like(states) if d_out is None else torch.empty_like(states)
-        if d_out is not None:
+    def spread(self, d_out: Tensor | None, d_last: Tensor | None, states: Tensor) -> tuple[Tensor, int]:
+        """Give states (B + N, H) the gradients of outputs (B, T, H) and last states (B, H).
+
+        Returns:
+            The gradients (B + N, H); and 1, or 0 where only the states at the end have any and the others are unset.
+        """
+        into = torch.empty_like(states)
+        if d_out is None and d_last is not None and self.last is None:
+            self.final(into).copy_(d_last)
+            return into, 0
+        if d_out is None:
+            into.zero_()
+        else:
             self.first(into).zero_()
             self.pack(d_out, self.body(into))
-        if d_last is None:
-            return into
-        if self.last is None:
-            self.final(into).add_(d_last)
-        else:
+        if d_last is not None and self.last is not None:
             into.index_add_(0, self.last, d_last)
-        return into
+        elif d_last is not None:
+            self.final(into).add_(d_last)
+        return into, 1
 
 
 def rows_of(batch: int, time: int, lengths: Tensor | None, *, is_reversed: bool) -> Rows:

@@ -19,6 +19,7 @@ from tests.finished import (
     folder_of,
     load_table,
     own_folder,
+    sequence_path,
     table,
     text,
     ts_text,
@@ -290,3 +291,14 @@ def test_unknown_words_are_noted(capsys: Capsys) -> None:
     Path("new.txt").write_text("good fine zebra\nbad zebra\n")
     _, _, err = command(capsys, "eval", folder_of("reviews"), "--data", "new.txt", "-o", ".", "--no-plots")
     assert "note: 2 of 3 tokens are not in the vocabulary, and are read as the unknown: 'zebra'" in err
+
+
+def test_a_forecast_without_its_own_data_is_noted(capsys: Capsys) -> None:
+    folder = copy_of(folder_of("load"))
+    gone = (folder / "config.yaml").read_text().replace(str(sequence_path("load")), "/gone.csv")
+    (folder / "config.yaml").write_text(gone)
+    load_table()[:50].to_csv("new.csv", index=False)
+    code, _, err = command(capsys, "eval", folder, "--data", "new.csv", "-o", ".", "--no-plots")
+    assert code == 0
+    assert "note: mase needs the run's own training data, which is not there any more" in err
+    assert json.loads(Path("evaluation-new.json").read_text())["metrics"]["mase"] is None

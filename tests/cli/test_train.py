@@ -110,6 +110,13 @@ def test_a_dry_run_prints_layers_and_sizes_and_leaves_nothing(capsys: pytest.Cap
     assert not Path("outputs").exists()
 
 
+def test_a_dry_run_of_what_learns_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(["train", "model=naive", "data=sine", "--dry-run"], capsys)
+    assert code == 0
+    assert "mse; watched: val/loss (min)" in out
+    assert "there is nothing to learn" in out
+
+
 def test_the_help_lists_groups_options_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(["train", "--help"], capsys)
     assert code == 0

@@ -166,6 +166,14 @@ def test_settings_that_fight_are_told_with_what_to_type(words: tuple[str, ...], 
             "data.test_fraction is set, but data.t",
         ),
         (("data=parity", "model=gru", "activation=gelu"), "activation is set, but model.dense=[] does not read it"),
+        (
+            (*LM, "model=gru", *IN_ORDER, "batching.by_length=true"),
+            "batching.by_length is set, but batching.stateful=true",
+        ),
+        (
+            (*TEXT, "model=gru", "batching.sampler=balanced", "batching.by_length=true"),
+            "batching.by_length is set, but batching.sampler=balanced does not read it",
+        ),
     ],
 )
 def test_a_setting_that_nobody_reads_is_told(words: tuple[str, ...], text: str) -> None:

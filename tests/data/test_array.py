@@ -168,7 +168,7 @@ def test_two_files_are_read_as_one_of_both() -> None:
     source = read_array(Path("x.npy"), Path("y.npy"), kind="auto", task="auto")
     assert source.name == "x.npy"
     np.testing.assert_array_equal(source.inputs[0], x.astype(np.float32))
-    assert source.target.tolist() == y.tolist()
+    assert source.row_target.tolist() == y.tolist()
     assert source.fingerprint() == read(x, y).fingerprint()
 
 
@@ -251,7 +251,7 @@ def test_labels_that_are_there_or_not_are_columns_of_0_and_1() -> None:
     y = np.array([[0, 1], [1, 1], [0, 0]])
     source = read(np.ones((3, 2)), y, task="multilabel")
     assert (source.task, source.target_names, source.classes) == ("multilabel", ("y0", "y1"), ())
-    assert source.target.tolist() == y.tolist()
+    assert source.row_target.tolist() == y.tolist()
     with pytest.raises(DataError, match=r"set\.npz: y must be 0 and 1 for multilabel, got 2"):
         read(np.ones((3, 2)), y * 2, task="multilabel")
 

@@ -23,7 +23,7 @@ def test_digits_equal_the_loader_of_scikit_learn() -> None:
 def test_digits_are_images_of_floats() -> None:
     source = read_digits()
     assert source.inputs[0].dtype == np.float32
-    assert source.target.dtype == np.int64
+    assert source.row_target.dtype == np.int64
     assert (source.task, source.specs[0].kind, source.specs[0].shape) == ("classification", "image", (1, 8, 8))
 
 

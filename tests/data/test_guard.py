@@ -316,7 +316,7 @@ def test_no_row_is_lost(num_rows: int, limit: int, kept: set[int], dropped: int)
     source = replace(source, account=Account(num_rows + dropped, {"bad": dropped} if dropped else {}))
     source = keep_some(keep_classes(source, [f"c{k}" for k in sorted(kept)]), limit + 10, 0)
     assume(
-        np.bincount(source.target.astype(np.int64), minlength=len(source.classes)).min() >= 3
+        np.bincount(source.row_target.astype(np.int64), minlength=len(source.classes)).min() >= 3
     )  # or a part may lack a class, which is refused
     rows = report_on(source).rows
     assert rows.read == num_rows + dropped

@@ -30,7 +30,7 @@ def test_a_pair_of_files_is_images_of_bytes_and_the_labels_that_occur() -> None:
     np.testing.assert_array_equal(source.inputs[0], images[:, None])
     assert (source.inputs[0].dtype, source.specs[0].kind, source.specs[0].shape) == (np.uint8, "image", (1, 4, 3))
     assert source.classes == ("0", "5", "10")
-    assert source.target.tolist() == [0, 1, 2] * 3
+    assert source.row_target.tolist() == [0, 1, 2] * 3
     assert (source.test_rows, source.name) == (None, "images.gz")
 
 

@@ -49,7 +49,7 @@ def test_a_folder_becomes_pixels_or_files_with_labels(in_memory: bool | str) -> 
     (images,) = source.inputs
     assert isinstance(images, ImageFiles) == (in_memory is False)
     assert images.shape == (5, 1, 5, 4)
-    assert (source.classes, source.target.tolist()) == (("9", "10"), [0, 0, 0, 1, 1])
+    assert (source.classes, source.row_target.tolist()) == (("9", "10"), [0, 0, 0, 1, 1])
     assert (source.specs[0].kind, source.specs[0].shape) == ("image", (1, 5, 4))
     assert (source.name, source.rows.rows_in, source.rows.dropped) == ("photos", 5, {})
 
@@ -90,7 +90,7 @@ def test_a_table_of_paths_is_read_with_its_parts() -> None:
     source = read_pictures(section(path="labels.csv", root=str(ROOT), **columns))
     splits = split_by(section(), source)
     assert (splits.train.tolist(), splits.val.tolist(), splits.test.tolist()) == ([0, 1], [3], [2])
-    assert source.target.tolist() == [0, 1, 0, 1]
+    assert source.row_target.tolist() == [0, 1, 0, 1]
 
 
 # Bad pictures
@@ -125,7 +125,7 @@ def test_a_bad_picture_may_be_left_out_and_is_counted(in_memory: bool) -> None:
     assert source.rows.rows_in == len(source) + sum(source.rows.dropped.values()) == 100
     assert source.rows.dropped == {"unreadable": 1}
     assert len(source.inputs[0]) == len(source.target) == 99
-    assert source.target.tolist() == [0] * 50 + [1] * 49
+    assert source.row_target.tolist() == [0] * 50 + [1] * 49
     splits = split_by(wanted, source)
     report = examine(source, splits, fit_preprocess(source, splits.train, scaling="none", target_scaling="none"))
     assert report.notes == (

@@ -39,7 +39,7 @@ def test_embedded_values_are_read_and_limited() -> None:
 
 def test_classes_are_chosen_before_the_limit() -> None:
     source = read(EmbeddedClassesConfig(kind="digits", classes=[3, "8"], limit=50, **SHARES))
-    assert (source.classes, len(source), set(source.target.tolist())) == (("3", "8"), 50, {0, 1})
+    assert (source.classes, len(source), set(source.row_target.tolist())) == (("3", "8"), 50, {0, 1})
 
 
 def test_the_split_seed_draws_limit_and_parts() -> None:
@@ -77,7 +77,7 @@ def test_a_vision_set_keeps_its_published_test_set_whatever_the_limit() -> None:
     splits = split_by(config, source)
     assert len(source) == 12
     assert (len(splits.train), len(splits.val), len(splits.test)) == (6, 3, 3)
-    assert sorted(source.target[splits.test].tolist()) == [0, 1, 2]
+    assert sorted(source.row_target[splits.test].tolist()) == [0, 1, 2]
 
 
 def test_without_a_root_the_current_folder_is_searched() -> None:

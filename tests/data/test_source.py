@@ -64,7 +64,7 @@ def test_other_parts_or_groups_are_other_data_but_for_runs_of_the_first_format(p
 def test_taken_rows_keep_their_order_and_their_place_in_the_published_test_set() -> None:
     taken = source_of_classes([0, 1, 0, 1, 0], 2, test_rows=np.array([3, 4])).take(np.array([4, 0, 3]))
     assert numbers(taken) == [4, 0, 3]
-    assert taken.target.tolist() == [0, 0, 1]
+    assert taken.row_target.tolist() == [0, 0, 1]
     assert taken.test_rows is not None
     assert taken.test_rows.tolist() == [0, 2]
 
@@ -112,8 +112,8 @@ def test_named_classes_alone_are_kept_and_numbered_in_the_original_order() -> No
     kept = keep_classes(source_of_classes([0, 1, 2, 3, 2, 1, 0], 4), ["c3", "c1"])
     assert kept.classes == ("c1", "c3")
     assert numbers(kept) == [1, 3, 5]
-    assert kept.target.tolist() == [0, 1, 0]
-    assert kept.target.dtype == np.int64
+    assert kept.row_target.tolist() == [0, 1, 0]
+    assert kept.row_target.dtype == np.int64
 
 
 def test_classes_are_named_by_whole_numbers_too() -> None:

@@ -29,10 +29,10 @@ def parts_of(splits: Splits) -> list[list[int]]:
 
 def class_errors(source: Source, splits: Splits) -> list[float]:
     """Return by how many samples the class farthest from its exact share is off, in each part."""
-    counts = np.bincount(source.target, minlength=len(source.classes))
+    counts = np.bincount(source.row_target, minlength=len(source.classes))
     parts = (splits.train, splits.val, splits.test)
     shares = [counts * len(rows) / len(source) for rows in parts]
-    found = [np.bincount(source.target[rows], minlength=len(counts)) for rows in parts]
+    found = [np.bincount(source.row_target[rows], minlength=len(counts)) for rows in parts]
     return [float(np.abs(f - s).max()) for f, s in zip(found, shares, strict=True)]
 
 

@@ -45,7 +45,7 @@ def test_all_columns_but_the_target_are_features_in_their_order() -> None:
     source = read("b,kind,a\n1.5,dog,-2\n0,cat,1e3\n2,cat,NA\n", target="kind")
     assert [column.name for column in source.inputs[0].columns] == ["b", "a"]
     np.testing.assert_array_equal(source.inputs[0].column("a").values, [-2, 1000, np.nan])
-    assert (source.target.tolist(), source.classes, source.target_names) == ([1, 0, 0], ("cat", "dog"), ("kind",))
+    assert (source.row_target.tolist(), source.classes, source.target_names) == ([1, 0, 0], ("cat", "dog"), ("kind",))
     assert source.name == str(Path("my.csv").absolute())
     assert source.rows.rows_in == len(source) == 3
 
@@ -73,16 +73,16 @@ def test_the_task_is_read_off_the_target_or_given(
 
 def test_several_targets_are_values_or_labels() -> None:
     source = read("a,u,v\n1,2,3.5\n4,5,6\n7,8,9\n", target=["u", "v"])
-    assert (source.target.tolist(), source.target_names) == ([[2, 3.5], [5, 6], [8, 9]], ("u", "v"))
+    assert (source.row_target.tolist(), source.target_names) == ([[2, 3.5], [5, 6], [8, 9]], ("u", "v"))
     source = read("a,u,v\n1,0,1\n4,1,1\n7,0,0\n", target=["v", "u"])
-    assert (source.task, source.target.tolist()) == ("multilabel", [[1, 0], [1, 1], [0, 0]])
+    assert (source.task, source.row_target.tolist()) == ("multilabel", [[1, 0], [1, 1], [0, 0]])
     source = read("a,u,v\n1,no,yes\n4,yes,yes\n7,no,no\n", target=["u", "v"])
-    assert (source.task, source.target.tolist()) == ("multilabel", [[0, 1], [1, 1], [0, 0]])
+    assert (source.task, source.row_target.tolist()) == ("multilabel", [[0, 1], [1, 1], [0, 0]])
 
 
 def test_labels_in_one_cell_are_cut_apart() -> None:
     source = read("a,y\n1,u; v\n2,\n3,v;\n4,w\n", target_separator=";")
-    assert (source.target_names, source.target.tolist()) == (
+    assert (source.target_names, source.row_target.tolist()) == (
         ("u", "v", "w"), [[1, 1, 0], [0, 0, 0], [0, 1, 0], [0, 0, 1]]
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_files_say_the_parts_by_name_whatever_their_order() -> None:
     assert (source.val_rows.tolist(), source.test_rows.tolist()) == ([12], [13, 14])
     assert columns(source)["a"][12:] == [9, 2, 3]
     assert columns(source)["b"][12:] == ["x", "x", "new"]
-    assert source.target[12:].tolist() == [1, 1, 0]
+    assert source.row_target[12:].tolist() == [1, 1, 0]
     assert source.rows.rows_in == 15
 
 
@@ -235,14 +235,14 @@ def test_a_cell_that_must_not_miss_is_named_with_its_line(setting: str, column: 
 def test_classes_that_are_decimal_numbers_are_called_as_they_are_written(words: dict[str, Any]) -> None:
     source = read("a,y\n" + "".join(f"{i},0.{1 + i % 3}\n" for i in range(12)), **words)
     assert source.classes == ("0.1", "0.2", "0.3")
-    assert source.target.tolist() == [0, 1, 2] * 4
+    assert source.row_target.tolist() == [0, 1, 2] * 4
 
 
 @pytest.mark.parametrize("targets", ["y", ["y", "a"]])
 def test_values_to_be_predicted_keep_every_digit(targets: Any) -> None:
     cells = [0.1 + i / 7 for i in range(9)]
     source = read("a,b,y\n" + "".join(f"{cell!r},{i},{cell!r}\n" for i, cell in enumerate(cells)), target=targets)
-    assert source.target.tolist() == [[cell] * source.target.shape[1] for cell in cells]
+    assert source.row_target.tolist() == [[cell] * source.row_target.shape[1] for cell in cells]
 
 
 def test_without_a_target_all_columns_are_alike() -> None:
@@ -262,4 +262,4 @@ def test_a_row_keeps_its_number_in_the_file_where_others_are_left_out() -> None:
     assert source.numbers is not None
     assert len(source) == 100
     assert source.inputs[0].columns[0].values.tolist() == source.numbers.tolist()
-    assert source.target.tolist() == (source.numbers % 2).tolist()
+    assert source.row_target.tolist() == (source.numbers % 2).tolist()

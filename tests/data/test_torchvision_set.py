@@ -114,7 +114,7 @@ def test_files_of_pictures_are_made_alike_by_their_median_size() -> None:
     np.testing.assert_array_equal(source.inputs[0][:9], small[:9][[0, 2, 4, 6, 1, 3, 5, 7, 8]])
     assert source.inputs[0].shape == (10, 3, 5, 4)
     assert source.classes == ("0", "1")
-    assert source.target.tolist() == [0] * 4 + [1] * 3 + [1, 0, 1]
+    assert source.row_target.tolist() == [0] * 4 + [1] * 3 + [1, 0, 1]
     assert source.test_rows is not None
     assert rows_of(source.test_rows) == [7, 8, 9]
 
@@ -135,7 +135,7 @@ def test_a_set_of_one_part_is_split_and_names_its_classes() -> None:
     pixels = write_eurosat()
     source = read_set("EuroSAT")
     np.testing.assert_array_equal(source.inputs[0], pixels.transpose(0, 3, 1, 2))
-    assert (source.classes, source.target.tolist()) == (("Forest", "River"), [0] * 4 + [1] * 4)
+    assert (source.classes, source.row_target.tolist()) == (("Forest", "River"), [0] * 4 + [1] * 4)
     assert (source.test_rows, source.val_rows) == (None, None)
 
 
@@ -150,7 +150,7 @@ def test_pixels_and_labels_equal_what_torchvision_gives(dataset: str) -> None:
     samples = [part[row] for part in parts for row in range(len(part))]
     np.testing.assert_array_equal(source.inputs[0][:, 0], [np.asarray(picture) for picture, _ in samples])
     numbers = sorted({label for _, label in samples})
-    assert source.target.tolist() == [numbers.index(label) for _, label in samples]
+    assert source.row_target.tolist() == [numbers.index(label) for _, label in samples]
 
 
 def test_house_numbers_are_planes_first_and_ten_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_house_numbers_are_planes_first_and_ten_is_zero(monkeypatch: pytest.Monk
     )
     source = read_set("svhn")
     np.testing.assert_array_equal(source.inputs[0], pixels.transpose(3, 2, 0, 1))
-    assert (source.classes, source.target.tolist()) == (("0", "1", "2"), [0, 1, 2] * 3)
+    assert (source.classes, source.row_target.tolist()) == (("0", "1", "2"), [0, 1, 2] * 3)
 
 
 def test_size_and_channels_are_as_wanted() -> None:

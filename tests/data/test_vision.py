@@ -65,7 +65,7 @@ def test_mnist_is_read_from_root_or_one_folder_deeper(below: str, end: str) -> N
     source = read_vision("mnist", Path("sets"), download=False)
     np.testing.assert_array_equal(source.inputs[0], images[:, None])
     np.testing.assert_array_equal(source.target, labels)
-    assert (source.inputs[0].dtype, source.target.dtype) == (np.uint8, np.int64)
+    assert (source.inputs[0].dtype, source.row_target.dtype) == (np.uint8, np.int64)
     assert (source.specs[0].kind, source.specs[0].shape) == ("image", (1, 28, 28))
 
 

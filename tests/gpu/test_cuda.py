@@ -74,3 +74,18 @@ def test_a_carried_state_agrees_with_the_cpu() -> None:
     words += ["trainer.max_epochs=2", "trainer.precision=fp32"]
     there, here = (trained([*words, f"trainer.device={device}"]) for device in ("cuda", "cpu"))
     assert there.metrics["val/loss"] == pytest.approx(here.metrics["val/loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data=adding", "data.samples=300", "data.min_length=5", "model.bidirectional=true", "model.num_layers=2"],
+        ["data=parity", "data.samples=300", "data.min_length=5", "trainer.tbptt_steps=4"],
+    ],
+    ids=["both directions", "truncated"],
+)
+def test_a_recurrent_network_agrees_with_the_cpu(model: str, words: list[str]) -> None:
+    words = [*words, f"model={model}", "trainer.max_epochs=2", "trainer.precision=fp32"]
+    there, here = (trained([*words, f"trainer.device={device}"]) for device in ("cuda", "cpu"))
+    assert there.metrics["val/loss"] == pytest.approx(here.metrics["val/loss"], rel=1e-2)

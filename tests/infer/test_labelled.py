@@ -10,10 +10,21 @@ import pytest
 
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import open_run
-from nnkit.infer.labelled import new_rows, own_rows, section_for
+from nnkit.infer.labelled import new_rows, own_rows, section_for, training_of
 from nnkit.run import train
 from tests.data.pictures import made, write_picture
-from tests.finished import OLD, change_facts, copy_of, data_path, facts_of, folder_of, opened, table
+from tests.finished import (
+    OLD,
+    change_facts,
+    copy_of,
+    data_path,
+    facts_of,
+    folder_of,
+    load_table,
+    opened,
+    table,
+    ts_text,
+)
 from tests.trained import config_of
 
 NEW = Path("new.csv")
@@ -50,7 +61,7 @@ def test_new_rows_have_the_classes_of_the_run_in_its_order() -> None:
     frame[frame.columns[::-1]].to_csv(NEW, index=False)
     source, rows = new_rows(opened("binary"), NEW)
     assert source.classes == ("no", "yes, gladly")
-    assert source.target[rows].tolist() == [1] * len(frame)
+    assert source.row_target[rows].tolist() == [1] * len(frame)
     assert [c.kind for c in source.inputs[0].columns if c.name == "town"] == ["categorical"]
 
 
@@ -89,16 +100,16 @@ def test_a_missing_column_or_cell_is_named() -> None:
 def test_labels_of_several_columns_and_values_keep_their_order() -> None:
     table().to_csv(NEW, index=False)
     source, _ = new_rows(opened("labels"), NEW)
-    assert source.target.tolist() == table()[["red", "big"]].to_numpy().tolist()
+    assert source.row_target.tolist() == table()[["red", "big"]].to_numpy().tolist()
     source, _ = new_rows(opened("several"), NEW)
-    np.testing.assert_allclose(source.target, table()[["price", "count"]].to_numpy(), rtol=1e-6)
+    np.testing.assert_allclose(source.row_target, table()[["price", "count"]].to_numpy(), rtol=1e-6)
 
 
 def test_arrays_fit_the_shape_and_the_labels_of_the_run() -> None:
     run, path = opened("array"), Path("new.npz")
     np.savez(path, x=np.zeros((2, 4)), y=[2, 0])
     source, rows = new_rows(run, path)
-    assert source.target[rows].tolist() == [2, 0]
+    assert source.row_target[rows].tolist() == [2, 0]
     np.savez(path, x=np.zeros((2, 5)), y=[2, 0])
     with pytest.raises(DataError, match=r"new\.npz has samples of shape \(5,\), the run \(4,\)"):
         new_rows(run, path)
@@ -165,7 +176,31 @@ def test_labels_of_a_separated_cell_that_are_absent_are_zero() -> None:
     run = open_run(folder)
     assert run.spec.target.names == ("x", "y", "z")
     pd.DataFrame({"a": [1.0, 2.0], "tags": ["z", "x;z"]}).to_csv(NEW, index=False)
-    assert new_rows(run, NEW)[0].target.tolist() == [[0, 0, 1], [1, 0, 1]]
+    assert new_rows(run, NEW)[0].row_target.tolist() == [[0, 0, 1], [1, 0, 1]]
     pd.DataFrame({"a": [1.0], "tags": ["w"]}).to_csv(NEW, index=False)
     with pytest.raises(DataError, match=r"new\.csv has the label w, which the run does not know"):
         new_rows(run, NEW)
+
+
+def test_sequences_with_another_target_are_told() -> None:
+    text = ts_text(varies=True).replace("@classLabel true a b", "@targetLabel true")
+    Path("new.ts").write_text(text.replace(":a", ":1").replace(":b", ":2.5"))
+    with pytest.raises(DataError, match=r"new\.ts has a target for regression, but the run is for classification"):
+        new_rows(opened("vowels"), Path("new.ts"))
+    np.savez("new.npz", x=np.zeros((4, 5, 2)), y=np.random.default_rng(0).normal(size=(4, 2)))
+    with pytest.raises(DataError, match=r"new\.npz has 2 target columns, the run 1"):
+        new_rows(opened("adding"), Path("new.npz"))
+
+
+def test_the_training_rows_are_those_of_the_run_whatever_is_at_hand() -> None:
+    run = opened("load")
+    source, rows = own_rows(run, "train")
+    found = training_of(run, source)
+    assert found is not None
+    assert found[0] is source
+    assert found[1].tolist() == rows.tolist()
+    load_table()[:60].to_csv("new.csv", index=False)
+    other = training_of(run, new_rows(run, Path("new.csv"))[0])
+    assert other is not None
+    assert other[1].tolist() == rows.tolist()
+    assert other[0].is_of(run.facts)

@@ -60,7 +60,7 @@ def test_each_cell_takes_any_number_of_steps(
         assert check(kind, data, model, batch(inputs, steps)).is_close
 
 
-@pytest.mark.parametrize(("kind", "summary"), [("onnx", "mean"), ("torch_export", "max"), ("onnx", "last")])
+@pytest.mark.parametrize(("kind", "summary"), [("onnx", "mean"), ("torch_export", "max")])
 def test_texts_of_any_length_are_summed_up(kind: Format, summary: str) -> None:
     model = recurrent("gru", SequenceLayout(0, 11, STEPS, has_lengths=True), 4, summary=summary, dense=[5])
     data = made(kind, model, TOKENS, free_time=True)
@@ -123,14 +123,14 @@ class Torchs(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "chosen"),
+    ("kind", "name", "chosen"),
     [
-        ("RNN", {"num_layers": 2, "bidirectional": True, "batch_first": True}),
-        ("RNN", {"nonlinearity": "relu", "bias": False, "dropout": 0.5, "num_layers": 2}),
-        ("GRU", {"num_layers": 2, "bidirectional": True}),
+        ("onnx", "RNN", {"num_layers": 2, "bidirectional": True, "batch_first": True}),
+        ("onnx", "RNN", {"nonlinearity": "relu", "bias": False, "dropout": 0.5, "num_layers": 2}),
+        ("onnx", "GRU", {"num_layers": 2, "bidirectional": True}),
+        ("torch_export", "LSTM", {"proj_size": 2, "bidirectional": True}),
     ],
 )
-@pytest.mark.parametrize("kind", GRAPHS)
 def test_torchs_own_layers_keep_their_options(kind: Format, name: str, chosen: dict[str, object]) -> None:
     torch.manual_seed(3)
     model = Torchs(name, **chosen).eval()

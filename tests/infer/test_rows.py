@@ -347,7 +347,7 @@ def test_a_header_of_numbers_is_known_after_training_on_parquet() -> None:
     frame.to_parquet("train.parquet")
     run = trained(frame, "data.target='2021'", f"data.path={Path('train.parquet').absolute()}")
     source, rows = new_rows(run, written(frame[["2021", "2020", "2019"]]))
-    assert source.target[rows].tolist() == frame["2021"].tolist()
+    assert source.row_target[rows].tolist() == frame["2021"].tolist()
     assert_same_bits(of_predict(run), of_eval(run, source))
 
 

@@ -67,3 +67,20 @@ def test_with_a_large_forget_bias_the_cell_remembers_its_first_step_for_long() -
         kept.append(float(x.grad[:, 0].norm() / x.grad[:, -1].norm()))
     assert kept[0] < 1e-9
     assert kept[1] > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([6, 2, 5])], ids=["even", "varying"])
+def test_lower_precision_gives_about_the_same_outputs_and_gradients(
+    dtype: torch.dtype, lengths: torch.Tensor | None
+) -> None:
+    layout = SequenceLayout(3, steps=6, has_lengths=lengths is not None)
+    model = recurrent("lstm", layout, num_layers=2, norm="layer", bidirectional=True)
+    inputs = (torch.randn(3, 6, 3), *(() if lengths is None else (lengths,)))
+    found = []
+    for is_lower in (False, True):
+        with torch.autocast("cpu", dtype, enabled=is_lower):
+            outputs = model(*inputs).float()
+        found.append([outputs, *torch.autograd.grad(outputs.square().sum(), list(model.parameters()))])
+    for whole, lower in zip(*found, strict=True):
+        assert (lower - whole).norm() < 0.05 * whole.norm() + 1e-3

@@ -333,3 +333,12 @@ def test_the_work_of_a_layer_is_its_products_times_the_steps(kind: str) -> None:
     assert found["rnn"].shape == (7, 10)
     assert found["rnn"].parameters == products + 4 * 2 * gates
     assert found["output"].flops == 2 * 10 * 3
+
+
+def test_the_work_of_a_head_that_answers_each_step_is_that_of_all_steps() -> None:
+    inputs = (InputSpec("x", "series", (7, 3)), InputSpec("lengths", "lengths", ()))
+    spec = DataSpec("tagging", inputs, THREE_CLASSES)
+    model = built(spec, "model=gru", "model.hidden_size=5", "model.dense=[4]")
+    found = {layer.name: layer for layer in layers(model, spec)}
+    assert (found["dense.0.linear"].flops, found["dense.0.linear"].shape) == (7 * 2 * 5 * 4, (7, 4))
+    assert (found["output"].flops, found["output"].shape) == (7 * 2 * 4 * 3, (7, 3))

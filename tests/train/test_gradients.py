@@ -12,7 +12,7 @@ from nnkit.models.layout import SequenceLayout
 from nnkit.models.recurrent import Recurrent
 from nnkit.run import resume, train
 from nnkit.runs import new_folder
-from nnkit.train.gradients import along_time, read_norms, warning
+from nnkit.train.gradients import PROBED, along_time, read_norms, warning
 from nnkit.train.loop import fit, take_step
 from nnkit.train.run import Run
 from nnkit.train.stopping import stop_when
@@ -109,6 +109,14 @@ def test_a_ratio_over_ten_thousand_is_told(factor: float, steps: int, expected: 
     told = warning(linear_run(factor, f"data.length={steps}"))
     assert (told is None) == (expected is None)
     assert told is None or expected is None or told.startswith(expected)
+
+
+def test_the_longest_sequences_of_validation_are_looked_at() -> None:
+    run = linear_run(2.0, "data.samples=400", "data.length=20", "data.min_length=2", "data.val_fraction=0.4")
+    assert len(next(iter(run.val.epoch(0)))) > 2 * PROBED
+    told = warning(run)
+    assert told is not None
+    assert "over 20 steps" in told
 
 
 def test_a_gradient_that_is_gone_is_told_without_a_number() -> None:
