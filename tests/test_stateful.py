@@ -142,15 +142,18 @@ def test_evaluation_carries_states_too(part: str, batch_size: int | str) -> None
     rows = getattr(prepared.splits, part)
     target = batches.samples.target
     assert not isinstance(target, Tensor)
+    found = chains(prepared.source, rows, places_of(batches))
+    if part != "train" and batch_size != "full":
+        assert max(map(len, found)) == len(rows) // int(batch_size)  # each place goes through its share of the text
     nats = []
-    for chain in chains(prepared.source, rows, places_of(batches)):
+    for chain in found:
         told = torch.cat([target.index_select(0, torch.tensor([row])).flat() for row in chain])
         nats.append(F.cross_entropy(in_one_run(run, batches, chain), told, reduction="none"))
     mean = float(torch.cat(nats).double().mean())
     assert len(torch.cat(nats)) == SEGMENT * len(rows)
-    found = evaluate(run, batches)
-    assert found["loss"] == pytest.approx(mean, rel=1e-5)
-    assert found["perplexity"] == pytest.approx(math.exp(mean), rel=1e-5)
+    metrics = evaluate(run, batches)
+    assert metrics["loss"] == pytest.approx(mean, rel=1e-5)
+    assert metrics["perplexity"] == pytest.approx(math.exp(mean), rel=1e-5)
 
 
 def test_gradients_end_where_a_segment_begins() -> None:
