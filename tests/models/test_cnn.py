@@ -253,13 +253,14 @@ def test_no_gradient_comes_from_behind_the_end(pooling: str) -> None:
     chosen = {**NEUTRAL, "norm": "batch", "residual": True, "pooling": pooling, "global_pooling": "avg"}
     layout = SequenceLayout(2, steps=9, has_lengths=True)
     model = randomised(CNN(2, (9,), 3, layout, **chosen, activation=nn.Tanh, dropout=0.0)).eval()
-    x, lengths = padded([torch.randn(n, 2) for n in (4, 8, 1)], torch.nan, behind=2)
+    chance = torch.Generator().manual_seed(0)
+    x, lengths = padded([torch.randn(n, 2, generator=chance) for n in (4, 8, 1)], torch.nan, behind=2)
     x.requires_grad_()
     model(x, lengths).square().sum().backward()
     assert x.grad is not None
-    for row, length in enumerate(lengths.tolist()):
-        assert (x.grad[row, 0] != 0).any()
+    for row, length in enumerate(lengths.tolist()):  # a maximum may pass by a whole sequence, but not by all of them
         assert (x.grad[row, length:] == 0).all()
+    assert (x.grad != 0).any()
 
 
 def test_what_is_known_of_the_future_goes_to_the_head_beside_the_maps() -> None:
