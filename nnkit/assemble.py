@@ -236,6 +236,7 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         test=measured(test, config),
         micro_batch=_batch_size(config, len(train)),
         input_noise=config.regularization.input_noise,
+        token_dropout=config.regularization.token_dropout,
         is_stateful=config.batching.stateful,
         checkpoints=Saver(checkpoints, every=trainer.checkpoint_every, keep_last=trainer.keep_last),
         average=None if trainer.ema_decay is None else parameters.values.clone(),

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+KernelSize = int | Sequence[int | Sequence[int]]  # of all blocks, of each, or several side by side in one
+
 
 def padding_of(padding: int | str, kernel_size: int) -> int:
     """Return the number of zeros on each side; "same" keeps the size at stride 1 and an odd kernel."""
     return kernel_size // 2 if isinstance(padding, str) else padding
 
 
-def each_block(kernel_size: int | Sequence[int], blocks: int) -> list[int]:
-    """Return one kernel size a block, from one for all or one for each."""
-    return [kernel_size] * blocks if isinstance(kernel_size, int) else list(kernel_size)
+def each_block(kernel_size: KernelSize, blocks: int) -> list[list[int]]:
+    """Return the kernel sizes, side by side, of each block."""
+    each = [kernel_size] * blocks if isinstance(kernel_size, int) else kernel_size
+    return [[kernels] if isinstance(kernels, int) else list(kernels) for kernels in each]
 
 
 def map_sizes(
     size: int,
     *,
     blocks: int,
-    kernel_size: int | Sequence[int],
+    kernel_size: KernelSize,
     stride: int,
     padding: int | str,
     pool_size: int | None,
@@ -29,7 +32,7 @@ def map_sizes(
     Args:
         size: before the first block, in pixels or time steps.
         blocks: number of blocks.
-        kernel_size: of the convolutions, of all or of each.
+        kernel_size: of the convolutions, of all or of each; those side by side leave the same size.
         stride: of the convolutions.
         padding: zeros on each side, or "same".
         pool_size: window and stride of the pooling; None without pooling.
@@ -41,7 +44,7 @@ def map_sizes(
     Source: the output size in the documentation of torch.nn.Conv2d, dilation 1.
     """
     sizes = []
-    for kernel in each_block(kernel_size, blocks):
+    for kernel, *_ in each_block(kernel_size, blocks):
         size = (size + 2 * padding_of(padding, kernel) - kernel) // stride + 1
         if pool_size is not None:
             size //= pool_size

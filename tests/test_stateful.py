@@ -18,7 +18,7 @@ from nnkit.data.source import Source
 from nnkit.models.recurrent import Recurrent
 from nnkit.run import resume, train
 from nnkit.runs import new_folder
-from nnkit.train.loop import evaluate, fit, take_step
+from nnkit.train.loop import evaluate, fit, noisy, take_step
 from nnkit.train.run import Run
 from nnkit.train.stopping import stop_when
 from nnkit.train.through_time import passes
@@ -264,6 +264,28 @@ def test_every_task_of_sequences_goes_on_in_mid_epoch(words: tuple[str, ...]) ->
     small = ("batching.batch_size=8", "trainer.max_epochs=2", "regularization.dropout=0.2")
     noise = "regularization.input_noise=0.1"
     config = config_of(*words, *small, noise, "trainer.gradient_norms=true")
+    whole = train(config, new_folder(config))
+    folder = stopped(config, mid_epoch=3)
+    assert_same_run(folder, resume(config, folder), whole)
+
+
+def test_tokens_drop_out_of_training_alone() -> None:
+    words = (*STATEFUL, "regularization.token_dropout=0.25", "batching.batch_size=4")
+    run, plain = run_of(*words), run_of(*STATEFUL, "batching.batch_size=4")
+    kept = dropped = 0
+    for batch, given in zip(run.train.epoch(0), plain.train.epoch(0), strict=True):
+        assert torch.equal(batch.target, given.target)
+        assert torch.equal(batch.inputs[0], given.inputs[0])
+        (fewer, *_) = noisy(run, batch).inputs
+        assert bool(((fewer == given.inputs[0]) | (fewer == 0)).all())
+        dropped += int(((fewer == 0) & (given.inputs[0] != 0)).sum())
+        kept += int((fewer == given.inputs[0]).sum())
+    assert dropped / (kept + dropped) == pytest.approx(0.25, abs=0.08)
+    assert evaluate(run, run.val) == evaluate(run, run.val)
+
+
+def test_a_run_with_dropped_tokens_goes_on_in_mid_epoch() -> None:
+    config = config_of(*STATEFUL, "regularization.token_dropout=0.2")
     whole = train(config, new_folder(config))
     folder = stopped(config, mid_epoch=3)
     assert_same_run(folder, resume(config, folder), whole)

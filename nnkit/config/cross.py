@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -109,10 +109,22 @@ def _layer_problems(model: ModelConfig) -> Iterator[Problem]:
     if isinstance(model, MLPConfig) and not model.hidden and (model.norm != "none" or model.residual):
         yield Problem("model.norm and model.residual are for hidden layers, but model.hidden is []", "model=linear")
     if isinstance(model, CNNConfig) and isinstance(model.kernel_size, list):
-        given, blocks = len(model.kernel_size), len(model.channels)
-        if given != blocks:
-            text = f"model.kernel_size must be one number, or one for each of {blocks} blocks, got {given}"
-            yield Problem(text, "model.kernel_size=3")
+        yield from _kernel_problems(model, model.kernel_size)
+
+
+def _kernel_problems(model: CNNConfig, kernel_size: Sequence[int | list[int]]) -> Iterator[Problem]:
+    given, blocks = len(kernel_size), len(model.channels)
+    if given != blocks:
+        text = f"model.kernel_size must be one number, or one for each of {blocks} blocks, got {given}"
+        yield Problem(text, "model.kernel_size=3")
+    for kernels, channels in zip(kernel_size, model.channels, strict=False):
+        if isinstance(kernels, int):
+            continue
+        if any(k % 2 == 0 for k in kernels) or model.padding != "same":
+            text = f"model.kernel_size={kernels} side by side leave maps of different sizes"
+            yield Problem(f"{text}: they must be odd, with model.padding=same", "model.kernel_size=[[3,5,7]]")
+        if channels < len(kernels):
+            yield Problem(f"model.channels={channels} is too few for {len(kernels)} kernels side by side")
 
 
 def _sampler_problems(config: Config) -> Iterator[Problem]:

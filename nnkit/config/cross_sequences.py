@@ -90,6 +90,8 @@ def unread_of_sequences(config: Config) -> dict[str, str]:
         unread["model.summary"] = f"data={data.kind} with an answer for each step"
     if is_text or isinstance(model, NaiveConfig):
         unread["regularization.input_noise"] = f"data={data.kind}" if is_text else "model=naive"
+    if not is_text:
+        unread["regularization.token_dropout"] = f"data={data.kind}"
     if isinstance(model, NaiveConfig):
         unread |= dict.fromkeys((*OF_TRAINING, "data.window_norm", "data.strategy"), "model=naive")
     elif isinstance(model, CodeModelConfig):

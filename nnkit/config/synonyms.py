@@ -138,6 +138,7 @@ SYNONYMS: Mapping[str, str] = {
     "emb_size": "model.embedding_size",
     "embedding_dim": "model.embedding_size",
     "gaussian_noise": "regularization.input_noise",
+    "word_dropout": "regularization.token_dropout",
     "normalize": "data.scaling",
     "standardize": "data.scaling",
 }

@@ -19,6 +19,7 @@ from nnkit.errors import ConfigError
 
 How = Literal["char", "word"]
 UNKNOWN = "<unk>"  # number 0 of every vocabulary; no text is cut into this
+UNKNOWN_NUMBER = 0
 # What belongs to a word where a letter follows: apostrophes, the soft hyphen, the joiners of Persian and Hindi.
 _WITHIN_WORDS = "'\u2019\u00ad\u200c\u200d"
 _CLOSING = frozenset("\n,.;:!?)]}%'\u2019\u201d\u2026")

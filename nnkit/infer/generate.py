@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from nnkit.config.sections.sequences import TextConfig
-from nnkit.data.tokens import How, join_tokens, split_text
+from nnkit.data.tokens import UNKNOWN_NUMBER, How, join_tokens, split_text
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
 from nnkit.seeding import derive
 
-UNKNOWN = 0  # the number of all tokens that the vocabulary lacks
 MOST_FREQUENT = 1  # a vocabulary goes by falling frequency
 NEWLINE = "\n"
 
@@ -76,7 +75,7 @@ def check_choices(length: int, temperature: float) -> None:
 def numbers_of(run: Finished, tokens: Sequence[str]) -> list[int]:
     """Return the numbers of tokens in the vocabulary; of those that it lacks, that of the unknown."""
     place = {word: number for number, word in enumerate(run.spec.target.classes)}
-    return [place.get(token, UNKNOWN) for token in tokens]
+    return [place.get(token, UNKNOWN_NUMBER) for token in tokens]
 
 
 def unknown_in(run: Finished, prompt: str) -> list[str]:
@@ -86,7 +85,7 @@ def unknown_in(run: Finished, prompt: str) -> list[str]:
         return []
     tokens = split_text(prompt, section.tokens, lower=section.lower)
     pairs = zip(tokens, numbers_of(run, tokens), strict=True)
-    return list(dict.fromkeys(token for token, number in pairs if number == UNKNOWN))
+    return list(dict.fromkeys(token for token, number in pairs if number == UNKNOWN_NUMBER))
 
 
 def _start(run: Finished) -> int:
@@ -132,8 +131,8 @@ def drawn_token(logits: Tensor, temperature: float, top_k: int, chance: torch.Ge
         top_k: as in `generate`, a number.
         chance: what the draw is made with, on the CPU.
     """
-    best, places = logits[UNKNOWN + 1 :].double().topk(top_k)
+    best, places = logits[UNKNOWN_NUMBER + 1 :].double().topk(top_k)
     if temperature == 0:
-        return int(places[0]) + UNKNOWN + 1
+        return int(places[0]) + UNKNOWN_NUMBER + 1
     likely = ((best - best[0]) / temperature).softmax(0)  # the largest is 0: no temperature makes it overflow
-    return int(places[torch.multinomial(likely, 1, generator=chance)]) + UNKNOWN + 1
+    return int(places[torch.multinomial(likely, 1, generator=chance)]) + UNKNOWN_NUMBER + 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.config.sections.model import NormKind
-from nnkit.geometry import each_block, map_sizes, padding_of
+from nnkit.geometry import KernelSize, each_block, map_sizes, padding_of
 from nnkit.models.activations import ActivationFactory
 from nnkit.models.embeddings import TokenEmbedding
 from nnkit.models.layout import SequenceLayout
@@ -34,7 +34,7 @@ class ConvBlock(nn.Module):
         out_channels: int,
         dimensions: int,
         *,
-        kernel_size: int,
+        kernels: Sequence[int],
         stride: int,
         padding: int | Literal["same"],
         pooling: Pooling,
@@ -43,14 +43,23 @@ class ConvBlock(nn.Module):
         residual: bool,
         activation: ActivationFactory,
     ) -> None:
-        """Take the channels and 1 or 2 spatial dimensions, then the choices."""
+        """Take the channels and 1 or 2 spatial dimensions, then the choices.
+
+        Several kernel sizes lie side by side, with about as many of the channels each: odd ones, and "same" padding.
+        """
         super().__init__()
         conv = nn.Conv1d if dimensions == 1 else nn.Conv2d
+        kernel_size = kernels[0]
         zeros = padding_of(padding, kernel_size)
         self._zeros, self._kernel_size, self._stride = zeros, kernel_size, stride
         self._shift = (2 * zeros - kernel_size + 1) // (2 * stride)
         self._pool_size = 1 if pooling == "none" else pool_size
-        self.conv = conv(in_channels, out_channels, kernel_size, stride, zeros, bias=norm != "batch")
+        make = partial(conv, in_channels, stride=stride, bias=norm != "batch")
+        if len(kernels) == 1:
+            self.conv: nn.Module = make(out_channels, kernel_size, padding=zeros)
+        else:
+            shares = _shares(out_channels, len(kernels))
+            self.conv = SideBySide(make(c, k, padding=k // 2) for c, k in zip(shares, kernels, strict=True))
         self.norm = _norm(norm, out_channels, dimensions)
         self.activation = activation()
         self.pool = _pool(pooling, pool_size, dimensions)
@@ -87,6 +96,19 @@ class ConvBlock(nn.Module):
         found = torch.zeros_like(steps)
         found[inside] = self.norm(steps[inside])
         return found.transpose(1, 2)
+
+
+@final
+class SideBySide(nn.ModuleList):
+    """Convolutions with kernels of several sizes on the same input (Kim 2014)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C', …) from (B, C, …): the maps of all of them, one after the other."""
+        return torch.cat([conv(x) for conv in self], 1)
+
+
+def _shares(channels: int, parts: int) -> list[int]:
+    return [channels // parts + (part < channels % parts) for part in range(parts)]
 
 
 def _zero_behind(y: Tensor, lengths: Tensor) -> Tensor:
@@ -130,7 +152,7 @@ class CNN(nn.Module):
         layout: SequenceLayout | None,
         *,
         channels: Sequence[int],
-        kernel_size: int | Sequence[int],
+        kernel_size: KernelSize,
         stride: int,
         padding: int | Literal["same"],
         pooling: Pooling,
@@ -157,7 +179,7 @@ class CNN(nn.Module):
                 a,
                 b,
                 len(sizes),
-                kernel_size=kernel,
+                kernels=kernels,
                 stride=stride,
                 padding=padding,
                 pooling=pooling,
@@ -166,7 +188,7 @@ class CNN(nn.Module):
                 residual=residual,
                 activation=activation,
             )
-            for (a, b), kernel in zip(itertools.pairwise(widths), each_block(kernel_size, len(channels)), strict=True)
+            for (a, b), kernels in zip(itertools.pairwise(widths), each_block(kernel_size, len(channels)), strict=True)
         )
         self.global_pooling = global_pooling
         shrink = partial(

@@ -1,6 +1,6 @@
-"""What gradients look like: their norms, parameter by parameter, and how they fare along the steps of a sequence."""
+"""How gradients fare along the steps of a sequence: whether they vanish, or explode."""
 
-# B batch, T time, F features
+# B batch, T time, F features, H hidden
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnkit.data.batches import Batch
+from nnkit.data.batches import Batches
 from nnkit.models.recurrent import RecurrentLayers
 from nnkit.train.run import Run
-from nnkit.train.state import TrainState
 
 PROBED = 64  # samples that are looked at
+PROBED_STATES = 1 << 22  # numbers that their states may have in all: the graph of the probe holds several times as many
 AGAINST_VANISHING = {
     "rnn_tanh": "model=lstm",
     "rnn_relu": "model=lstm",
@@ -24,27 +24,12 @@ AGAINST_VANISHING = {
 ALARMING = 1e4  # ratio of the gradient at one end of the window to that at the other
 
 
-def note_norms(run: Run, state: TrainState) -> None:
-    """Add the norms of a step's gradients to the epoch's sums."""
-    norms = torch.stack([run.parameters.view(run.parameters.grad, name).norm() for name in run.parameters.names])
-    found = torch.cat([norms.double(), torch.ones(1, dtype=torch.float64, device=norms.device)])
-    state.gradient_norms = found if state.gradient_norms is None else state.gradient_norms + found
-
-
-def read_norms(run: Run, state: TrainState) -> dict[str, float]:
-    """Return the mean gradient norm of each parameter over the epoch so far, as grad/<name>."""
-    if state.gradient_norms is None:
-        return {}
-    *sums, steps = state.gradient_norms.tolist()
-    return {f"grad/{name}": total / steps for name, total in zip(run.parameters.names, sums, strict=True)}
-
-
 def recurrent_layers(model: nn.Module) -> RecurrentLayers | None:
     """Return the recurrent layers of a network; None where it has none."""
     return next((m for m in model.modules() if isinstance(m, RecurrentLayers)), None)
 
 
-def along_time(model: nn.Module, batch: Batch) -> Tensor | None:
+def along_time(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor | None:
     """Return how much the end of the sequences depends on each of their steps, (T,) from the last step to the first.
 
     That is the norm of the gradient of the top layer's last state by what the lowest layer reads at each step, averaged
@@ -52,7 +37,7 @@ def along_time(model: nn.Module, batch: Batch) -> Tensor | None:
 
     Args:
         model: in eval mode.
-        batch: with inputs for it.
+        inputs: its arguments, (B, …) each.
 
     Returns:
         (T,) float32, None for a network without recurrent layers.
@@ -75,7 +60,7 @@ def along_time(model: nn.Module, batch: Batch) -> Tensor | None:
     handles = [layers.register_forward_pre_hook(begin), layers.register_forward_hook(end)]
     try:
         with torch.enable_grad():
-            model(*batch.inputs)
+            model(*inputs)
             return _norms_from_the_end(seen["x"], seen["h"][..., : layers.hidden_size], seen["lengths"])
     finally:
         for handle in handles:
@@ -95,15 +80,36 @@ def _norms_from_the_end(x: Tensor, h: Tensor, lengths: Tensor | None) -> Tensor:
     return (total / there.sum(0).clamp_min(1))[: int(ends.max())]
 
 
+def longest(batches: Batches, most: int) -> tuple[Tensor, ...]:
+    """Return the inputs (B, …) of so many of the longest samples, the longest first; the first where all are alike."""
+    samples = batches.samples
+    if samples.files is not None:  # pictures, which are read anew, and have one size
+        return next(iter(batches.epoch(0))).rows(0, most).inputs
+    lengths = samples.lengths
+    order = torch.arange(len(samples)) if lengths is None else lengths.argsort(descending=True, stable=True)
+    taken = order[:most]
+    stored = tuple(x.index_select(0, taken.to(x.device) if isinstance(x, Tensor) else taken) for x in samples.inputs)
+    return samples.prepare(stored) if samples.prepare else stored
+
+
+def _within(inputs: tuple[Tensor, ...], steps: int | None) -> tuple[Tensor, ...]:
+    """Return the first steps of sequences (B, T, …) and, where they vary, of their lengths (B,); None for all."""
+    x, *lengths = inputs
+    return inputs if steps is None else (x[:, :steps], *(n.clamp_max(steps) for n in lengths))
+
+
 def warning(run: Run) -> str | None:
-    """Return what to tell of a recurrent network whose gradient vanishes or explodes over the window, or None."""
+    """Return what to tell of a recurrent network whose gradient vanishes or explodes over the window, or None.
+
+    With trainer.tbptt_steps the window is no longer than these: gradients do not go further back.
+    """
     layers = recurrent_layers(run.model)
     if layers is None:
         return None
-    batch = next(iter(run.val.epoch(0)))
-    batch = batch.rows(max(0, len(batch) - PROBED), len(batch))  # the longest, where they are sorted
+    inputs = _within(longest(run.val, PROBED), run.trainer.tbptt_steps)
+    states = inputs[0].shape[1] * layers.out_features * layers.num_layers
     run.model.eval()
-    norms = along_time(run.model, batch)
+    norms = along_time(run.model, tuple(x[: max(1, PROBED_STATES // states)] for x in inputs))
     if norms is None or len(norms) < 2:
         return None
     near, far = float(norms[0]), float(norms[-1])

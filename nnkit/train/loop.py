@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nnkit.data.batches import Batch, Batches, spans
+from nnkit.data.tokens import UNKNOWN_NUMBER
 from nnkit.errors import DivergenceError
 from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation, schedule_factor
 from nnkit.seeding import derive
-from nnkit.train.gradients import note_norms, read_norms
+from nnkit.train.norms import read_norms
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink
 from nnkit.train.state import Record, Score, TrainState, is_better
@@ -22,7 +23,7 @@ from nnkit.train.stopping import Stop
 from nnkit.train.through_time import answered, passes
 
 FLUSH_EVERY = 64  # steps between two updates of the training metrics
-FLUSH_LARGE = 200_000  # outputs of a step from which they do not wait for others
+FLUSH_LARGE = 200_000  # outputs that may wait for the update, of however many steps or pieces of one
 CHECK_EVERY = 50  # steps between two looks at the loss where looking costs a synchronisation
 DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while it is finite
 
@@ -83,8 +84,6 @@ def take_step(run: Run, batch: Batch, state: TrainState) -> None:
     penalty = run.objective.penalty()
     if penalty is not None:
         run.arithmetic.differentiate(penalty)
-    if run.trainer.gradient_norms:
-        note_norms(run, state)
     run.update(state, factor(run, state))
     state.step += 1
     state.position += 1
@@ -101,17 +100,19 @@ def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tenso
             with run.arithmetic.autocast():
                 total = run.objective.total(*rows)
             run.arithmetic.differentiate(total / weight)
-            state.pending.append((rows[0].detach(), *rows[1:]))
             totals.append(total.detach())
-            if outputs.numel() > FLUSH_LARGE:
-                flush(run, state)
+            keep_for_metrics(run, state, rows[0].detach(), *rows[1:])
     if (state.position + 1) % FLUSH_EVERY == 0:
         flush(run, state)
     return totals[0] if len(totals) == 1 else torch.stack(totals).sum()
 
 
 def noisy(run: Run, batch: Batch) -> Batch:
-    """Return the batch with noise on its numbers, where there shall be such."""
+    """Return the batch with noise on its numbers, or without some of its tokens, where there shall be such."""
+    if run.token_dropout:
+        tokens, *others = batch.inputs
+        dropped = torch.rand(tokens.shape, device=tokens.device) < run.token_dropout
+        return replace(batch, inputs=(tokens.masked_fill(dropped, UNKNOWN_NUMBER), *others))
     if not run.input_noise:
         return batch
     kept = (x + run.input_noise * torch.randn_like(x) if x.is_floating_point() else x for x in batch.inputs)
@@ -161,12 +162,21 @@ def factor(run: Run, state: TrainState) -> float:
     return scheduled * state.plateau.factor
 
 
+def keep_for_metrics(run: Run, state: TrainState, outputs: Tensor, target: Tensor, weight: Tensor) -> None:
+    """Let outputs wait with others for the update of the training metrics, while they are not too many."""
+    state.pending.append((outputs, target, weight))
+    state.num_pending += outputs.numel()
+    if state.num_pending > FLUSH_LARGE:
+        flush(run, state)
+
+
 def flush(run: Run, state: TrainState) -> None:
     """Bring the training metrics' sums up to date."""
     if state.pending:
         outputs, target, weight = (torch.cat(column) for column in zip(*state.pending, strict=True))
         run.metrics.add(state.sums, outputs, target, weight)
         state.pending.clear()
+        state.num_pending = 0
 
 
 def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
@@ -207,7 +217,7 @@ def train_values(run: Run, state: TrainState) -> dict[str, float]:
     flush(run, state)
     metrics = {f"train/{name}": value for name, value in run.metrics.compute(state.sums).items()}
     lr = run.optimizer_config.lr * factor(run, state)
-    norms = read_norms(run, state)
+    norms = read_norms(run.parameters, state)
     return {"lr": lr, "train/loss": state.loss_total / max(state.loss_weight, 1e-300), **metrics, **norms}
 
 

@@ -19,6 +19,7 @@ from nnkit.objective import Objective
 from nnkit.optim.flat import FlatParameters
 from nnkit.optim.optimizers import Optimizer
 from nnkit.train.device import Arithmetic
+from nnkit.train.norms import note_norms
 from nnkit.train.saver import Saver
 from nnkit.train.state import TrainState
 
@@ -46,6 +47,7 @@ class Run:
         mode: whether it is better at its "min" or its "max".
         micro_batch: samples a forward pass; a step may have several.
         input_noise: deviation of the noise on the inputs, while training.
+        token_dropout: probability that a token of the first input is replaced by the unknown one, while training.
         is_stateful: whether states are carried from batch to batch.
         average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
         unread: step, loss and weight of the steps that have not been looked at, where looking is dear.
@@ -69,6 +71,7 @@ class Run:
     micro_batch: int
     checkpoints: Saver
     input_noise: float = 0.0
+    token_dropout: float = 0.0
     is_stateful: bool = False
     average: Tensor | None = None
     unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
@@ -85,10 +88,12 @@ class Run:
 
     @torch.no_grad()
     def update(self, state: TrainState, factor: float) -> None:
-        """Clip the gradients, take the optimizer's step, limit the norms, and follow with the average."""
+        """Note the gradients' norms where asked for, clip them, take the optimizer's step, limit the norms, and follow with the average."""
         scaler, grad = self.arithmetic.scaler, self.parameters.grad
         if scaler is not None:
             scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+        if self.trainer.gradient_norms:
+            note_norms(self.parameters, state)
         if self.trainer.clip_value is not None:
             grad.clamp_(-self.trainer.clip_value, self.trainer.clip_value)
         if self.trainer.clip_norm is not None:

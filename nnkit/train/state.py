@@ -61,6 +61,7 @@ class TrainState:
         first_loss: of the very first step; None before it.
         sums: of the current epoch's training metrics.
         pending: outputs, targets and weights that the sums still lack; adding them late saves time.
+        num_pending: how many numbers these outputs have.
         best: the best validation so far.
         waited: validations since the best one.
         plateau: what the plateau schedule remembers.
@@ -81,6 +82,7 @@ class TrainState:
     first_loss: float | None = None
     sums: dict[str, Tensor] = field(default_factory=dict)
     pending: Pending = field(default_factory=list)
+    num_pending: int = 0
     best: Score | None = None
     waited: int = 0
     plateau: PlateauState = field(default_factory=PlateauState)

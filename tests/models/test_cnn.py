@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -54,8 +55,7 @@ def by_hand(model: CNN, x: Tensor, sizes: tuple[int, ...], **chosen: Any) -> Ten
     h = x.permute(0, 2, 1) if len(sizes) == 1 else x
     for i in range(len(c["channels"])):
         at = f"blocks.{i}."
-        zeros = c["kernel_size"] // 2 if c["padding"] == "same" else c["padding"]
-        y = conv(h, w[at + "conv.weight"], w.get(at + "conv.bias"), stride=c["stride"], padding=zeros)
+        y = convolved(h, conv, w, at + "conv.", c)
         if c["norm"] != "none":
             axes = [d for d in range(y.dim()) if d != (1 if c["norm"] == "batch" else 0)]
             y = (y - y.mean(axes, keepdim=True)) / (y.var(axes, correction=0, keepdim=True) + 1e-5).sqrt()
@@ -72,6 +72,17 @@ def by_hand(model: CNN, x: Tensor, sizes: tuple[int, ...], **chosen: Any) -> Ten
     for i in range(len(c["dense"])):
         h = (h @ w[f"dense.{i}.linear.weight"].T + w[f"dense.{i}.linear.bias"]).tanh()
     return h @ w["output.weight"].T + w["output.bias"]
+
+
+def convolved(h: Tensor, conv: Any, w: dict[str, Tensor], at: str, c: dict[str, Any]) -> Tensor:
+    """Convolve; kernels side by side, which are `same`, give their maps one after the other."""
+    names = [at] if at + "weight" in w else [n.removesuffix("weight") for n in w if re.fullmatch(at + r"\d\.weight", n)]
+    maps = []
+    for name in names:
+        weight = w[name + "weight"]
+        zeros = weight.shape[-1] // 2 if c["padding"] == "same" else c["padding"]
+        maps.append(conv(h, weight, w.get(name + "bias"), stride=c["stride"], padding=zeros))
+    return torch.cat(maps, 1)
 
 
 def overlapping(skip: Tensor, y: Tensor) -> Tensor:
@@ -113,6 +124,8 @@ CHOICES: list[dict[str, Any]] = [
     {"residual": True, "channels": [2, 2], "padding": 0, "norm": "batch"},
     {"residual": True, "stride": 2, "norm": "layer"},
     {"residual": True, "stride": 2, "kernel_size": 2, "padding": 2},
+    {"channels": [4, 3], "kernel_size": [[3, 5, 1], 3]},
+    {"channels": [4, 2], "kernel_size": [3, [7, 3]], "stride": 2, "norm": "batch", "residual": True},
 ]
 
 
@@ -203,6 +216,13 @@ def test_dropout_acts_in_the_head_while_training_only() -> None:
     vocabulary=0,
     lengths=[2],
     behind=1,
+)
+@example(
+    chosen={**NEUTRAL, "channels": [3, 2], "kernel_size": [[1, 3], [5, 3]], "stride": 2, "residual": True}
+    | {"global_pooling": "max", "pooling": "max"},
+    vocabulary=6,
+    lengths=[9, 1, 4],
+    behind=2,
 )
 @settings(deadline=None, max_examples=150)
 def test_the_result_for_a_sequence_does_not_depend_on_what_it_is_batched_with(

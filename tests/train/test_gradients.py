@@ -1,23 +1,18 @@
-"""Gradients along the steps of a sequence and by parameter, against hand computations."""
+"""Gradients along the steps of a sequence, against hand computations."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
-from nnkit.data.batches import Batch
 from nnkit.models.layout import SequenceLayout
 from nnkit.models.recurrent import Recurrent
-from nnkit.run import resume, train
-from nnkit.runs import new_folder
-from nnkit.train.gradients import PROBED, along_time, read_norms, warning
-from nnkit.train.loop import take_step
+from nnkit.train import gradients
+from nnkit.train.gradients import PROBED, along_time, longest, warning
 from nnkit.train.run import Run
 from tests.models.sequence_nets import as_torch, padded, randomised, recurrent
-from tests.test_run_resume import assert_same_run, stopped
-from tests.trained import Watcher, config_of, events, run_of, state_of, trained
+from tests.trained import Watcher, run_of, trained
 
 pytestmark = pytest.mark.usefixtures("on_one_thread")
 
@@ -39,20 +34,12 @@ def linear_run(factor: float, *words: str) -> Run:
     return run
 
 
-def plain(x: Tensor, lengths: Tensor | None = None) -> Batch:
-    inputs = (x,) if lengths is None else (x, lengths)
-    return Batch(inputs, torch.zeros(len(x)), torch.ones(len(x)), torch.arange(len(x)))
-
-
-# along the steps
-
-
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("varying", [False, True])
 def test_the_gradient_grows_by_the_factor_of_the_recurrence_with_each_step(factor: float, varying: bool) -> None:
     run = linear_run(factor, "data.length=12", *(("data.min_length=4",) if varying else ()))
     x, lengths = torch.rand(5, 12, 2), torch.tensor([12, 4, 9, 12, 6])
-    norms = along_time(run.model.eval(), plain(x, lengths if varying else None))
+    norms = along_time(run.model.eval(), (x, lengths) if varying else (x,))
     one = torch.tensor([3.5, 2.25]).norm()  # of the sums of the columns of W
     assert norms is not None
     torch.testing.assert_close(norms, one * factor ** torch.arange(12.0))
@@ -71,14 +58,14 @@ def test_norms_are_those_of_torchs_own_modules_step_by_step(kind: str, bidirecti
         (gradient,) = torch.autograd.grad(out[0, -1, :5].sum(), given)
         sums[:n] += gradient[0].flip(0).norm(dim=1)
         counts[:n] += 1
-    found = along_time(model, plain(x, lengths))
+    found = along_time(model, (x, lengths))
     assert found is not None
     torch.testing.assert_close(found, sums / counts, atol=1e-6, rtol=1e-4)
 
 
 def test_words_are_looked_at_by_their_vectors() -> None:
     model = recurrent("gru", SequenceLayout(0, 6, 5), num_layers=2).eval()
-    found = along_time(model, plain(torch.randint(6, (4, 5))))
+    found = along_time(model, (torch.randint(6, (4, 5)),))
     assert found is not None
     assert found.shape == (5,)
     assert bool((found > 0).all())
@@ -87,11 +74,10 @@ def test_words_are_looked_at_by_their_vectors() -> None:
 def test_looking_leaves_the_network_as_it_was() -> None:
     run = linear_run(1.0, "data.length=6")
     before = run.parameters.grad.clone()
-    batch = plain(torch.rand(3, 6, 2))
-    along_time(run.model, batch)
+    along_time(run.model, (torch.rand(3, 6, 2),))
     assert torch.equal(run.parameters.grad, before)
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in run.model.modules())
-    assert along_time(run_of().model, plain(torch.rand(3, 4))) is None
+    assert along_time(run_of().model, (torch.rand(3, 4),)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,12 +96,40 @@ def test_a_ratio_over_ten_thousand_is_told(factor: float, steps: int, expected: 
     assert told is None or expected is None or told.startswith(expected)
 
 
-def test_the_longest_sequences_of_validation_are_looked_at() -> None:
-    run = linear_run(2.0, "data.samples=400", "data.length=20", "data.min_length=2", "data.val_fraction=0.4")
-    assert len(next(iter(run.val.epoch(0)))) > 2 * PROBED
+@pytest.mark.parametrize("words", [(), ("batching.eval_batch_size=20",)], ids=["one batch", "several"])
+def test_the_longest_sequences_of_validation_are_looked_at(words: tuple[str, ...]) -> None:
+    run = linear_run(2.0, "data.samples=400", "data.length=20", "data.min_length=2", "data.val_fraction=0.4", *words)
+    assert (len(run.val) > 1) == bool(words)
+    x, lengths = longest(run.val, PROBED)
+    held = run.val.samples.lengths
+    assert held is not None
+    assert lengths.tolist() == sorted(held.tolist(), reverse=True)[:PROBED]
+    assert x.shape == (PROBED, 20, 2)
     told = warning(run)
     assert told is not None
     assert "over 20 steps" in told
+
+
+@pytest.mark.parametrize("varying", [(), ("data.min_length=4",)], ids=["even", "varying"])
+@pytest.mark.parametrize(("steps", "expected"), [(14, None), (15, "over 15 steps"), (500, "over 40 steps")])
+def test_steps_that_truncation_never_reaches_are_not_looked_at(
+    steps: int, expected: str | None, varying: tuple[str, ...]
+) -> None:
+    told = warning(linear_run(0.5, "data.length=40", f"trainer.tbptt_steps={steps}", *varying))
+    assert (told is None) == (expected is None)
+    assert told is None or expected is None or expected in told
+
+
+@pytest.mark.parametrize(("states", "looked_at"), [(1, 1), (2 * 3 * 12 + 1, 2), (10**9, 6)])
+def test_fewer_samples_are_looked_at_where_their_states_are_large(
+    states: int, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = linear_run(1.0, "data.length=12", "data.val_fraction=0.2")
+    seen = []
+    run.model.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    monkeypatch.setattr(gradients, "PROBED_STATES", states)
+    warning(run)
+    assert (len(run.val.samples), seen) == (6, [looked_at])
 
 
 def test_a_gradient_that_is_gone_is_told_without_a_number() -> None:
@@ -179,48 +193,3 @@ def test_a_run_on_images_says_what_its_steps_are() -> None:
     trained("data=digits", "data.limit=60", "model=gru", "model.hidden_size=4", sinks=(watcher,))
     assert watcher.info is not None
     assert "model=gru reads the 8 rows of an image as steps, of 8 numbers each" in watcher.info.notes
-
-
-# by parameter
-
-NORMS = ("trainer.gradient_norms=true", "trainer.max_epochs=2", "optimizer.lr=1e-30")
-
-
-def mean_norms(run: Run, epoch: int) -> dict[str, float]:
-    """Return the mean over an epoch's batches of each parameter's gradient norm, by autograd."""
-    sums = dict.fromkeys(run.parameters.names, 0.0)
-    batches = list(run.train.epoch(epoch))
-    for batch in batches:
-        loss = F.mse_loss(run.model(*batch.inputs), batch.target)
-        loss = loss + 0.3 / 2 * sum(p.square().sum() for p in run.model.parameters() if p.dim() > 1)
-        named = dict(run.model.named_parameters())
-        for name, gradient in zip(named, torch.autograd.grad(loss, list(named.values())), strict=True):
-            sums[name] += float(gradient.norm())
-    return {f"grad/{name}": total / len(batches) for name, total in sums.items()}
-
-
-def test_norms_are_means_over_the_epoch_of_gradients_with_penalty_and_before_clipping() -> None:
-    words = (*ADDING, *NORMS, "model=gru", "model.hidden_size=5", "regularization.l2=0.3", "trainer.clip_norm=0.01")
-    config = config_of(*words)
-    told, run = events(train(config, new_folder(config)).folder), run_of(*words)
-    for epoch, event in enumerate(told):
-        found = {name: value for name, value in event.items() if name.startswith("grad/")}
-        assert found == pytest.approx(mean_norms(run, epoch), rel=1e-4)
-    assert len(told) == 2
-    assert told[0]["grad/rnn.weight_hh_l0"] != pytest.approx(told[1]["grad/rnn.weight_hh_l0"], rel=1e-3)
-
-
-def test_norms_are_not_taken_where_nobody_asks() -> None:
-    run = run_of(*ADDING, "model=gru")
-    state = state_of(run)
-    take_step(run, next(run.train.epoch(0)), state)
-    assert state.gradient_norms is None
-    assert read_norms(run, state) == {}
-
-
-def test_norms_of_an_epoch_survive_a_stop_in_its_middle() -> None:
-    config = config_of("trainer.gradient_norms=true")
-    whole = train(config, new_folder(config))
-    folder = stopped(config, mid_epoch=3)
-    assert_same_run(folder, resume(config, folder), whole)
-    assert "grad/output.weight" in events(folder)[0]

@@ -24,6 +24,7 @@ def test_state_survives_a_save_without_pickled_code() -> None:
         first_loss=0.7,
         sums={"confusion": torch.eye(2)},
         pending=[(torch.ones(2, 3), torch.tensor([0, 1]), torch.ones(2))],
+        num_pending=6,
         best=Score(1, 5, 0.4),
         waited=1,
         plateau=PlateauState(0.5, 0.4, 1, 2),

@@ -260,3 +260,21 @@ def test_large_outputs_do_not_wait_to_be_measured_and_are_measured_all_the_same(
         assert (not state.pending) == (large == 10)
         found.append(train_values(run, state))
     assert found[0] == pytest.approx(found[1])
+
+
+def test_pieces_that_wait_to_be_measured_are_not_more_than_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "FLUSH_LARGE", 200)
+    run = recurrent_run("gru", "data=parity", "data.samples=30", "data.length=300", "trainer.tbptt_steps=1")
+    state, most = state_of(run), 0
+    measure = run.metrics.add
+
+    def measured(sums: dict[str, Tensor], outputs: Tensor, target: Tensor, weight: Tensor) -> None:
+        nonlocal most
+        most = max(most, outputs.numel())
+        measure(sums, outputs, target, weight)
+
+    monkeypatch.setattr(type(run.metrics), "add", lambda _, *given: measured(*given))
+    take_step(run, next(run.train.epoch(0)), state)
+    assert 200 < most <= 200 + 16  # one more piece of 8 rows and 2 classes
+    waiting = run.to_plain(state)["train"]["pending"]
+    assert sum(outputs.numel() for outputs, _, _ in waiting) == state.num_pending <= 200

@@ -11,6 +11,7 @@ from nnkit.config.marks import Count, Fixed, Name, WholeNumber
 
 NormKind = Literal["none", "batch", "layer"]
 Summary = Literal["last", "mean", "max", "attention", "all"]
+SideBySide = Annotated[list[Count], Field(min_length=2)]  # several widths of kernels in one block
 RECURRENT_READS = frozenset({"init", "activation", "regularization.dropout"})
 
 
@@ -47,7 +48,7 @@ class CNNConfig:
 
     kind: Fixed[Literal["cnn"]]
     channels: Fixed[Annotated[list[Count], Field(min_length=1)]]
-    kernel_size: Fixed[Count | Annotated[list[Count], Field(min_length=1)]] = 3
+    kernel_size: Fixed[Count | Annotated[list[Count | SideBySide], Field(min_length=1)]] = 3
     stride: Fixed[Count] = 1
     padding: Fixed[WholeNumber | Literal["same"]] = "same"
     pooling: Fixed[Literal["max", "avg", "none"]] = "none"

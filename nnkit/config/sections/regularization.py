@@ -11,7 +11,7 @@ from nnkit.config.marks import NonNegative, Override, Positive, Probability
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
 class RegularizationConfig:
-    """Each setting has one reader: the model (dropout), the objective (l1, l2), the step (max_norm, input_noise).
+    """Each setting has one reader: the model (dropout), the objective (l1, l2), the step (the others).
 
     Penalties and max_norm are for weights of two or more dimensions; biases and norm scales are exempt.
     """
@@ -21,3 +21,4 @@ class RegularizationConfig:
     l2: Override[NonNegative] = 0.0
     max_norm: Override[Positive | None] = None
     input_noise: Override[NonNegative] = 0.0
+    token_dropout: Override[Probability] = 0.0
