@@ -46,6 +46,8 @@ from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision,
 from nnkit.train.run import Run
 from nnkit.train.saver import Saver
 
+SEGMENTS_A_PLACE = 50  # of a text that is measured with a state that is carried
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,16 @@ def prepare(config: Config, preprocess: Preprocess | None = None) -> Prepared:
         preprocess = fitted(config.data, source, rows, target_scaling=scaling)
     spec = preprocess.spec
     smallest = float(source.target.min()) if isinstance(source.target, np.ndarray) and not source.classes else 0.0
-    problems += data_problems(config, spec, DataFacts(len(rows), smallest, devices(), _has_segments(source)))
+    facts = DataFacts(len(rows), smallest, devices(), _has_segments(source, rows))
+    problems += data_problems(config, spec, facts)
     if problems or splits is None:
         raise ConfigError(*problems)
     return Prepared(_pick(config, spec, len(splits.train), scaling, source.rows.names), source, splits, preprocess)
 
 
-def _has_segments(source: data.Source) -> bool:
+def _has_segments(source: data.Source, rows: data.Rows) -> bool:
     first = source.inputs[0]
-    return isinstance(first, Sequences) and bool(first.follows.any())
+    return isinstance(first, Sequences) and bool(first[rows].follows.any())
 
 
 def fitted(section: DataConfig, source: data.Source, train: data.Rows, *, target_scaling: str) -> Preprocess:
@@ -253,13 +256,14 @@ def _samples(prepared: Prepared, device: torch.device) -> list[Samples]:
 def _drawn(train: Samples, config: Config) -> Batches:
     """Return the batches of the training, as its section says that they are drawn."""
     batching = config.batching
+    is_sorted = batching.by_length and batching.shuffle  # what is not shuffled keeps the order of the data
     return Batches(
         train,
         size=_batch_size(config, len(train)) * batching.accumulate,
         shuffle=batching.shuffle,
         drop_last=batching.drop_last,
         seed=config.seed,
-        order="streams" if batching.stateful else "by_length" if batching.by_length else "plain",
+        order="streams" if batching.stateful else "by_length" if is_sorted else "plain",
         chances=_chances(train, config),
         workers=workers(config.data),
     )
@@ -274,10 +278,12 @@ def _chances(train: Samples, config: Config) -> Tensor | None:
 def measured(samples: Samples, config: Config) -> Batches:
     """Return the batches in which a part is measured: each sample once, sequences by their length.
 
-    Where states are carried, batches are as large as in training: each place goes through as much of the text.
+    Where states are carried, batches are as large as in training, but no larger than lets each place go through
+    SEGMENTS_A_PLACE of the text: of so many segments one alone starts from nothing.
     """
     if config.batching.stateful:
-        return _batches(samples, config, _batch_size(config, len(samples)), "streams")
+        size = min(_batch_size(config, len(samples)), max(1, len(samples) // SEGMENTS_A_PLACE))
+        return _batches(samples, config, size, "streams")
     return _batches(samples, config, config.batching.eval_batch_size, "by_length")
 
 
@@ -307,6 +313,8 @@ def workers(section: DataConfig) -> int | None:
 def _objective(prepared: Prepared, parameters: FlatParameters, train: Samples) -> Objective:
     config, classes = prepared.config, prepared.spec.num_classes
     weights = class_weights(config.loss, train.class_counts(classes)) if classes else None
+    if weights is not None:  # balanced, a class whose samples weigh nothing would weigh infinitely much
+        weights = weights.nan_to_num(posinf=1.0)
     target = prepared.source.target
     is_even = not isinstance(target, Sequences) or target.is_even
     return Objective(

@@ -20,7 +20,7 @@ from nnkit.assemble import (
     measured,
     prepare,
 )
-from nnkit.baseline import baseline
+from nnkit.baseline import baseline, baseline_notes
 from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
@@ -248,6 +248,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
         if job.test:
             metrics |= _test_metrics(run, job.prepared)
+            notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
         if not all(math.isfinite(value) for value in metrics.values()):
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")

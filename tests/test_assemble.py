@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,26 @@ def test_a_threshold_decides_the_metrics_of_two_classes() -> None:
         metrics.add(sums, outputs, target, torch.ones(len(target)))
         guess = outputs.softmax(1)[:, 1] > threshold
         assert metrics.compute(sums)["accuracy"] == pytest.approx(accuracy_score(target, guess))
+
+
+VARYING = ("data=adding", "data.samples=90", "data.min_length=3", "model=gru", "batching.batch_size=8")
+
+
+def test_what_is_not_shuffled_keeps_the_order_of_the_data_in_training() -> None:
+    run = assemble(prepared(*VARYING, "batching.shuffle=false"), None)
+    rows = [row for batch in run.train.epoch(0) for row in batch.index.tolist()]
+    assert rows == list(range(len(run.train.samples)))
+    lengths = run.train.samples.lengths
+    assert lengths is not None
+    assert lengths.tolist() != sorted(lengths.tolist())
+    shuffled = assemble(prepared(*VARYING), None)
+    spans = [int(batch.inputs[1].max() - batch.inputs[1].min()) for batch in shuffled.train.epoch(0)]
+    assert sum(spans) / len(spans) < 5  # of lengths from 3 to 20
+
+
+def test_a_class_whose_samples_weigh_nothing_leaves_the_loss_finite() -> None:
+    rows = "".join(f"{k},{'abc'[k % 3]},{int(k % 3 > 0)}\n" for k in range(60))
+    Path("my.csv").write_text("x,y,w\n" + rows)
+    words = ("data=table", "data.path=my.csv", "data.target=y", "data.sample_weight=w", "loss=cross_entropy")
+    result = trained(*words, "loss.class_weights=balanced", "trainer.max_epochs=2")
+    assert all(math.isfinite(value) for value in result.metrics.values())

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from nnkit.assemble import Prepared, assemble, prepare
-from nnkit.baseline import baseline
+from nnkit.baseline import baseline, baseline_notes, naive_forecast
 from nnkit.data.sequences import Sequences
 from nnkit.models.naive import Naive
 from nnkit.train.loop import evaluate
@@ -81,18 +81,21 @@ SINE = ("data=sine", "data.steps=300", "data.window=20", "data.horizon=6", "mode
         (("data.season=1",), 1),
         (("data.season=20",), 20),
         (("data.season=4",), 4),
-        (("data.season=21",), 1),  # longer than the window
+        (("data.season=21",), 21),  # longer than the window
+        (("data.season=50",), 50),
         (("data.season=4", "data.scaling=none"), 4),
         (("data.season=4", "data.strategy=recursive"), 4),
     ],
 )
 def test_of_a_forecast_it_is_the_last_value_or_the_last_season(words: tuple[str, ...], season: int) -> None:
     prepared, found = known(*SINE, *words)
-    x, target = prepared.source.inputs[0], prepared.source.target
+    target = prepared.source.target
     assert isinstance(target, Sequences)
     rows = prepared.splits.test
-    past, came = (np.stack([steps[:, 0] for steps in given[rows]]).astype(np.float64) for given in (x, target))
-    told = np.tile(past[:, -season:], 6)[:, :6]
+    came = np.stack([steps[:, 0] for steps in target[rows]])
+    past = np.stack([target.values[start - season : start, 0] for start in target.starts[rows]])
+    told = np.tile(past, 6)[:, :6]
+    assert baseline_notes(prepared) == []
     scale = prepared.preprocess.target
     size = 1.0 if scale is None else scale.size[0]
     expected = {"rmse": np.sqrt(((told - came) ** 2).mean()), "mae": np.abs(told - came).mean()}
@@ -100,12 +103,45 @@ def test_of_a_forecast_it_is_the_last_value_or_the_last_season(words: tuple[str,
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def gap_series() -> None:
+    """Write 40 days, a gap, and 60 more days; the value is the number of the day."""
+    days = np.append(np.arange(40), np.arange(50, 110))
+    dates = np.datetime64("2026-01-01") + days
+    Path("gap.csv").write_text("day,y\n" + "".join(f"{d},{n}\n" for d, n in zip(dates, days.tolist(), strict=True)))
+
+
+@pytest.mark.parametrize(("season", "lacking"), [(12, 0), (36, 6)])
+def test_a_season_reaches_back_over_no_gap(season: int, lacking: int) -> None:
+    gap_series()
+    words = ("data=series", "data.path=gap.csv", "data.time=day", "data.target=y", "data.window=5", "data.horizon=2")
+    parts = ("data.val_fraction=0.1", "data.test_fraction=0.3", "data.gaps=split", "model=linear")
+    prepared = prepare(config_of(*words, *parts, f"data.season={season}"))
+    naive = naive_forecast(prepared.config, prepared.preprocess, prepared.source, prepared.splits.test)
+    scale = prepared.preprocess.target
+    assert scale is not None
+    told = scale.undo(naive.outputs(torch.tensor([0, 1])).unflatten(1, (2, 1)))[..., 0]
+    firsts = torch.tensor([80.0, 81])  # the test is of the last 30 days
+    wanted = firsts[:, None] + torch.arange(2) - season if not lacking else (firsts - 1)[:, None].expand(2, 2)
+    torch.testing.assert_close(told, wanted.double(), atol=1e-4, rtol=1e-5)
+    assert naive.repeats == ("value" if lacking else "season")
+    text = f"{lacking} of 29 windows have no {season} steps before them (data.season)"
+    assert [text in note for note in baseline_notes(prepared)] == [True] * bool(lacking)
+
+
+def test_a_season_that_the_series_is_too_short_for_is_told_by_the_run() -> None:
+    gap_series()
+    words = ("data=series", "data.path=gap.csv", "data.time=day", "data.target=y", "data.window=5", "data.horizon=2")
+    parts = ("data.val_fraction=0.1", "data.test_fraction=0.3", "data.gaps=split", "data.season=36")
+    result = trained(*words, *parts, "model=linear", "trainer.max_epochs=1")
+    assert any("the forecast to be beaten is the last value, not the last season" in note for note in result.notes)
+
+
 def test_a_naive_run_is_its_own_baseline_and_has_nothing_to_learn() -> None:
     words = [word for word in SINE if not word.startswith("model")]
     result = trained(*words, "data.season=5", "model=naive", "model.method=seasonal")
     assert (result.status, result.reason, result.steps) == ("completed", "nothing_to_learn", 0)
     for name in ("rmse", "mae", "scaled_mse", "scaled_mae"):
-        assert result.metrics[f"test/{name}"] == result.metrics[f"baseline/{name}"]
+        assert result.metrics[f"test/{name}"] == pytest.approx(result.metrics[f"baseline/{name}"], rel=1e-5)
     assert result.metrics["val/loss"] == pytest.approx(result.metrics["val/scaled_mse"], rel=1e-5)
     run = assemble(prepare(config_of(*words, "data.season=5", "model=naive")), None)
     assert isinstance(run.model, Naive)

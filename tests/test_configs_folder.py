@@ -19,10 +19,12 @@ from nnkit.config.options import config_dir
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.data import CodeDataConfig, VisionConfig
 from nnkit.config.sections.sequences import (
+    AddingConfig,
     ForecastConfig,
-    GeneratedConfig,
     Mnist1dConfig,
+    ParityConfig,
     SequenceConfig,
+    SineConfig,
     TextConfig,
 )
 from nnkit.data import read, split_by
@@ -87,7 +89,7 @@ def generated(config: Config) -> Source:
     shape: tuple[int, ...] = SHAPES.get(kind, (6,))
     x = rng.normal(size=(32, *shape)).astype(np.float32)
     spec = InputSpec("x", "image" if len(shape) == 3 else "features", shape)
-    if isinstance(config.data, (CodeDataConfig, GeneratedConfig)):
+    if isinstance(config.data, (CodeDataConfig, AddingConfig, ParityConfig, SineConfig)):
         return read(config.data)
     if isinstance(config.data, SequenceConfig):
         return sequences(config.data)

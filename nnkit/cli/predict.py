@@ -63,8 +63,11 @@ def command(argv: list[str]) -> int:
     folder = _run_folder(word, source, output_dir)
     out = _output(read, source, folder)
     run = opened(folder, read)
+    from nnkit.infer.answers import check_has_probabilities
     from nnkit.infer.predict import Told, ahead, predict_parts
 
+    if "proba" in read.flags:
+        check_has_probabilities(run, "leave out --proba")
     told = Told()
     parts = _parts(run, source, told, on_bad)
     batches = predict_parts(run, parts if source == "-" else ahead(parts), told, proba="proba" in read.flags)

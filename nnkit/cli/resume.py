@@ -48,11 +48,8 @@ def command(argv: list[str]) -> int:
         from nnkit.cli.train import report
 
         facts = read_run(folder)
-        if facts["status"] in ("completed", "stopped_early") and not changes:
-            limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
-            note(
-                f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on"
-            )
+        if (told := _nothing_to_do(facts, changes, config.model.kind)) is not None:
+            note(told)
             print(folder)
             return 0
         from nnkit.run import resume
@@ -62,6 +59,16 @@ def command(argv: list[str]) -> int:
         with catching_signals() as signals:
             result = resume(config, folder, [ProgressBar()], signals, changes=changes)
     return report(result, signals.number, plots=config.trainer.plots)
+
+
+def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
+    """Return why there is nothing to go on with; None where there is something."""
+    if facts.get("reason") == "nothing_to_learn":
+        return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
+    if facts["status"] not in ("completed", "stopped_early") or changes:
+        return None
+    limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
+    return f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on"
 
 
 def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:

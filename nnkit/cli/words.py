@@ -85,7 +85,13 @@ class Read:
 
 
 def read_command(
-    argv: Sequence[str], *, command: str, flags: Sequence[str], valued: Sequence[str], short: dict[str, str]
+    argv: Sequence[str],
+    *,
+    command: str,
+    flags: Sequence[str],
+    valued: Sequence[str],
+    short: dict[str, str],
+    empty: Sequence[str] = (),
 ) -> Read:
     """Sort the words behind a command.
 
@@ -95,6 +101,7 @@ def read_command(
         flags: names of flags without a value.
         valued: names of flags with a value, `--name value` or `--name=value`.
         short: the name behind a short flag, such as {"-o": "output"}.
+        empty: names of flags whose value may be empty, `--name=`.
 
     Raises:
         ConfigError: with every word that cannot be taken.
@@ -110,7 +117,7 @@ def read_command(
             found.flags.add(name)
         elif name in flags:
             problems.append(Problem(f"{word}: {head} takes no value", head))
-        elif name in valued and (value if equals else left and not left[0].startswith("--")):
+        elif name in valued and ((value or name in empty) if equals else left and not left[0].startswith("--")):
             found.values[name] = value if equals else left.pop(0)
         elif name in valued:
             problems.append(Problem(f"{head} needs a value", f"{head} VALUE"))

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nnkit.config.cross import cross_problems, unread_problems
+from nnkit.config.cross_sequences import as_typed
 from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, takes_list
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
@@ -37,6 +38,7 @@ def check(composed: Composed) -> Config:
         config = _validated(composed.values)
     except ValidationError as error:
         raise ConfigError(*_problems(error, composed), *_problems_behind(error, composed)) from None
+    config = as_typed(config, composed)
     problems = [*cross_problems(config), *unread_problems(config, composed)]
     if problems:
         raise ConfigError(*problems)

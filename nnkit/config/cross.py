@@ -16,6 +16,7 @@ from nnkit.config.sections.loss import CrossEntropyConfig
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig, ModelConfig
 from nnkit.config.sections.optimizer import SGDConfig
+from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
 from nnkit.spec import DataSpec, Task
@@ -146,8 +147,17 @@ def _data_section_problems(data: DataConfig) -> Iterator[Problem]:
         )
     if isinstance(data, IdxConfig) and (data.test_path is None) != (data.test_target_path is None):
         yield Problem("data.test_path and data.test_target_path go together", "data.test_target_path=LABELS")
+    if isinstance(data, (TableConfig, SeriesConfig, TextConfig)):
+        yield from _delimiter_problems(data.delimiter)
     if isinstance(data, TableConfig):
         yield from _table_problems(data)
+
+
+def _delimiter_problems(delimiter: str) -> Iterator[Problem]:
+    is_character = len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
+    if delimiter not in ("auto", "tab", "\\t", "whitespace") and not is_character:
+        text = f"data.delimiter must be auto, tab, whitespace or one ASCII character, got {delimiter!r}"
+        yield Problem(text, "data.delimiter=auto")
 
 
 def _table_problems(data: TableConfig) -> Iterator[Problem]:
@@ -169,12 +179,8 @@ def _table_problems(data: TableConfig) -> Iterator[Problem]:
 
 
 def _text_problems(data: TableConfig) -> Iterator[Problem]:
-    """Yield what is wrong with the words that say how a text file is written."""
-    delimiter, comment, names = data.delimiter, data.comment or "", data.names or []
-    is_character = len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
-    if delimiter not in ("auto", "tab", "\\t", "whitespace") and not is_character:
-        text = f"data.delimiter must be auto, tab, whitespace or one ASCII character, got {delimiter!r}"
-        yield Problem(text, "data.delimiter=auto")
+    """Yield what is wrong with the words that say what stands in a text file."""
+    comment, names = data.comment or "", data.names or []
     if comment.strip('"') != comment:
         yield Problem(f"data.comment must not begin or end with a quote, got {comment}", "data.comment=null")
     double = next((name for name in names if names.count(name) > 1), None)
@@ -209,18 +215,16 @@ def _unread_data(config: Config) -> dict[str, str]:
         unread["model.embedding_size"] = f"data={data.kind} without data.categories=embedding"
     if isinstance(data, TableConfig) and data.missing_numeric != "constant":
         unread["data.fill_value"] = f"data.missing_numeric={data.missing_numeric}"
-    if isinstance(data, TableConfig) and data.test_path is not None:
-        unread["data.test_fraction"] = "data.test_path"
-    if isinstance(data, TableConfig) and data.val_path is not None:
-        unread["data.val_fraction"] = "data.val_path"
-    if isinstance(data, IdxConfig) and data.test_path is not None:
-        unread["data.test_fraction"] = "data.test_path"
+    for part in ("val", "test"):
+        if getattr(data, f"{part}_path", None) is not None:
+            unread[f"data.{part}_fraction"] = f"data.{part}_path"
     if isinstance(data, ImagesConfig) and data.in_memory is True:
         unread["data.workers"] = "data.in_memory=true"
     if isinstance(data, ImagesConfig) and Path(data.path).expanduser().is_dir():
         of_tables = ("path_column", "target", "split_column", "root")
         unread |= {f"data.{name}": "a folder of pictures" for name in of_tables}
-    if isinstance(data, TableConfig) and isinstance(data.path, str) and data.path.endswith((".parquet", ".pq")):
+    path = data.path if isinstance(data, (TableConfig, SeriesConfig, TextConfig)) else None
+    if isinstance(path, str) and path.lower().endswith((".parquet", ".pq")):
         of_text = ("delimiter", "header", "names", "comment", "encoding")
         unread |= {f"data.{name}": "a Parquet file" for name in of_text}
     return unread
@@ -235,7 +239,7 @@ class DataFacts:
         train: number of training samples.
         smallest_target: the smallest value of a regression target; 0 for classification.
         devices: the devices that this machine has.
-        has_segments: whether some samples go on where others end.
+        has_segments: whether some training samples go on where others end.
     """
 
     train: int
@@ -248,7 +252,7 @@ def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[
     """Yield what in the words does not fit the data or this machine; looked at before the model is built."""
     yield from _loss_problems(config, spec, facts)
     yield from _model_problems(config, spec)
-    yield from sequence_data_problems(config, spec, has_segments=facts.has_segments)
+    yield from sequence_data_problems(config, spec, train=facts.train, has_segments=facts.has_segments)
     yield from _trainer_problems(config, spec, facts)
 
 

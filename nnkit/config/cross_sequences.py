@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
+from nnkit.config.sections.loss import CrossEntropyConfig
 from nnkit.config.sections.model import (
     CNNConfig,
     CodeModelConfig,
@@ -15,13 +18,31 @@ from nnkit.config.sections.model import (
     NaiveConfig,
     RNNConfig,
 )
-from nnkit.config.sections.sequences import ForecastConfig, SeriesConfig, TextConfig
+from nnkit.config.sections.sequences import AddingConfig, ForecastConfig, ParityConfig, SeriesConfig, TextConfig
 from nnkit.errors import Problem
 from nnkit.spec import PER_STEP, DataSpec
 
 RECURRENT = (RNNConfig, LSTMConfig, GRUConfig)
 OF_TABLES = ("text", "target", "delimiter")
-OF_TRAINING = ("optimizer", "scheduler", "regularization")
+MAY_VARY = ("text", "ts", "array", "code", "adding", "parity")  # data with sequences of more than one length
+# What training alone reads; trainer.tbptt_steps and batching.stateful are refused where there is no state.
+OF_TRAINING = (
+    *("optimizer", "scheduler", "regularization"),
+    *(f"trainer.{name}" for name in ("max_epochs", "max_steps", "max_time_s", "patience", "min_delta")),
+    *(f"trainer.{name}" for name in ("validate_every", "validate_every_steps", "checkpoint_every", "keep_last")),
+    *(f"trainer.{name}" for name in ("clip_norm", "clip_value", "gradient_norms", "ema_decay")),
+    *(f"batching.{name}" for name in ("batch_size", "shuffle", "sampler", "drop_last", "accumulate", "by_length")),
+)
+
+
+def as_typed(config: Config, composed: Composed) -> Config:
+    """Return the config with what typed settings say of others: who names the columns of texts has a table."""
+    data = config.data
+    if not isinstance(data, TextConfig) or data.layout != "auto" or data.task == "language":
+        return config
+    if not any(f"data.{name}" in composed.typed for name in OF_TABLES):
+        return config
+    return replace(config, data=replace(data, layout="table"))
 
 
 def sequence_problems(config: Config) -> Iterator[Problem]:
@@ -34,10 +55,20 @@ def sequence_problems(config: Config) -> Iterator[Problem]:
         elif wanted and getattr(model, "bidirectional", False):
             text = f"{key} carries a state forward, but model.bidirectional=true reads from the end, too"
             yield Problem(text, "model.bidirectional=false")
-        elif wanted and isinstance(data, ForecastConfig):
+        elif wanted and key == "trainer.tbptt_steps" and isinstance(data, ForecastConfig):
             yield from _whole_window_problems(key, data)
     if batching.stateful:
         yield from _stateful_problems(config)
+    yield from _forecast_problems(config)
+    if isinstance(data, TextConfig) and data.task == "language":
+        yield from _language_problems(config)
+    if isinstance(data, AddingConfig | ParityConfig) and data.min_length is not None and data.min_length > data.length:
+        text = f"data.min_length={data.min_length} is more than data.length={data.length}"
+        yield Problem(text, f"data.length={data.min_length}")
+
+
+def _forecast_problems(config: Config) -> Iterator[Problem]:
+    model, data = config.model, config.data
     if isinstance(model, NaiveConfig) and not isinstance(data, ForecastConfig):
         yield Problem(f"model=naive is for forecasts, but data={data.kind} is none", "model=linear")
     if isinstance(model, NaiveConfig) and isinstance(data, ForecastConfig) and model.method == "seasonal":
@@ -46,14 +77,23 @@ def sequence_problems(config: Config) -> Iterator[Problem]:
         elif data.season > data.window:
             text = f"model.method=seasonal needs a whole season in the window, but data.window={data.window}"
             yield Problem(text, f"data.window={data.season}")
-    if isinstance(data, TextConfig) and data.task == "language" and getattr(model, "bidirectional", False):
+    if isinstance(data, ForecastConfig) and data.window_norm == "standard" and data.window == 1:
+        text = "data.window_norm=standard divides by the deviation of a window, but data.window=1 has none"
+        yield Problem(text, "data.window_norm=last")
+    if isinstance(data, SeriesConfig) and data.strategy == "recursive" and data.future:
+        text = "data.strategy=recursive feeds back its own forecasts, and has no place for data.future"
+        yield Problem(text, "data.strategy=direct")
+
+
+def _language_problems(config: Config) -> Iterator[Problem]:
+    if getattr(config.model, "bidirectional", False):
         yield Problem(
             "data.task=language foretells the next token, but model.bidirectional=true would read it",
             "model.bidirectional=false",
         )
-    if isinstance(data, SeriesConfig) and data.strategy == "recursive" and data.future:
-        text = "data.strategy=recursive feeds back its own forecasts, and has no place for data.future"
-        yield Problem(text, "data.strategy=direct")
+    if isinstance(config.loss, CrossEntropyConfig) and config.loss.class_weights != "none":
+        text = "loss.class_weights is for classes, but data.task=language foretells tokens"
+        yield Problem(text, "loss.class_weights=none")
 
 
 def _whole_window_problems(key: str, data: ForecastConfig) -> Iterator[Problem]:
@@ -68,7 +108,13 @@ def _whole_window_problems(key: str, data: ForecastConfig) -> Iterator[Problem]:
 
 def _stateful_problems(config: Config) -> Iterator[Problem]:
     batching = config.batching
+    if isinstance(config.data, ForecastConfig):
+        window, kind = config.data.window, config.data.kind
+        text = "batching.stateful=true is for a long text, but a forecast starts from its window alone,"
+        yield Problem(f"{text} {window} steps of data={kind}", f"batching.stateful=false data.window={2 * window}")
     why = "batching.stateful=true goes through the segments in their order"
+    if batching.batch_size == "full":
+        yield Problem(f"{why}, but batching.batch_size=full takes all of them at once", "batching.batch_size=16")
     if batching.shuffle:
         yield Problem(f"{why}, but batching.shuffle=true mixes them", "batching.shuffle=false")
     if batching.accumulate > 1:
@@ -96,13 +142,25 @@ def unread_of_sequences(config: Config) -> dict[str, str]:
         unread |= dict.fromkeys((*OF_TRAINING, "data.window_norm", "data.strategy"), "model=naive")
     elif isinstance(model, CodeModelConfig):
         unread |= dict.fromkeys(("data.window_norm", "data.strategy"), "model=code")
-    if config.batching.stateful or config.batching.sampler == "balanced":
-        unread["batching.by_length"] = "batching." + (
-            "stateful=true" if config.batching.stateful else "sampler=balanced"
-        )
+    if why := _no_lengths(config):
+        unread["batching.by_length"] = why
     if isinstance(data, SeriesConfig) and data.parts is not None:
         unread |= dict.fromkeys(("data.val_fraction", "data.test_fraction"), "data.parts")
     return unread | (_unread_of_text(data) if isinstance(data, TextConfig) else {})
+
+
+def _no_lengths(config: Config) -> str:
+    """Return what makes that training looks at no length, as far as words can tell; empty where it may."""
+    batching, data = config.batching, config.data
+    if batching.stateful:
+        return "batching.stateful=true"
+    if batching.sampler == "balanced":
+        return "batching.sampler=balanced"
+    if data.kind not in MAY_VARY or getattr(data, "task", "") == "language":
+        return f"data={data.kind}, where nothing varies in length,"
+    if isinstance(data, AddingConfig | ParityConfig) and data.min_length in (None, data.length):
+        return "data.min_length=null" if data.min_length is None else f"data.min_length={data.min_length}"
+    return "" if batching.shuffle else "batching.shuffle=false"
 
 
 def _unread_of_text(data: TextConfig) -> dict[str, str]:
@@ -114,20 +172,17 @@ def _unread_of_text(data: TextConfig) -> dict[str, str]:
         unread["data.segment"] = "data.task=classification"
         if data.layout not in ("auto", "table"):
             unread |= {f"data.{name}": f"data.layout={data.layout}" for name in OF_TABLES}
-    if data.val_path is not None:
-        unread["data.val_fraction"] = "data.val_path"
-    if data.test_path is not None:
-        unread["data.test_fraction"] = "data.test_path"
     return unread
 
 
-def sequence_data_problems(config: Config, spec: DataSpec, *, has_segments: bool) -> Iterator[Problem]:
+def sequence_data_problems(config: Config, spec: DataSpec, *, train: int, has_segments: bool) -> Iterator[Problem]:
     """Yield what in the words does not fit sequences, or data that is none.
 
     Args:
         config: checked alone.
         spec: of the data.
-        has_segments: whether some samples go on where others end.
+        train: number of training samples.
+        has_segments: whether some training samples go on where others end.
     """
     model, given, data = config.model, spec.inputs[0], config.data.kind
     if isinstance(model, RECURRENT):
@@ -146,14 +201,26 @@ def sequence_data_problems(config: Config, spec: DataSpec, *, has_segments: bool
             yield Problem(f"{why}, so model=cnn has to pool over time", "model.global_pooling=max")
         if model.norm == "layer":
             yield Problem(f"{why}, and model.norm=layer would count the padding", "model.norm=batch")
-    if config.batching.stateful and not has_segments:
-        text = f"batching.stateful=true carries states along a long sequence, but data={data} has samples of their own"
-        yield Problem(text, "batching.stateful=false")
+    if config.batching.stateful:
+        yield from _segment_problems(config, train, has_segments=has_segments)
     section = config.data
     is_fed_back = isinstance(section, ForecastConfig) and section.strategy == "recursive"
     if is_fed_back and not isinstance(model, NaiveConfig) and given.shape[1] != len(spec.target.names):
         text = f"data.strategy=recursive feeds forecasts back, but {given.shape[1]} columns go in and"
         yield Problem(f"{text} {len(spec.target.names)} come out", "data.inputs: the same as data.target")
+
+
+def _segment_problems(config: Config, train: int, *, has_segments: bool) -> Iterator[Problem]:
+    data, size = config.data, config.batching.batch_size
+    if not has_segments:
+        text = f"batching.stateful=true carries states along a long text, but data={data.kind} has samples of their own"
+        is_text = isinstance(data, TextConfig) and data.task == "language"
+        yield Problem(text, "a smaller data.segment" if is_text else "batching.stateful=false")
+    elif size != "full" and 2 * size > train:
+        text = (
+            f"batching.stateful=true carries nothing: batching.batch_size={size} is more than half of {train} segments"
+        )
+        yield Problem(text, f"batching.batch_size={max(1, train // 8)}")
 
 
 def _recurrent_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:

@@ -29,6 +29,7 @@ _UNREADABLE = (
     zlib.error,
 )
 _PARTS = ("", "_val", "_test")
+IGNORED = -100  # what PyTorch's losses skip
 
 
 def read_array(path: Path, target_path: Path | None, *, kind: ArrayKind, task: str) -> Source:
@@ -72,8 +73,10 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
     for part, (x, _), y in zip(parts, xs, ys, strict=True):
         if x.shape[:1] != y.shape[:1]:
             raise DataError(f"{name}: x{part} has {len(x)} rows, but y{part} has shape {y.shape}")
-    if any(x.shape[1:] != xs[0][0].shape[1:] or y.ndim != ys[0].ndim for (x, _), y in zip(xs, ys, strict=True)):
-        raise DataError(f"{name}: the parts have samples of shapes {', '.join(str(x.shape[1:]) for x, _ in xs)}")
+    for letter, arrays_of in (("x", [x for x, _ in xs]), ("y", ys)):
+        shapes = [array.shape[1:] for array in arrays_of]
+        if len(set(shapes)) > 1:
+            raise DataError(f"{name}: {letter} has samples of other shapes in its parts: {', '.join(map(str, shapes))}")
     x = xs[0][0] if len(xs) == 1 else np.concatenate([x for x, _ in xs])
     y = ys[0] if len(ys) == 1 else np.concatenate(ys)
     lengths = _lengths(arrays, parts, x, name)
@@ -102,9 +105,14 @@ def _lengths(arrays: Mapping[str, Any], parts: Sequence[str], x: Any, name: str)
         return None
     if len(given) < len(parts):
         raise DataError(f"{name} has lengths for {len(given)} of its {len(parts)} parts", hint="lengths, lengths_test")
+    if x.ndim != 3:
+        raise DataError(f"{name} has lengths, but x of shape {x.shape} is no series (N, T, C)", hint="leave them out")
+    shape = next((each.shape for each in given if each.ndim != 1), (sum(each.size for each in given),))
+    if shape != x.shape[:1]:
+        raise DataError(f"{name}: lengths must be {x.shape[:1]} whole numbers for series, got {shape}")
     lengths = np.concatenate(given)
-    if x.ndim != 3 or lengths.shape != x.shape[:1] or lengths.dtype.kind not in "iu":
-        raise DataError(f"{name}: lengths must be {x.shape[:1]} whole numbers for series, got {lengths.shape}")
+    if lengths.dtype.kind not in "iu":
+        raise DataError(f"{name}: lengths must be whole numbers, got {lengths.dtype}", hint="lengths.astype(int)")
     wrong = np.flatnonzero((lengths < 1) | (lengths > x.shape[1]))
     if len(wrong):
         row = int(wrong[0])
@@ -128,6 +136,10 @@ def _tags(y: Any, x: Any, lengths: Rows | None, name: str) -> tuple[Sequences, t
         raise DataError(f"{name}: task=tagging needs series (N, T, C) and y (N, T), got {x.shape} and {y.shape}")
     whole = np.full(len(x), x.shape[1], np.int64) if lengths is None else lengths
     inside = np.arange(y.shape[1]) < whole[:, None]
+    if y.dtype.kind in "if" and (ignored := np.argwhere(inside & (y == IGNORED))).size:
+        row, step = ignored[0].tolist()
+        told = f"y is {IGNORED} in row {row + 1}, step {step + 1}: a step that does not count is no class"
+        raise DataError(f"{name}: {told}", hint="give lengths, and end each series there")
     target, classes, _ = read_target(y[inside], task="classification", name=f"{name}: y")
     numbers = np.zeros(y.shape, np.int64)
     numbers[inside] = target

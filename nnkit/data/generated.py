@@ -13,7 +13,6 @@ from nnkit.config.sections.sequences import AddingConfig, ParityConfig, SineConf
 from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Source
 from nnkit.data.windows import windows_source
-from nnkit.errors import ConfigError
 from nnkit.seeding import derive
 from nnkit.spec import InputSpec
 
@@ -26,8 +25,6 @@ def read_adding(config: AddingConfig) -> Source:
     Returns:
         Input (N, T, 2) float32, or sequences of min_length to length steps; target (N, 1) float64.
 
-    Raises:
-        ConfigError: min_length is more than length.
     Source: Hochreiter & Schmidhuber 1997, section 5.4, with numbers in [0, 1) and marks of 0 and 1.
     """
     rng = np.random.default_rng(derive(0, "adding"))
@@ -48,9 +45,6 @@ def read_parity(config: ParityConfig) -> Source:
 
     Returns:
         Input (N, T, 1) float32, or sequences of min_length to length steps; target sequences of class numbers.
-
-    Raises:
-        ConfigError: min_length is more than length.
     """
     rng = np.random.default_rng(derive(0, "parity"))
     lengths = _lengths(rng, config)
@@ -62,11 +56,8 @@ def read_parity(config: ParityConfig) -> Source:
 
 
 def _lengths(rng: np.random.Generator, config: AddingConfig | ParityConfig) -> Rows:
-    """Return the length of each sequence. Raises: ConfigError."""
+    """Return the length of each sequence."""
     least = config.length if config.min_length is None else config.min_length
-    if least > config.length:
-        text = f"data.min_length={least} is more than data.length={config.length}"
-        raise ConfigError(text, hint=f"data.length={least}")
     return rng.integers(least, config.length, config.samples, endpoint=True)
 
 
@@ -111,4 +102,5 @@ def read_sine(config: SineConfig) -> Source:
         parts=None,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
+        season=config.season,
     )

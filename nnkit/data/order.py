@@ -34,10 +34,13 @@ def shuffled_by_length(lengths: Tensor, size: int, generator: torch.Generator) -
 def streams(num: int, size: int) -> Tensor:
     """Return an order (N,) in which each place of a batch goes through a stretch of the samples, one after the other.
 
-    Samples that fill no batch come last.
+    The first places have a sample more, where samples are left: these make a last batch of their own.
     """
-    steps = num // size
-    return torch.cat([torch.arange(steps * size).view(size, steps).t().flatten(), torch.arange(steps * size, num)])
+    steps, left = divmod(num, size)
+    places = torch.arange(size)
+    firsts = places * steps + places.clamp_max(left)  # (size,)
+    whole = firsts + torch.arange(steps)[:, None]  # (steps, size)
+    return torch.cat([whole.flatten(), firsts[:left] + steps])
 
 
 def continuing(order: Tensor, follows: Tensor, cut: tuple[int, int], before: tuple[int, int] | None) -> Tensor:

@@ -16,6 +16,7 @@ from nnkit.data.sequence_encoder import SequenceEncoder, fit_steps
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source
 from nnkit.data.tabular import Rules, TableEncoder, fit_table
+from nnkit.data.times import Step
 from nnkit.data.tokens import fit_vocabulary
 from nnkit.errors import DataError
 from nnkit.spec import DataSpec, InputSpec, TargetSpec, Task
@@ -93,6 +94,8 @@ class Preprocess:
         classes: names by number; of a language, its vocabulary.
         horizon: of a forecast.
         channels: of a forecast, where its targets stand among the input's.
+        step: of a forecast, from one time of the training to the next; None where it has no times, and of runs that
+            older versions left behind.
     """
 
     inputs: tuple[Encoder, ...]
@@ -102,6 +105,7 @@ class Preprocess:
     classes: tuple[str, ...]
     horizon: int = 1
     channels: tuple[int, ...] = ()
+    step: Step | None = None
 
     @property
     def spec(self) -> DataSpec:
@@ -140,6 +144,7 @@ class Preprocess:
             "classes": list(self.classes),
             "horizon": self.horizon,
             "channels": list(self.channels),
+            "step": None if self.step is None else asdict(self.step),
             "target": None if self.target is None else asdict(self.target),
             "inputs": [encoder.to_plain() for encoder in self.inputs],
         }
@@ -160,7 +165,9 @@ class Preprocess:
                 )
             inputs = tuple(ENCODERS[each["kind"]].from_plain(each) for each in plain["inputs"])
             names, classes = tuple(plain["target_names"]), tuple(plain["classes"])
-            ahead = (plain.get("horizon", 1), tuple(plain.get("channels", ())))  # format 2 knew no forecast
+            # Format 2 knew no forecast, and the first runs of format 3 no step.
+            step = None if plain.get("step") is None else Step(**plain["step"])
+            ahead = (plain.get("horizon", 1), tuple(plain.get("channels", ())), step)
             return cls(inputs, scale_of(plain["target"]), plain["task"], names, classes, *ahead)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"preprocess.json is damaged: {error!r}") from error
@@ -188,7 +195,7 @@ def fit_preprocess(
         rules: of a table's columns, or of a text's words; `scaling` is the one named here.
 
     Raises:
-        DataError: a table has no column to learn from.
+        DataError: a table has no column to learn from, or a language one token only.
     """
     specs = iter(source.specs)
     inputs: list[Encoder] = []
@@ -206,8 +213,13 @@ def fit_preprocess(
     classes = source.classes
     if source.task == "language" and isinstance(first, SequenceEncoder):
         classes = first.vocabulary
+        if len(classes) < 3:  # the unknown one is among them
+            told = f"the training part of {source.name} holds one token only ({classes[1]!r}): nothing to foretell"
+            hint = "another text" if rules in (None, WordRules()) else "data.min_frequency=1 data.max_vocabulary=null"
+            raise DataError(told, hint=hint)
     horizon = ahead.longest if source.task == "forecast" and isinstance(ahead, Sequences) else 1
-    return Preprocess(tuple(inputs), scale, source.task, source.target_names, classes, horizon, source.channels)
+    names, channels = source.target_names, source.channels
+    return Preprocess(tuple(inputs), scale, source.task, names, classes, horizon, channels, source.step)
 
 
 def _fit_sequences(

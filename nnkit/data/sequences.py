@@ -24,7 +24,7 @@ class Sequences:
         values: (S, C) float32, or numbers of words or classes (S,) int32.
         starts: (N,) where each sequence starts among the steps.
         lengths: (N,) how many steps it has, at least 1.
-        words: the words by number, where the values are such; they are all the words that occur.
+        words: the words by number, where the values are such; of a part of the sequences, not all of them occur.
         part_of: (N,) the long sequence that each one is cut from, so that one can go on where the one before it ended;
             None where each stands for itself.
     """

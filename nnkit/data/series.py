@@ -59,11 +59,13 @@ def read_series(config: SeriesConfig) -> Source:
         parts=config.parts,
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
+        filled=steps.filled or None,
+        season=config.season,
     )
     account = source.rows
     notes = (f"a step is {step}", *steps.notes, *account.notes, *_of_constants(steps))
     told = replace(account, notes=notes, left_out=dict(steps.left_out), names=tuple(inputs))
-    return replace(source, account=told)
+    return replace(source, account=told, step=step, layout=steps.layout)
 
 
 def _file_of(config: SeriesConfig) -> Path:
@@ -128,23 +130,32 @@ class History:
 
 
 def read_history(
-    path: Path, config: SeriesConfig, *, channels: Sequence[str], future: Sequence[str], window: int, horizon: int
+    path: Path,
+    config: SeriesConfig,
+    *,
+    channels: Sequence[str],
+    future: Sequence[str],
+    window: int,
+    horizon: int,
+    step: Step | None = None,
 ) -> History:
     """Return the last window of a file, and what is known of the steps ahead.
 
     Where columns are known beforehand, the file's last rows hold the time and these columns of the steps ahead, and no
-    other cells. Times and cells before the window are not looked at, but where gaps are interpolated.
+    other cells. Gaps, repeats and missing cells before the window are not looked at, but where gaps are interpolated.
 
     Args:
-        path: a text file or a Parquet file; its times fix the step.
+        path: a text file or a Parquet file.
         config: the section of the run: how the file is written, and what becomes of gaps and repeats.
         channels: names of the C columns that the network sees.
         future: names of the F columns that are known beforehand.
         window: T.
         horizon: H.
+        step: of the training; None takes that of the file's times.
 
     Raises:
-        DataError: the file has too few rows, before or ahead, or a gap, a repeat or a missing cell in those.
+        DataError: the file has too few rows, before or ahead, or a gap, a repeat or a missing cell in those; or another
+            step; or, unless gaps are interpolated, a cell anywhere that is no finite number.
         ConfigError: a column is not there.
     """
     steps = in_order(read_steps(path, config, list(dict.fromkeys([*channels, *future]))))
@@ -152,7 +163,7 @@ def read_history(
     if future:
         steps, rest = known_ahead(steps, [name for name in channels if name not in future])
     steps = replace(steps, columns={name: steps.columns[name] for name in channels})
-    step = step_of(steps)
+    step = step_of(steps, step)
     if config.gaps != "interpolate":
         steps = steps[steps.times >= distinct(steps.times)[-window:][0]]
     steps, stretches = without_gaps(each_once(steps, config.duplicates, step), config.gaps, step)

@@ -54,6 +54,7 @@ class Steps:
         times: (N,) datetime64[ns], or int64.
         columns: by name, (N,) float64, NaN for a cell that is missing.
         layout: how the times are written.
+        filled: by name, (N,) which cells were filled in; empty where none was.
         num_bad: how many cells hold something else than a finite number; they are NaN.
         left_out: columns that are no numbers, with the reason.
         notes: what the user should know.
@@ -64,6 +65,7 @@ class Steps:
     times: Times
     columns: Mapping[str, npt.NDArray[np.float64]]
     layout: Layout
+    filled: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     num_bad: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -75,7 +77,8 @@ class Steps:
     def __getitem__(self, some: Any) -> Steps:
         """Return some rows: a slice, row numbers, or a mask."""
         columns = {name: values[some] for name, values in self.columns.items()}
-        return replace(self, rows=self.rows[some], times=self.times[some], columns=columns)
+        filled = {name: cells[some] for name, cells in self.filled.items()}
+        return replace(self, rows=self.rows[some], times=self.times[some], columns=columns, filled=filled)
 
     def noting(self, note: str) -> Steps:
         """Return the rows with one more note."""
@@ -162,6 +165,8 @@ class _Growing:
             found = read_batch(batch, self.kinds, self.file.form, threads)
         except DataError as error:
             raise DataError(f"{self.file.name}: {error}", hint="data.inputs=[…]") from error
+        if not self.num_rows:
+            self._refuse_text(found)
         bad = bad_cells(batch, found, self.kinds, frozenset({self.time}), self.num_rows)
         tell([cell for cell in bad if cell.column == self.time], self.file, "mend the file")
         if self.tells_bad:
@@ -199,6 +204,14 @@ class _Growing:
         file.unread |= frozenset(self.left_out)
         file.numbers |= {name for name, kind in self.kinds.items() if kind == "numeric"}
 
+    def _refuse_text(self, found: Mapping[str, Cells]) -> None:
+        """Raise: DataError, for a column that is named, and of whose first cells most are no numbers."""
+        for name in sorted(self.named & found.keys()):
+            bad = found[name].bad
+            if bad is not None and 2 * np.count_nonzero(bad) > len(bad):
+                told = f"{self.file.name}: column {name} holds text, not numbers"
+                raise DataError(told, hint="write it as numbers, such as 0 and 1, or do not name it as an input")
+
     def _refuse_commas(self, name: str, column: pa.Array) -> None:
         form = self.file.form
         if not has_decimal_commas(column, strip=form.strip, missing=form.missing_values):
@@ -226,7 +239,14 @@ class _Growing:
         }
         rows = np.arange(self.num_rows, dtype=np.int64)
         return Steps(
-            self.file, rows, parsed.values[numbers], columns, parsed.layout, self.num_bad, self.left_out, notes
+            self.file,
+            rows,
+            parsed.values[numbers],
+            columns,
+            parsed.layout,
+            num_bad=self.num_bad,
+            left_out=self.left_out,
+            notes=notes,
         )
 
 

@@ -35,12 +35,21 @@ def distinct(times: Times) -> Times:
     return np.asarray(times[is_new])
 
 
-def step_of(steps: Steps) -> Step:
-    """Return the usual step of rows in the order of time. Raises: DataError where there is one time only."""
+def step_of(steps: Steps, trained: Step | None = None) -> Step:
+    """Return the usual step of rows in the order of time, or that of the training, if it is known.
+
+    Raises: DataError where there is one time only; or where the rows have another step than the training.
+    """
     times = distinct(steps.times)
-    if len(times) < 2:
+    if trained is None and len(times) < 2:
         raise DataError(f"{steps.file.name} has one time only, {steps.time(0)}: a step needs two")
-    return usual_step(times)
+    if trained is None:
+        return usual_step(times)
+    if not trained.is_of(times):
+        has = f"a step of {usual_step(times)}" if len(times) > 1 else f"the time {steps.time(0)}"
+        told = f"{steps.file.name} has {has}, but the run was trained on a step of {trained}"
+        raise DataError(told, hint="a series with the step of the training")
+    return trained
 
 
 def known_ahead(steps: Steps, names: Sequence[str]) -> tuple[Steps, Steps]:
@@ -176,13 +185,14 @@ def _filled(steps: Steps, step: Step) -> Steps:
     wanted = np.arange(num_all)
     rows = np.full(num_all, -1, np.int64)
     rows[places] = steps.rows
-    columns = {}
+    columns, is_filled = {}, {}
     for name, values in steps.columns.items():
         there = ~np.isnan(values)
         _check_ends(steps, name, there)
         columns[name] = np.interp(wanted, places[there], values[there])
+        is_filled[name] = ~np.isin(wanted, places[there])
     times = np.append(steps.times[:1], step.after(steps.times[0], num_all - 1))
-    filled = replace(steps, rows=rows, times=times, columns=columns)
+    filled = replace(steps, rows=rows, times=times, columns=columns, filled=is_filled)
     if steps.num_bad:
         filled = filled.noting(f"{steps.num_bad} cells of the file are no finite numbers, and count as missing")
     note = f"{num_all - len(steps)} steps and {num_cells} cells are filled on a line by data.gaps=interpolate"

@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from nnkit.data.frame import Frame
 from nnkit.data.sequences import Sequences
+from nnkit.data.times import Layout, Step
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
 from nnkit.spec import InputSpec, Task
 
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
+OF_TEXTS = "data.task=language for one long text, or what fits of data.layout=lines, table, folders, files"
 
 
 @final
@@ -68,6 +70,8 @@ class Source:
         numbers: (N,) int64, the number of each row in its files, from 0, over all of them; None where none is left out.
         channels: of a forecast, where the K targets stand among the channels of the first input.
         times: (S,) datetime64 of the steps of a forecast's inputs and target; None where there are none.
+        step: from one of the times to the next.
+        layout: how the times are written.
         digests: (N, 2) int64, of the pixels of pictures: the data is the same, in memory or not; None for other data.
     """
 
@@ -87,6 +91,8 @@ class Source:
     numbers: Rows | None = None
     channels: tuple[int, ...] = ()
     times: Array | None = None
+    step: Step | None = None
+    layout: Layout | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -184,7 +190,9 @@ def check_source(source: Source) -> None:
         DataError: naming the first value that is not finite, a single class, or a lack of rows.
     """
     if len(source) < 3:
-        raise DataError(f"{source.name} has {len(source)} rows, but training, validation and test need one each")
+        is_text = source.task == "classification" and [spec.kind for spec in source.specs] == ["tokens"]
+        told = f"{source.name} has {len(source)} rows, but training, validation and test need one each"
+        raise DataError(told, hint=OF_TEXTS if is_text else "")
     check_finite(source)
     if len(source.classes) == 1:
         raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")

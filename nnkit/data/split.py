@@ -12,6 +12,8 @@ from nnkit.data.source import Rows, Source, class_numbers, fixed_rows
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
 
+PARTS = ("training", "validation", "test")
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _spread(source: Source, rows: Rows, seed: int) -> Rows:
 
 
 def _check_parts(source: Source, parts: Splits) -> None:
-    for name, rows in (("training", parts.train), ("validation", parts.val), ("test", parts.test)):
+    for name, rows in zip(PARTS, (parts.train, parts.val, parts.test), strict=True):
         if not len(rows):
             raise DataError(f"{source.name} has no {name} row", hint="data.val_fraction, data.test_fraction")
         if source.weight is not None and not source.weight[rows].any():

@@ -12,13 +12,12 @@ import numpy as np
 from nnkit.config.sections.sequences import TextConfig
 from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Account, Source
+from nnkit.data.split import PARTS
 from nnkit.data.tables import name_of_all
 from nnkit.data.text_lines import left_out, read_whole, text_files
 from nnkit.data.tokens import sequences_of
 from nnkit.errors import ConfigError
 from nnkit.spec import InputSpec
-
-PARTS = ("training", "validation", "test")
 
 
 def read_language(config: TextConfig) -> Source:

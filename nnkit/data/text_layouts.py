@@ -114,7 +114,7 @@ def _of_lines(word: str, encoding: str) -> Labelled:
         raise DataError(
             f"{name}: {len(set(labels))} different words begin its {len(labels)} lines, such as '{rare[:60]}': these "
             "are no labels",
-            hint="data.layout=files for a file a class, or data.task=language for a long text",
+            hint="data.layout=table for a CSV, data.layout=files for a file a class, data.task=language for one text",
         )
     return Labelled(name, texts, labels, _noted(others))
 

@@ -21,6 +21,7 @@ Times = npt.NDArray[Any]  # (N,) datetime64[ns], or int64 where times are whole 
 Places = npt.NDArray[np.int64]
 DAY = 86_400 * 10**9
 HOUR = 3600 * 10**9
+FEWEST_TIMES = 3  # that say which step is usual
 _SIZES = {  # of fixed steps, in nanoseconds
     "day": DAY,
     "hour": HOUR,
@@ -30,7 +31,8 @@ _SIZES = {  # of fixed steps, in nanoseconds
     "microsecond": 10**3,
     "nanosecond": 1,
 }
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_WHOLE = re.compile(r"([+-]?[0-9]+)(?:\.(0*))?")
+_LARGEST = np.iinfo(np.int64).max
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 _DATE = r"(?P<month>\d{4}-\d{2})(?P<day>-\d{2})?"
 _CLOCK = r"(?P<clock>\d{2}:\d{2})(?:(?P<seconds>:\d{2})(?P<fraction>\.\d{1,9})?)?"
@@ -47,7 +49,7 @@ class Layout:
         unit: to which they are written: a whole number (""), month ("M"), day ("D"), minute ("m"), second ("s") or a
             part of it ("ns").
         separator: what stands between date and time.
-        digits: of a second's fraction.
+        digits: of a second's fraction, or zeros behind the point of a whole number.
         zone: "Z" where times are UTC; empty for times without a zone.
     """
 
@@ -59,7 +61,7 @@ class Layout:
     def written(self, times: Times) -> list[str]:
         """Return (N,) times as text."""
         if not self.unit:
-            return [str(number) for number in times.tolist()]
+            return [f"{number}.{'0' * self.digits}" if self.digits else str(number) for number in times.tolist()]
         texts = np.datetime_as_string(times, unit=self.unit).tolist()
         end = self.digits - 9 if self.unit == "ns" else 0
         return [text[: end or None].replace("T", self.separator) + self.zone for text in texts]
@@ -82,7 +84,7 @@ class Parsed:
 
 
 def parse_times(texts: Sequence[str], place: Callable[[int], str]) -> Parsed:
-    """Return times from their texts: dates and times in the form of ISO 8601, or whole numbers.
+    """Return times from their texts: dates and times in the form of ISO 8601, or whole numbers, such as 12 or 12.0.
 
     Args:
         texts: N of them, at least one.
@@ -91,13 +93,22 @@ def parse_times(texts: Sequence[str], place: Callable[[int], str]) -> Parsed:
     Raises:
         DataError: naming the place of what is no such time, or unlike the first one.
     """
-    if _WHOLE.fullmatch(texts[0]):
-        odd = next((i for i, text in enumerate(texts) if not _WHOLE.fullmatch(text)), None)
-        if odd is not None:
-            told = f"{place(odd)}: '{texts[odd][:60]}' is not a whole number, unlike '{texts[0]}'"
+    return _parse_numbers(texts, place) if _WHOLE.fullmatch(texts[0]) else _parse_dates(texts, place)
+
+
+def _parse_numbers(texts: Sequence[str], place: Callable[[int], str]) -> Parsed:
+    numbers, digits = [], 0
+    for i, text in enumerate(texts):
+        found = _WHOLE.fullmatch(text)
+        if found is None:
+            told = f"{place(i)}: '{text[:60]}' is not a whole number, unlike '{texts[0]}'"
             raise DataError(told, hint=_HINT)
-        return Parsed(np.array([int(text) for text in texts], np.int64), Layout(unit=""))
-    return _parse_dates(texts, place)
+        number = int(found[1]) if len(found[1]) < 30 else _LARGEST + 1
+        if abs(number) > _LARGEST:
+            raise DataError(f"{place(i)}: '{text[:60]}' does not fit into 64 bits", hint="smaller numbers, or dates")
+        numbers.append(number)
+        digits = max(digits, len(found[2] or ""))
+    return Parsed(np.array(numbers, np.int64), Layout(unit="", digits=digits))
 
 
 def _parse_dates(texts: Sequence[str], place: Callable[[int], str]) -> Parsed:
@@ -211,6 +222,22 @@ class Step:
         else:
             days = _last_days(month + ahead)
         return np.asarray(days.astype("datetime64[ns]") + (time - day))
+
+    def is_of(self, times: Times) -> bool:
+        """Tell whether times (N,) that grow stand on such steps, and are mostly one apart, if there are enough."""
+        if (times.dtype.kind == "M") == (self.unit == "number"):
+            return False
+        if self.unit not in ("number", "nanosecond"):
+            days, months = times.astype("datetime64[D]"), times.astype("datetime64[M]")
+            of_month = days - months.astype("datetime64[D]")
+            stands = {
+                "weekday": np.is_busday(days),
+                "month": of_month == of_month[0],
+                "month_end": _last_days(months) == days,
+            }[self.unit]
+            if not stands.all() or (times - days != times[0] - days[0]).any():
+                return False
+        return len(times) < FEWEST_TIMES or _most_frequent(np.diff(self.places(times))) == self.size
 
     @property
     def is_below_a_day(self) -> bool:

@@ -18,7 +18,7 @@ from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Account, Source
 from nnkit.data.tables import found_files, name_of_all
 from nnkit.data.text_lines import read_lines
-from nnkit.data.ts_header import TsHeader, read_header
+from nnkit.data.ts_header import TsHeader, read_header, short
 from nnkit.errors import DataError, Problem
 from nnkit.spec import InputSpec
 
@@ -111,7 +111,7 @@ class _Cases:
         if self.dimensions is None:
             self.dimensions, self.dimensions_by = len(pieces), f"line {number} has"
         if len(pieces) != self.dimensions:
-            beside = f" beside the label '{_short(label)}'" if has_label else ""
+            beside = f" beside the label '{short(label)}'" if has_label else ""
             raise _Wrong(f"{_counted(len(pieces), 'dimension')}{beside}, but {self.dimensions_by} {self.dimensions}")
         case = _values(pieces)
         if self.needs_labels:
@@ -124,12 +124,12 @@ class _Cases:
         if self.header.labels == "values":
             value = _number(label)
             if value is None or not np.isfinite(value):
-                raise _Wrong(f"the value to be predicted, '{_short(label)}', is not a finite number")
+                raise _Wrong(f"the value to be predicted, '{short(label)}', is not a finite number")
             return value
         classes = self.header.classes
         if label not in classes:
             shown = ", ".join(classes[:_MOST_SHOWN]) + (", …" if len(classes) > _MOST_SHOWN else "")
-            raise _Wrong(f"the label '{_short(label)}' is not among {shown}")
+            raise _Wrong(f"the label '{short(label)}' is not among {shown}")
         return float(classes.index(label))
 
 
@@ -165,9 +165,9 @@ def _wrong_ones(dimensions: Sequence[Sequence[str]]) -> Iterator[_Wrong]:
             if text.strip().lower() in _MISSING:
                 yield _Wrong(f"{where}: the value is missing ('{text.strip()}'), and gaps cannot be used")
             elif value is None:
-                yield _Wrong(f"{where}: '{_short(text)}' is not a number")
+                yield _Wrong(f"{where}: '{short(text)}' is not a number")
             elif not abs(value) <= _LARGEST:
-                yield _Wrong(f"{where}: '{_short(text)}' is not a finite number of 32 bits")
+                yield _Wrong(f"{where}: '{short(text)}' is not a finite number of 32 bits")
 
 
 def _number(text: str) -> float | None:
@@ -179,10 +179,6 @@ def _number(text: str) -> float | None:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def read_ts(config: TsConfig) -> Source:

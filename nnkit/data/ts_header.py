@@ -53,9 +53,7 @@ def read_header(lines: Sequence[bytes], name: str) -> TsHeader:
         if not line or line.startswith("#"):
             continue
         if not line.startswith("@"):
-            problems.append(
-                Problem(f"{name}, line {number}: '{_short(line)}' stands before @data", "is it a .ts file?")
-            )
+            problems.append(Problem(f"{name}, line {number}: '{short(line)}' stands before @data", "is it a .ts file?"))
             break
         word, *values = line[1:].split() or [""]
         key = word.lower()
@@ -75,7 +73,8 @@ def read_header(lines: Sequence[bytes], name: str) -> TsHeader:
     return _header(found, first, tuple(notes))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a text as it is shown in a message: its beginning alone, where it is long."""
     return text if len(text) <= 40 else text[:37] + "..."
 
 
@@ -83,9 +82,9 @@ def _trouble(key: str, values: Sequence[str]) -> str:
     """Return what is wrong with what follows a word; empty where it is right."""
     value = values[0] if values else ""
     if key in _FLAGS and value.lower() not in ("true", "false"):
-        return f"must be true or false, got '{_short(value)}'"
+        return f"must be true or false, got '{short(value)}'"
     if key in _COUNTS and not (value.isascii() and value.isdecimal() and len(value) < 10 and int(value)):
-        return f"must be a whole number from 1, got '{_short(value)}'"
+        return f"must be a whole number from 1, got '{short(value)}'"
     if key == "classlabel" and len(set(values)) < len(values):
         double = next(each for each in values if values.count(each) > 1)
         return f"has '{double}' twice"

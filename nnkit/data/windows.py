@@ -15,13 +15,15 @@ import numpy.typing as npt
 from nnkit.data.cells import compact
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Account, Rows, Source
+from nnkit.data.split import PARTS
 from nnkit.errors import ConfigError
 from nnkit.spec import InputSpec
 
 FloatArray = npt.NDArray[np.floating[Any]]
+BoolArray = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.generic]
-PARTS = ("training", "validation", "test")
 OVER_GAP, IN_TWO_PARTS = "windows over a gap", "windows whose target lies in two parts"
+OF_FILLED = "windows whose target, or last step of the past, was filled"
 
 
 def windows_source(
@@ -39,11 +41,14 @@ def windows_source(
     parts: Sequence[int] | None,
     val_fraction: float,
     test_fraction: float,
+    filled: Mapping[str, BoolArray] | None = None,
+    season: int = 1,
 ) -> Source:
     """Return all windows of a series, in the order of time; a window belongs to the part that its target lies in.
 
     The steps are cut into training, validation and test, one after the other. A window whose whole target lies in a
-    part belongs to it, and its past may reach back into the part before: so each part starts with a full window.
+    part belongs to it, and its past may reach back into the part before: so each part starts with a full window. What
+    was filled in knows of the values behind it: it is no target, and no past ends with it.
 
     Args:
         name: for messages.
@@ -59,13 +64,15 @@ def windows_source(
         parts: steps of training, validation and test; steps behind them are left out. None: by the fractions.
         val_fraction: share of the steps, behind those of training; 0 for no such part.
         test_fraction: share of the steps, the last ones; 0 for no such part.
+        filled: (S,) of each column, which cells were filled in; None where none was.
+        season: steps that MASE looks back.
 
     Returns:
         Inputs "x" (window, C) and, where there is a future, "future" (horizon, F), both as of `as_values`; target
         (horizon, K) float64.
 
     Raises:
-        ConfigError: a target is no input, or a part has too few steps for one window.
+        ConfigError: a target is no input, a part has too few steps for one window, or that of training for a season.
     """
     if lacking := [target for target in targets if target not in inputs]:
         hint = f"data.inputs=[{','.join([*inputs, *lacking])}]"
@@ -74,8 +81,11 @@ def windows_source(
     stretches = [(0, num_steps)] if parts_of is None else list(parts_of)
     sizes = _part_sizes(name, num_steps, parts, val_fraction, test_fraction)
     found = _found_windows(stretches, sizes, window, horizon, stride)
+    if filled is not None:
+        found = _without_filled(found, _any(filled, inputs), _any(filled, targets), horizon)
     wanted = [True, *(parts is not None or fraction > 0 for fraction in (val_fraction, test_fraction))]
     _check_parts(name, found, stretches, sizes, wanted, window, horizon)
+    _check_season(name, found, season, window + horizon)
 
     def cut(values: FloatArray, starts: Rows, length: int) -> Sequences:
         return Sequences(values, starts, np.full(len(starts), length, np.int64), part_of=found.stretch)
@@ -159,6 +169,30 @@ def _found_windows(
     return _Windows(starts[kept], part[kept].astype(np.int64), stretch[kept].astype(np.int64), dropped)
 
 
+def _any(filled: Mapping[str, BoolArray], names: Sequence[str]) -> BoolArray:
+    """Return the steps (S,) at which any of some columns was filled in."""
+    found: BoolArray = np.any([filled[name] for name in names], axis=0)
+    return found
+
+
+def _without_filled(found: _Windows, ends: BoolArray, told: BoolArray, horizon: int) -> _Windows:
+    """Return the windows whose past does not end with a step of `ends` (S,), and that tell none of `told` (S,)."""
+    before = np.append(0, np.cumsum(told))
+    wrong = ends[found.starts - 1] | (before[found.starts + horizon] > before[found.starts])
+    dropped = found.dropped | ({OF_FILLED: int(wrong.sum())} if wrong.any() else {})
+    return _Windows(found.starts[~wrong], found.part[~wrong], found.stretch[~wrong], dropped)
+
+
+def _check_season(name: str, found: _Windows, season: int, needed: int) -> None:
+    """Check that training windows, of `needed` steps each, cover more than a season in a row. Raises: ConfigError."""
+    mine = found.part == 0
+    starts, stretch = found.starts[mine], found.stretch[mine]
+    longest = max(int(np.ptp(starts[stretch == number])) for number in np.unique(stretch)) + needed
+    if season >= longest:
+        told = f"data.season={season} needs more steps for training than {longest}, which {name} has in a row"
+        raise ConfigError(told, hint="data.season=1")
+
+
 def _check_parts(
     name: str,
     found: _Windows,
@@ -183,6 +217,9 @@ def _check_parts(
             raise ConfigError(told, hint="make it smaller, or the part larger")
         reach = max(0, start - window) if number else 0
         longest = max(0, *(min(stop, end) - max(reach, first) for first, end in stretches))
+        if longest >= needed:
+            told = f"no window of {part} is left whose target, and last step of the past, are values of the file"
+            raise ConfigError(told, hint="data.gaps=split, or make them smaller")
         between = " without a gap" if len(stretches) > 1 else ""
         hint = "data.gaps=interpolate, or make them smaller" if between else "make them smaller, or the part larger"
         raise ConfigError(f"{asked}, but {part} has {longest}{between}", hint=hint)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from torch import Tensor
 
+from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
 from nnkit.objective.predictions import (
     label_probabilities,
@@ -59,6 +60,12 @@ def answers(run: Finished, outputs: Tensor) -> Answers:
     if task == "forecast":
         values = values.unflatten(1, (-1, len(run.spec.target.names)))  # type: ignore[no-untyped-call]  # (N, H, K)
     return Answers((values.double() if scale is None else scale.undo(values)).numpy(), None)
+
+
+def check_has_probabilities(run: Finished, hint: str) -> None:
+    """Refuse a run that predicts values. Raises: ConfigError, with a hint at what to ask for instead."""
+    if run.spec.task in ("regression", "forecast"):
+        raise ConfigError(f"a {run.spec.task} has no probabilities", hint=hint)
 
 
 def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, pa.Array]:

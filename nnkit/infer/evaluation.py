@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows
+from nnkit.data.times import Layout
 from nnkit.infer.answers import Answers
 
 
@@ -25,16 +26,24 @@ class Windows:
         past: (N) windows of what the network sees, in the series' own units.
         times: (S,) of the steps, datetime64 or whole numbers; None where they have only their numbers, from 1.
         channels: where the targets stand among the channels of the past.
+        layout: how the times are written.
     """
 
     past: Sequences
     times: npt.NDArray[Any] | None
     channels: tuple[int, ...]
+    layout: Layout | None = None
 
     @property
     def firsts(self) -> Rows:
         """(N,) the step behind each window: the first one that is forecast."""
         return self.past.starts + self.past.lengths
+
+    def stamps(self, count: int) -> list[Any]:
+        """Return when the first steps of the series are: their times as the file writes them, or their numbers."""
+        if self.times is None or self.layout is None:
+            return list(range(1, count + 1))
+        return self.layout.written(self.times[:count])
 
 
 @final

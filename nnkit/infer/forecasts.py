@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nnkit.baseline import naive_of
+from nnkit.baseline import naive_forecast
 from nnkit.config.sections.sequences import ForecastConfig
 from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
@@ -23,6 +23,8 @@ from nnkit.infer.own import own_value, with_own
 from nnkit.infer.terms import Array, Floats
 from nnkit.objective.aligned import aligned
 from nnkit.scoring import metrics_of
+
+NO_TRAINING = "mase needs the run's own training data, which is not there any more"
 
 
 def evaluate_forecast(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -38,40 +40,52 @@ def evaluate_forecast(run: Finished, source: Source, rows: Rows) -> Evaluation:
     samples = run.samples(source, rows)
     metrics = metrics_of(run.config, run.preprocess, run.threshold)
     sums = metrics.zero(samples.device)
-    naive, parts = naive_of(run.config, run.spec).to(samples.device), []
+    naive, parts = naive_forecast(run.config, run.preprocess, source, rows), []
     for batch, outputs in run.answered(samples):
         metrics.add(sums, *aligned(outputs, batch.target, batch.weight))
-        parts.append((batch.index, outputs.cpu(), naive(*batch.inputs).cpu()))
+        parts.append((batch.index, outputs.cpu(), naive.outputs(batch.index)))
     found, guess = (answers(run, column) for column in in_sample_order(parts))
     target = Ragged.of(ahead[rows]).padded().double().numpy()
     training = training_of(run, source)
-    scales = _scales(run, [None] * target.shape[2] if training is None else in_sample(*training, section.season))
-    notes = () if training is not None else ("mase needs the run's own training data, which is not there any more",)
+    within = np.full(target.shape[2], np.nan) if training is None else in_sample(*training, section.season)
+    scales = _scales(run, within)
+    names = run.spec.target.names
+    notes = [NO_TRAINING] if training is None else list(notes_on_mase(names, within, section.season))
     naive_errors = _of_all(target, guess.predicted, *scales)
     measures = {
-        **measured(target, found.predicted, run.spec.target.names, *scales),
+        **measured(target, found.predicted, names, *scales),
         "baseline": {
-            "method": f"the last {'season' if 1 < section.season <= section.window else 'value'}",
+            "method": f"the last {naive.repeats}",
             **naive_errors,
             "per_horizon": per_horizon(target, guess.predicted, scales[0]),
         },
     }
     past = source.inputs[0][rows]
     numbers = rows if source.numbers is None else source.numbers[rows]
-    windows = Windows(past, source.times, source.channels)
+    windows = Windows(past, source.times, source.channels, source.layout)
     own = own_value(run, metrics.compute(sums))
-    return Evaluation(numbers, with_own(measures, own), {}, target, found, windows=windows, notes=notes)
+    notes += [naive.note] if naive.note else []
+    return Evaluation(numbers, with_own(measures, own), {}, target, found, windows=windows, notes=tuple(notes))
 
 
-def _scales(run: Finished, in_sample: Sequence[float | None]) -> tuple[Floats, Floats]:
-    """Return the units (K,) of the scaled channels, and the in-sample errors (K,), nan where there is none."""
+def _scales(run: Finished, within: Floats) -> tuple[Floats, Floats]:
+    """Return the units (K,) of the scaled channels, and the in-sample errors (K,), nan where there is none above 0."""
     scale = run.preprocess.target
-    sizes = np.ones(len(in_sample)) if scale is None else np.array(scale.size)
-    return sizes, np.array([np.nan if value is None else value for value in in_sample])
+    sizes = np.ones(len(within)) if scale is None else np.array(scale.size)
+    return sizes, np.where(within > 0, within, np.nan)
 
 
-def in_sample(source: Source, train: Rows, season: int) -> list[float | None]:
-    """Return the mean |y_t - y_(t - season)| of each channel (K) over the training steps; None where undefined.
+def notes_on_mase(names: Sequence[str], within: Floats, season: int) -> Iterator[str]:
+    """Yield why channels have no mase, by their in-sample errors (K,) as `in_sample` returns them."""
+    if np.isnan(within).any():
+        yield f"mase needs training steps {season} apart (data.season), and no stretch without a gap is as long"
+    if never := [name for name, error in zip(names, within, strict=True) if error == 0]:
+        again = "season" if season > 1 else "value"
+        yield f"mase leaves out {', '.join(never)}: in training the last {again} again is never wrong"
+
+
+def in_sample(source: Source, train: Rows, season: int) -> Floats:
+    """Return the mean |y_t - y_(t - season)| of each channel (K,) over the training steps; nan where there is no such.
 
     Training steps are those that training windows cover, targets included. No difference is taken over a gap.
 
@@ -89,7 +103,7 @@ def in_sample(source: Source, train: Rows, season: int) -> list[float | None]:
         differences = np.abs(steps[season:] - steps[:-season])
         total += differences.sum(0)
         count += len(differences)
-    return [float(value / count) if count and value > 0 else None for value in total]
+    return total / count if count else np.full_like(total, np.nan)
 
 
 def measured(target: Array, predicted: Array, names: Sequence[str], sizes: Floats, in_sample: Floats) -> dict[str, Any]:

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nnkit.config.sections.model import CodeModelConfig
 from nnkit.config.sections.sequences import TextConfig
 from nnkit.data.tokens import UNKNOWN_NUMBER, How, join_tokens, split_text
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
+from nnkit.infer.sampling import sampling_problems
 from nnkit.seeding import derive
 
 MOST_FREQUENT = 1  # a vocabulary goes by falling frequency
@@ -44,7 +45,8 @@ def generate(
         seed: of the draws.
 
     Raises:
-        ConfigError: the run is no language model, or a number is out of its range.
+        ConfigError: the run is no language model, a number is out of its range, or the user's own network has no right
+            `step`.
     """
     section, network = run.config.data, run.model
     if run.spec.task != "language" or not isinstance(section, TextConfig):
@@ -53,23 +55,16 @@ def generate(
     if not hasattr(network, "step"):
         text = f"{run.title} cannot carry a state: its network has no step(x, state=…) -> (outputs, state)"
         raise ConfigError(text, hint="model=lstm, or a method step of your own")
-    check_choices(length, temperature)
+    if problems := list(sampling_problems(length, temperature, top_k)):
+        raise ConfigError(*problems)
     most = len(run.spec.target.classes) - 1
-    if top_k is not None and not 1 <= top_k <= most:
+    if top_k is not None and top_k > most:
         raise ConfigError(f"top-k must be from 1 to {most}, the tokens of the vocabulary, got {top_k}")
     tokens = split_text(prompt, section.tokens, lower=section.lower)
-    numbers = numbers_of(run, tokens)
-    drawn = _drawn(run, numbers or [_start(run)], temperature, top_k or most, derive(seed, "generate"))
+    numbers = numbers_of(run, tokens) or [_start(run)]
+    _check_step(run, numbers)
+    drawn = _drawn(run, numbers, temperature, top_k or most, derive(seed, "generate"))
     return _pieces(run, prompt, tokens, drawn, length, section.tokens)
-
-
-def check_choices(length: int, temperature: float) -> None:
-    """Check numbers that mean the same for every run. Raises: ConfigError."""
-    if length < 1:
-        raise ConfigError(f"length must be a whole number from 1, got {length}", hint="--length 200")
-    if not (math.isfinite(temperature) and temperature >= 0):
-        told = "0 for the most likely token, or a number above it"
-        raise ConfigError(f"temperature must be {told}, got {temperature}", hint="--temperature 1")
 
 
 def numbers_of(run: Finished, tokens: Sequence[str]) -> list[int]:
@@ -109,15 +104,39 @@ def _pieces(
         before, ends_blank = token, False
 
 
+def _check_step(run: Finished, numbers: list[int]) -> None:
+    """Try the `step` of a network of the user's own, from the beginning and from its state. Raises: ConfigError."""
+    model = run.config.model
+    if not isinstance(model, CodeModelConfig):
+        return
+    told = f"model.code={model.code}: step must take (x, state=…) and return (outputs, state)"
+    try:
+        _, state = _read(run, numbers, None)
+        outputs, _ = _read(run, numbers[-1:], state)
+        shape = tuple(outputs.shape)
+    except Exception as error:
+        raise ConfigError(f"{told}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    wanted = (1, 1, len(run.spec.target.classes))
+    if shape != wanted:
+        raise ConfigError(f"{told}, for one token outputs of shape {wanted}, got {shape}")
+
+
+@torch.no_grad()
+def _read(run: Finished, numbers: list[int], state: Any) -> tuple[Tensor, Any]:
+    """Return what the network says (1, T, V) behind each of T tokens, and its state at their end."""
+    x = torch.tensor([numbers], dtype=torch.int32, device=run.arithmetic.device)  # (1, T)
+    network: Any = run.model
+    with run.arithmetic.autocast():
+        outputs, state = network.step(x, state=state)
+    return outputs, state
+
+
 def _drawn(run: Finished, numbers: list[int], temperature: float, top_k: int, seed: int) -> Iterator[int]:
     """Yield tokens without end, each drawn from what the network says behind all those before it."""
     chance = torch.Generator().manual_seed(seed)
-    step: Any = run.model.step
     state: Any = None
     while True:
-        x = torch.tensor([numbers], dtype=torch.int32, device=run.arithmetic.device)  # (1, T)
-        with torch.no_grad(), run.arithmetic.autocast():
-            outputs, state = step(x, state=state)
+        outputs, state = _read(run, numbers, state)
         numbers = [drawn_token(outputs[0, -1].float().cpu(), temperature, top_k, chance)]
         yield numbers[0]
 

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nnkit.errors import ConfigError, DataError, Problem
 
-SMALLER = "make them smaller"  # window and horizon, which are settings of data as well
+# Of window and horizon, which are settings of data as well, and of its parts.
+SMALLER = ("make them smaller", "make it smaller", "larger fractions")
+OF_LENGTH = (*SMALLER, "data.segment", "data.season")
 
 
 @contextmanager
-def hinting(instead: str = "", *, on_bad: str = "") -> Iterator[None]:
+def hinting(instead: str = "", *, on_bad: str = "", path: str = "", longer: str = "") -> Iterator[None]:
     """Replace hints at settings of `data`.
 
     Args:
         instead: what the user can do in this place.
         on_bad: the same, where the hint was to leave out rows that cannot be read.
+        path: the same, where it was to name another file.
+        longer: the same, where there are too few steps.
 
     Raises:
         DataError, ConfigError: with the same texts.
     """
+    ours = {"data.on_bad": on_bad, "data.path": path, **dict.fromkeys(OF_LENGTH, longer)}
 
     def reworded(hint: str) -> str:
         if "data." not in hint and not hint.startswith(SMALLER):
             return hint
-        return on_bad if "data.on_bad" in hint and on_bad else instead
+        return next((own for word, own in ours.items() if own and word in hint), instead)
 
+    with _reworded(lambda problem: Problem(problem.text, reworded(problem.hint))):
+        yield
+
+
+@contextmanager
+def calling(path: Path, name: str) -> Iterator[None]:
+    """Replace a path in messages by what the user knows it as. Raises: DataError, ConfigError."""
+    with _reworded(lambda problem: Problem(problem.text.replace(str(path), name), problem.hint)):
+        yield
+
+
+@contextmanager
+def _reworded(change: Callable[[Problem], Problem]) -> Iterator[None]:
     try:
         yield
     except (DataError, ConfigError) as error:
         kind = DataError if isinstance(error, DataError) else ConfigError
-        raise kind(*(Problem(p.text, reworded(p.hint)) for p in error.problems)) from error
+        raise kind(*map(change, error.problems)) from error

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,13 @@ import numpy as np
 from nnkit.config.sections.sequences import SeriesConfig
 from nnkit.data.array import load_array, load_arrays
 from nnkit.data.sequences import Sequences
-from nnkit.data.series import read_history
+from nnkit.data.series import History, read_history
 from nnkit.data.windows import as_values
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
-from nnkit.infer.hints import hinting
+from nnkit.infer.hints import calling, hinting
 from nnkit.infer.predict import MOST_TOLD, Part, Told
+from nnkit.storage import write_file
 
 ARRAYS = (".npz", ".npy")
 
@@ -46,18 +49,27 @@ def history_part(run: Finished, path: Path, told: Told) -> Iterator[Part]:
     if not isinstance(section, SeriesConfig):
         raise ConfigError(f"data={section.kind} has no files of its own form, got {path}", hint="FILE.npy (steps, 1)")
     with hinting("mend the file"):
-        found = read_history(
-            path,
-            section,
-            channels=section.inputs or [],
-            future=section.future,
-            window=run.spec.inputs[0].shape[0],
-            horizon=horizon,
-        )
+        found = _history(run, section, path)
     told.notes += found.notes
+    yield Part(_inputs(found), {section.time: pa.array(found.future_stamps(horizon))}, 1)
+
+
+def _history(run: Finished, section: SeriesConfig, path: Path) -> History:
+    """Return the end of a file, read as the run's own was. Raises: as `read_history`."""
+    return read_history(
+        path,
+        section,
+        channels=section.inputs or [],
+        future=section.future,
+        window=run.spec.inputs[0].shape[0],
+        horizon=run.spec.target.horizon,
+        step=run.preprocess.step,
+    )
+
+
+def _inputs(found: History) -> tuple[Sequences, ...]:
     given = [found.values] if found.ahead is None else [found.values, found.ahead]
-    inputs = tuple(Sequences.of([each]) for each in given)
-    yield Part(inputs, {section.time: pa.array(found.future_stamps(horizon))}, 1)
+    return tuple(Sequences.of([each]) for each in given)
 
 
 def _loaded(path: Path) -> Any:
@@ -98,23 +110,27 @@ def _check_length(name: str, steps: int, window: int) -> None:
 
 
 def windows_of_frame(run: Finished, frame: Any) -> tuple[Sequences, ...]:
-    """Return the last window of a pandas.DataFrame, in the order of its rows, and what is known of the steps ahead.
+    """Return the last window of a pandas.DataFrame, and what is known of the steps ahead.
 
-    Where columns are known beforehand, the last rows hold these alone, for the H steps ahead, as in a file.
+    Where columns are known beforehand, the last rows hold these alone, for the H steps ahead, as in a file. With its
+    times, in a column or as its index, a frame is held to all that a file is held to; without them, its rows are taken
+    in their order.
 
     Raises:
         ConfigError: a column is not there.
-        DataError: rows are too few, not in the order of time, or lack a value.
+        DataError: rows are too few, or lack a value; or their times are none, repeat, have gaps, or another step than
+            the training, as far as the run's settings do not repair that.
     """
     section, window, horizon = run.config.data, run.spec.inputs[0].shape[0], run.spec.target.horizon
     if isinstance(section, SeriesConfig):
         names, future = list(section.inputs or []), list(section.future)
+        frame = frame.reset_index() if frame.index.name == section.time else frame
     else:
         names, future = list(run.spec.target.names), []
     if missing := [name for name in dict.fromkeys([*names, *future]) if name not in frame.columns]:
         raise ConfigError(*(Problem(f"the DataFrame has no column {name}") for name in missing))
     if isinstance(section, SeriesConfig) and section.time in frame.columns:
-        _check_order(frame[section.time], section.time)
+        return _by_time(run, section, frame[list(dict.fromkeys([section.time, *names, *future]))])
     values = _numbers(frame, list(dict.fromkeys([*names, *future])))
     past = len(frame)
     if future:
@@ -129,16 +145,20 @@ def windows_of_frame(run: Finished, frame: Any) -> tuple[Sequences, ...]:
     return tuple(Sequences.of([_complete(values, rows, columns)]) for rows, columns in windows)
 
 
-def _check_order(times: Any, name: str) -> None:
-    """Check that times grow. Raises: DataError, naming the first row that does not."""
-    given = times.to_numpy()
+def _by_time(run: Finished, section: SeriesConfig, frame: Any) -> tuple[Sequences, ...]:
+    """Return what a frame says as a file, which it becomes for a moment. Raises: as `read_history`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        back = np.flatnonzero(~(given[1:] > given[:-1]))
-    except TypeError as error:
-        raise DataError(f"the DataFrame, column {name}: {error}") from error
-    if len(back):
-        row = int(back[0]) + 1
-        raise DataError(f"the DataFrame, row {row + 1}, column {name}: {given[row]} comes after {given[row - 1]}")
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(f"the DataFrame cannot be read: {' '.join(str(error).split())}") from error
+    with TemporaryDirectory(prefix="nnkit-") as folder:
+        path = Path(folder) / "frame.parquet"
+        write_file(path, partial(pq.write_table, table))
+        with calling(path, "the DataFrame"), hinting("mend the DataFrame"):
+            return _inputs(_history(run, section, path))
 
 
 def _numbers(frame: Any, names: Sequence[str]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
     section = section_for(run, path)
     kinds = run.preprocess.table.kinds if run.preprocess.table is not None else None
     is_long = run.spec.task in ("language", "forecast")
-    with hinting("a longer file" if is_long else "nnkit predict takes rows without labels"):
+    instead = "mend the file" if is_long else "nnkit predict takes rows without labels"
+    with hinting(instead, path="is the path right?" if is_long else "", longer="a longer file"):
         source = read_whole(section, kinds)
     if not len(source):
         raise DataError(f"{path} holds no row")
@@ -105,7 +106,8 @@ def section_for(run: Finished, path: Path) -> DataConfig:
 def of_new_file(section: SequenceFiles, path: Path) -> DataConfig:
     """Return the section that reads all of a new file: every window, every segment, every text."""
     if isinstance(section, SeriesConfig):
-        return replace(section, path=str(path), parts=None, stride=1, val_fraction=0.0, test_fraction=0.0)
+        whole: dict[str, Any] = {"parts": None, "stride": 1, "season": 1, "val_fraction": 0.0, "test_fraction": 0.0}
+        return replace(section, path=str(path), **whole)
     changes: dict[str, Any] = {"val_path": None, "test_path": None, "limit": None, "classes": None}
     if isinstance(section, TextConfig):
         changes |= {"deduplicate": False}

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnkit.data.times import Layout
 from nnkit.infer.answers import Answers, answer_columns, columns_of
 from nnkit.infer.evaluation import Evaluation, Windows
 from nnkit.infer.finished import Finished
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 TARGET = "target"
 AT_ONCE = 100_000  # lines of a forecast's file that are made at a time
-MINUTE, DAY = 60 * 10**9, 86_400 * 10**9
 
 
 def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
@@ -68,7 +66,7 @@ def _of_windows(run: Finished, found: Evaluation, windows: Windows) -> Iterator[
     import pyarrow as pa
 
     horizon, firsts = found.target.shape[1], windows.firsts
-    times = pa.array(stamps(windows.times, np.arange(int(firsts.max()) + horizon)))
+    times = pa.array(windows.stamps(int(firsts.max()) + horizon))
     size = max(1, AT_ONCE // horizon)
     for start in range(0, len(firsts), size):
         some = firsts[start : start + size]
@@ -80,21 +78,3 @@ def _of_windows(run: Finished, found: Evaluation, windows: Windows) -> Iterator[
             **columns_of(run, TARGET, found.target[start : start + size]),
             **answer_columns(run, Answers(found.answers.predicted[start : start + size], None), proba=False),
         }
-
-
-def stamps(times: Any, steps: Any) -> Any:
-    """Return when steps (N,) of a series are: their times as text, to the day where these have no time of day.
-
-    Args:
-        times: (S,) datetime64 or whole numbers; None where steps have their numbers alone, from 1.
-        steps: from 0.
-    """
-    if times is None:
-        return steps + 1
-    if times.dtype.kind != "M":
-        return times[steps]
-    nanoseconds = times.astype("datetime64[ns]").astype(np.int64)
-    if not (nanoseconds % 10**9 == 0).all():
-        return Layout("ns", " ", 9).written(times[steps])
-    unit = next((unit for unit, size in (("D", DAY), ("m", MINUTE)) if (nanoseconds % size == 0).all()), "s")
-    return Layout(unit, " ").written(times[steps])  # type: ignore[arg-type]

@@ -16,10 +16,10 @@ from nnkit.data.sequences import Sequences
 from nnkit.data.table import text_format
 from nnkit.data.tabular import TableEncoder
 from nnkit.errors import ConfigError, DataError, Problem
-from nnkit.infer.answers import Answers, answers
+from nnkit.infer.answers import Answers, answers, check_has_probabilities
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.generate import generate, language_model
-from nnkit.infer.history import window_of_array, windows_of_frame
+from nnkit.infer.history import history_part, window_of_array, windows_of_frame
 from nnkit.infer.predict import MOST_TOLD, Part, Told
 from nnkit.infer.rows import finite_rows, read_rows, samples_of, table_parts
 from nnkit.infer.sequences import as_trained, tokens_of
@@ -47,8 +47,8 @@ class Predictor:
             rows: of a run on a table: a pandas.DataFrame with its columns, in any order, or the path of a file of the
                 same form; of a run on pictures an array, the path of a picture, or a list of such; on texts a list of
                 texts; on series an array (N, T, C), or a list of arrays (T, C) where lengths vary; of a forecast the
-                past, one step a row: a DataFrame with the columns of the training, or an array (S, C). Of other runs an
-                array (N, …) of samples as in training.
+                past, one step a row: a DataFrame with the columns of the training, an array (S, C), or the path of a
+                file as `nnkit predict` takes it. Of other runs an array (N, …) of samples as in training.
 
         Returns:
             Class names (N,), labels (N, L) of 0 and 1, or values (N,) or (N, K) float64. Where each step has a class, a
@@ -72,9 +72,7 @@ class Predictor:
 
         Raises: as `predict`; ConfigError.
         """
-        task = self.run.spec.task
-        if task in ("regression", "forecast"):
-            raise ConfigError(f"a {task} has no probabilities", hint="predict")
+        check_has_probabilities(self.run, "predict")
         found, lengths = self._answers(rows)
         return found.probabilities if lengths is None else np.split(found.probabilities, lengths.cumsum()[:-1])
 
@@ -107,6 +105,9 @@ class Predictor:
     def _parts(self, rows: Any) -> Iterator[Part]:
         if self.run.spec.task == "language":
             raise language_model()
+        if self.run.spec.task == "forecast" and isinstance(rows, (str, Path)):
+            yield from history_part(self.run, Path(rows).expanduser().absolute(), Told())
+            return
         if self.run.spec.task == "forecast":
             array = None if hasattr(rows, "columns") else window_of_array(self.run, np.asarray(rows), "the array")
             yield Part(windows_of_frame(self.run, rows) if array is None else (array,))

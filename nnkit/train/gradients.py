@@ -88,7 +88,9 @@ def longest(batches: Batches, most: int) -> tuple[Tensor, ...]:
     lengths = samples.lengths
     order = torch.arange(len(samples)) if lengths is None else lengths.argsort(descending=True, stable=True)
     taken = order[:most]
-    stored = tuple(x.index_select(0, taken.to(x.device) if isinstance(x, Tensor) else taken) for x in samples.inputs)
+    stored: tuple[Any, ...] = tuple(
+        x.index_select(0, taken.to(x.device) if isinstance(x, Tensor) else taken) for x in samples.inputs
+    )
     return samples.prepare(stored) if samples.prepare else stored
 
 

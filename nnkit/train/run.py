@@ -88,7 +88,7 @@ class Run:
 
     @torch.no_grad()
     def update(self, state: TrainState, factor: float) -> None:
-        """Note the gradients' norms where asked for, clip them, take the optimizer's step, limit the norms, and follow with the average."""
+        """Note and clip the gradients, take the optimizer's step, limit the weights, and follow with the average."""
         scaler, grad = self.arithmetic.scaler, self.parameters.grad
         if scaler is not None:
             scaler.unscale_(self.optimizer)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ def test_the_defaults_are_two_hundred_tokens_from_the_beginning_of_a_line(capsys
     code, out, _ = command(capsys, "generate", folder_of("letters"))
     assert (code, len(out)) == (0, 201)
     assert command(capsys, "generate", folder_of("letters"), "--prompt", "")[1] == out
+    assert command(capsys, "generate", folder_of("letters"), "--prompt=")[1] == out
 
 
 def test_words_are_set_as_a_text_is(capsys: Capsys) -> None:
@@ -72,8 +73,10 @@ def test_last_is_the_newest_run(capsys: Capsys) -> None:
         (["RUN", "--temperature", "inf"], 2, "or a number above it, got inf", "--temperature 1"),
         (["RUN", "--temperature=nan"], 2, "or a number above it, got nan", "--temperature 1"),
         (["RUN", "--temperature", "hot"], 2, "--temperature must be a number, got 'hot'", "--temperature 1"),
-        (["RUN", "--top-k", "0"], 2, "top-k must be from 1 to 20, the tokens of the vocabulary, got 0", ""),
+        (["RUN", "--top-k", "0"], 2, "top-k must be a whole number from 1, got 0", "--top-k 5"),
         (["RUN", "--top-k", "500"], 2, "top-k must be from 1 to 20, the tokens of the vocabulary, got 500", ""),
+        (["RUN", "--top-k", "few"], 2, "--top-k must be a whole number, got 'few'", "--top-k 5"),
+        (["RUN", "--length="], 2, "--length needs a value", "--length VALUE"),
         (["RUN", "--seed", "x"], 2, "--seed must be a whole number, got 'x'", "--seed 1"),
         (["RUN", "--prompt"], 2, "--prompt needs a value", "--prompt VALUE"),
         (["RUN", "--promt", "x"], 2, "--promt is not a flag of generate", "did you mean --prompt?"),
@@ -87,6 +90,15 @@ def test_wrong_words_are_told(words: list[str], code: int, text: str, hint: str,
     assert text in err
     assert hint in err
     assert "Traceback" not in err
+
+
+def test_wrong_numbers_are_told_together_before_the_run_is_looked_at() -> None:
+    words = ["generate", "nowhere", "--length", "0", "--temperature", "hot", "--top-k", "-1", "--seed", "x"]
+    code = f"import sys; from nnkit.cli import main; main({words}); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split()[1] for line in told] == ["--temperature", "--seed", "length", "top-k"]
 
 
 def test_predict_and_generate_point_at_each_other(capsys: Capsys) -> None:

@@ -402,3 +402,12 @@ def test_texts_that_are_cut_off_and_notes_of_a_history_are_told(capsys: Capsys) 
     err = capsys.readouterr().err
     assert "note: 2 texts are longer than those of training may be, and cut off" in err
     assert "note: times are converted to UTC" in err
+
+
+@pytest.mark.parametrize(("kind", "task"), [("values", "regression"), ("adding", "regression"), ("load", "forecast")])
+def test_probabilities_of_values_are_refused_before_anything_is_read(kind: str, task: str, capsys: Capsys) -> None:
+    code, out, err = command(capsys, "predict", folder_of(kind), "gone.csv", "--proba", "-o", "out.csv")
+    assert (code, out) == (2, "")
+    assert f"error: a {task} has no probabilities" in err
+    assert "hint: leave out --proba" in err
+    assert not Path("out.csv").exists()

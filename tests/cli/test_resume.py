@@ -230,3 +230,14 @@ def test_a_hostile_folder_executes_nothing(capsys: pytest.CaptureFixture[str]) -
     (folder / "config.yaml").write_text("!!python/object/apply:os.system ['touch executed']")
     assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 2
     assert not Path("executed").exists()
+
+
+def test_a_run_that_learns_nothing_has_nothing_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=sine", "data.steps=200", "data.window=10", "data.horizon=2", "data.season=5", "model=naive"]
+    folder = trained(words, capsys)
+    for more in ([], ["trainer.plots=false"]):
+        assert main(["resume", str(folder), *more]) == 0
+        out, err = capsys.readouterr()
+        assert out.strip() == str(folder)
+        assert "model=naive has nothing to learn: the run has ended, and there is nothing to go on with" in err
+        assert "max_epochs" not in err

@@ -143,7 +143,10 @@ def test_a_word_that_cannot_be_read_hides_no_other_problem() -> None:
             "model.kernel_size must be one number, or one for each of 2 blocks, got 1",
         ),
         (["model=cnn", "model.kernel_size=[[3,4],3]"], "model.kernel_size=[3, 4] side by side leave maps of different"),
-        (["model=cnn", "model.kernel_size=[[3,5],3]", "model.padding=1"], "model.kernel_size=[3, 5] side by side leave maps of"),
+        (
+            ["model=cnn", "model.kernel_size=[[3,5],3]", "model.padding=1"],
+            "model.kernel_size=[3, 5] side by side leave maps of",
+        ),
         (
             ["model=cnn", "model.kernel_size=[3,[3,5,7]]", "model.channels=[8,2]"],
             "model.channels=2 is too few for 3 kernels side by side",

@@ -232,8 +232,9 @@ def test_validation_and_test_arrays_are_the_parts(sizes: dict[str, int], val: An
     ("changes", "message"),
     [
         ({"y_val": np.ones(2)}, r"x_val has 3 rows, but y_val has shape \(2,\)"),
-        ({"x_val": np.ones((3, 5))}, r"the parts have samples of shapes \(2,\), \(5,\)"),
-        ({"y_val": np.ones((3, 2))}, r"the parts have"),
+        ({"x_val": np.ones((3, 5))}, r": x has samples of other shapes in its parts: \(2,\), \(5,\)$"),
+        ({"y_val": np.ones((3, 2))}, r": y has samples of other shapes in its parts: \(\), \(2,\)$"),
+        ({"y": np.ones((6, 2)), "y_val": np.ones((3, 3))}, r": y has samples .* in its parts: \(2,\), \(3,\)$"),
         ({"x_test": np.ones((3, 2))}, "has no array named y_test, only "),
     ],
 )
@@ -326,8 +327,18 @@ X = np.zeros((3, 4, 1))
         ({"lengths": np.array([1, 5, 2])}, "auto", r"made: lengths must be from 1 to 4, got 5 in row 2"),
         ({"lengths": np.array([1, 4, 0])}, "auto", r"lengths must be from 1 to 4, got 0 in row 3"),
         ({"lengths": np.array([1, 2])}, "auto", r"lengths must be \(3,\) whole numbers for series, got \(2,\)"),
-        ({"lengths": np.array([1.0, 2, 3])}, "auto", r"lengths must be \(3,\) whole numbers for series"),
-        ({"lengths": np.array([1, 2, 3]), "x": np.zeros((3, 4))}, "auto", r"lengths must be \(3,\) whole numbers for"),
+        ({"lengths": np.array([[1], [2], [3]])}, "auto", r"lengths must be \(3,\) whole numbers .* got \(3, 1\)"),
+        ({"lengths": np.array([1.0, 2, 3])}, "auto", r"made: lengths must be whole numbers, got float64$"),
+        (
+            {"lengths": np.array([1, 2, 3]), "x": np.zeros((3, 4))},
+            "auto",
+            r"made has lengths, but x of shape \(3, 4\) is no series \(N, T, C\)$",
+        ),
+        (
+            {"y": np.array([[0, 1, 1, 0], [1, 0, -100, -100], [1] * 4])},
+            "tagging",
+            r"made: y is -100 in row 2, step 3: a step that does not count is no class$",
+        ),
         (
             {"lengths": np.array([1, 2, 3]), "x_test": X, "y_test": np.arange(3)},
             "auto",

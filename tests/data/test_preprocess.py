@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from nnkit.data.preprocess import ArrayEncoder, Preprocess, fit_preprocess
+from nnkit.data.preprocess import ArrayEncoder, Preprocess, WordRules, fit_preprocess
 from nnkit.data.scaling import Scale
 from nnkit.data.sequence_encoder import SequenceEncoder
 from nnkit.data.source import Source
+from nnkit.data.times import Step
 from nnkit.data.windows import windows_source
 from nnkit.errors import DataError
 from nnkit.spec import InputKind, InputSpec
@@ -158,6 +159,7 @@ def test_what_was_fitted_survives_json() -> None:
         "classes": [],
         "horizon": 1,
         "channels": [],
+        "step": None,
         "target": {"kind": "features", "shift": [15.0], "size": [5.0]},
         "inputs": [
             {
@@ -298,3 +300,33 @@ def test_a_run_of_the_second_format_knew_no_forecast() -> None:
     )
     plain = {k: v for k, v in fitted.to_plain().items() if k not in ("horizon", "channels")} | {"format": 2}
     assert Preprocess.from_plain(plain) == fitted
+
+
+def test_the_step_of_a_forecast_survives_json_and_older_runs_have_none() -> None:
+    source = replace(source_of_windows(40, window=3, horizon=2), step=Step("weekday", 1))
+    fitted = fit_preprocess(source, np.arange(5), scaling="standard", target_scaling="none")
+    plain = json.loads(json.dumps(fitted.to_plain()))
+    assert Preprocess.from_plain(plain) == fitted
+    assert fitted.step == Step("weekday", 1)
+    del plain["step"]
+    older = Preprocess.from_plain(plain)
+    assert older == replace(fitted, step=None)
+    with pytest.raises(DataError, match="damaged"):
+        Preprocess.from_plain({**plain, "step": {"unit": "number", "width": 1}})
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "token", "hint"),
+    [
+        ("a a", None, "a", "another text"),
+        ("a b", WordRules(max_vocabulary=2), "a", "data.max_vocabulary=null"),
+        ("a a b", WordRules(min_frequency=7), "a", "data.min_frequency=1"),
+    ],
+)
+def test_a_language_of_one_token_is_refused(text: str, rules: WordRules | None, token: str, hint: str) -> None:
+    source = source_of_texts([text] * 6, is_language=True)
+    with pytest.raises(
+        DataError, match=rf"of data=made holds one token only \('{token}'\): nothing to foretell"
+    ) as caught:
+        fit_preprocess(source, np.arange(5), scaling="none", target_scaling="none", rules=rules)
+    assert hint in caught.value.problems[0].hint

@@ -195,10 +195,22 @@ def test_what_is_missing_is_filled_on_a_line_and_counted() -> None:
     assert set(np.diff(source.times.astype(np.int64)).tolist()) == {3600 * 10**9}
     assert "2 steps and 3 cells are filled on a line by data.gaps=interpolate" in notes_of(source)
     assert "2 cells of the file are no finite numbers, and count as missing" in notes_of(source)
+    assert isinstance(source.target, Sequences)
+    assert not {9, 10, 11, 12, 19, 20, 21, 22, 23} & set(source.target.starts.tolist())
+    assert source.rows.dropped["windows whose target, or last step of the past, was filled"] == 8
+
+
+def test_a_column_that_is_seen_alone_may_be_filled_where_another_is_told() -> None:
+    rows = lines(30)
+    rows[20] = f"{hour(20)},20,"
+    written(rows)
+    source = read_series(section(gaps="interpolate"))
+    assert isinstance(source.target, Sequences)
+    assert {20, 21, 22} & set(source.target.starts.tolist()) == {20, 22}
 
 
 @given(
-    absent=st.sets(st.integers(1, 38), max_size=8),
+    absent=st.sets(st.integers(1, 16), max_size=8),  # so that some windows of each part are left
     shuffled=st.randoms(use_true_random=False),
     unit=st.sampled_from(["2024-01-01T00:00", "2024-01-01", "2024-01"]),
 )
@@ -462,6 +474,15 @@ def test_what_is_not_known_ahead_is_told(ahead: list[str], message: str) -> None
     written([*(f"{row},0" for row in lines()), *ahead], "date,load,square,known")
     with pytest.raises(DataError, match=message):
         history(["known"])
+
+
+@pytest.mark.parametrize("changes", [{"inputs": ["load", "day"]}, {"future": ["day"]}, {"target": "day"}], ids=str)
+@pytest.mark.parametrize("gaps", ["error", "interpolate"])
+def test_a_column_of_text_is_no_input(changes: dict[str, Any], gaps: str) -> None:
+    written([f"{row},{'Mon' if k % 7 else 'Sun'}" for k, row in enumerate(lines())], "date,load,square,day")
+    with pytest.raises(DataError, match=r"load\.csv: column day holds text, not numbers$") as caught:
+        read_series(section(gaps=gaps, **changes))
+    assert "interpolate" not in caught.value.problems[0].hint
 
 
 def test_a_column_that_a_file_lacks_is_told() -> None:

@@ -228,3 +228,12 @@ def test_classes_of_steps_and_of_words_cannot_be_picked() -> None:
         keep_classes(tags, ["no"])
     with pytest.raises(ConfigError, match=r"data\.classes picks classes, but the target is a number"):
         keep_classes(source_of_windows(20, window=3, horizon=2), ["a"])
+
+
+def test_who_has_too_few_texts_is_told_of_long_ones() -> None:
+    with pytest.raises(DataError, match="has 1 rows, but training, validation and test need one each") as caught:
+        check_source(source_of_texts(["a long text of many words"]))
+    assert caught.value.problems[0].hint.startswith("data.task=language for one long text")
+    with pytest.raises(DataError, match="has 2 rows") as caught:
+        check_source(source_of_series([[[1.0]], [[2.0]]]))
+    assert caught.value.problems[0].hint == ""

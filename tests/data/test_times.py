@@ -51,6 +51,15 @@ def test_whole_numbers_stay_numbers() -> None:
     assert found.layout.written(found.values) == ["0", "-3", "12", "2024"]
 
 
+def test_whole_numbers_may_have_a_point_or_nineteen_digits() -> None:
+    found = parsed("0.0", "1.0", "2.0")
+    assert (found.values.dtype, found.values.tolist()) == (np.int64, [0, 1, 2])
+    assert found.layout.written(found.values) == ["0.0", "1.0", "2.0"]
+    nanoseconds = parsed("1700000000000000000", "1700000000000000001", "-9223372036854775807")
+    assert nanoseconds.values.tolist() == [1_700_000_000_000_000_000, 1_700_000_000_000_000_001, 1 - 2**63]
+    assert nanoseconds.layout.written(nanoseconds.values[:1]) == ["1700000000000000000"]
+
+
 def test_zones_are_converted_to_utc_and_told() -> None:
     found = parsed("2024-01-01T00:00+01:00", "2024-07-01T00:00+02:00", "2024-07-01T00:00Z")
     assert found.values.astype("datetime64[h]").astype(str).tolist() == [
@@ -70,6 +79,9 @@ def test_zones_are_converted_to_utc_and_told() -> None:
         (("2024-01-01", "5"), r"^line 3: '5' is not a time$"),
         (("1.5", "2.5"), r"^line 2: '1\.5' is not a time$"),
         (("2024-01-01 10:00+25:00",), r"^line 2: '2024-01-01 10:00\+25:00' is not a time$"),
+        (("1", "9223372036854775808"), r"^line 3: '9223372036854775808' does not fit into 64 bits$"),
+        (("1" * 5000,), r"^line 2: '1{60}' does not fit into 64 bits$"),
+        (("1", "2.5"), r"^line 3: '2\.5' is not a whole number, unlike '1'$"),
         (("1", "2", "2024-01-01"), r"^line 4: '2024-01-01' is not a whole number, unlike '1'$"),
         (("2024-02-29", "2023-02-29"), r"^line 3: '2023-02-29' is no time that there is between 1678 and 2261$"),
         (("2024-02-29 24:00",), r"^line 2: '2024-02-29 24:00' is no time that there is"),
@@ -134,6 +146,8 @@ def test_any_regular_series_goes_on_as_pandas_has_it(freq: str, start: datetime)
     step = usual_step(times[:30])
     np.testing.assert_array_equal(step.after(times[29], 10), times[30:])
     assert set(np.diff(step.places(times)).tolist()) == {step.size}
+    assert step.is_of(times[7:12])
+    assert step.is_of(times[9:10])
 
 
 @given(

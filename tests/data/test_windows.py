@@ -15,7 +15,7 @@ from nnkit.data.sequence_encoder import fit_steps
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Source
 from nnkit.data.split import split
-from nnkit.data.windows import IN_TWO_PARTS, OVER_GAP, as_values, windows_source
+from nnkit.data.windows import IN_TWO_PARTS, OF_FILLED, OVER_GAP, as_values, windows_source
 from nnkit.errors import ConfigError
 
 
@@ -95,6 +95,45 @@ def test_a_stride_is_one_of_training_and_starts_anew_behind_a_gap() -> None:
     assert first_targets(source) == ([3, 6, 12, 15], [18, 19], [21, 22])
     assert source.rows.dropped == {OVER_GAP: 1, IN_TWO_PARTS: 1}
     assert source.rows.rows_in == len(source) + 2
+
+
+def test_what_was_filled_is_no_target_and_no_past_ends_with_it() -> None:
+    filled = {"a": np.zeros(20, bool), "b": np.zeros(20, bool)}
+    filled["a"][5] = filled["b"][17] = True  # a is seen, b is seen and told
+    source = windows(20, filled=filled)
+    # At 6 the past ends with a filled step of a; 16 and 17 tell the one of b, and at 18 the past ends with it.
+    assert first_targets(source) == ([3, 4, 5, 7, 8], [10, 11, 12, 13], [15])
+    assert source.rows.dropped == {IN_TWO_PARTS: 2, OF_FILLED: 4}
+    assert source.rows.rows_in == len(source) + 6
+    with pytest.raises(
+        ConfigError, match=r"no window of the test part of made\.csv is left whose target, and last step"
+    ):
+        windows(20, filled={**filled, "b": np.arange(20) > 14})
+
+
+@given(filled=st.lists(st.booleans(), min_size=30, max_size=30), window=st.integers(1, 4), horizon=st.integers(1, 3))
+def test_no_window_knows_of_a_value_that_it_is_to_tell(filled: list[bool], window: int, horizon: int) -> None:
+    mask = np.array(filled)
+    mask[[0, -1]] = False
+    there = np.flatnonzero(~mask)
+    following = there[np.searchsorted(there, np.arange(30))]  # the value of the file that a step depends on
+    try:
+        source = windows(30, inputs=["b"], window=window, horizon=horizon, filled={"b": mask})
+    except ConfigError:
+        return
+    for first, start in zip(source.inputs[0].starts, target_of(source).starts, strict=True):
+        assert following[first:start].max() < start
+        assert not mask[start : start + horizon].any()
+
+
+def test_a_season_is_shorter_than_the_training() -> None:
+    assert len(windows(20, season=9)) == 14
+    with pytest.raises(
+        ConfigError, match=r"data\.season=10 needs more steps for training than 10, which made\.csv has"
+    ):
+        windows(20, season=10)
+    with pytest.raises(ConfigError, match=r"data\.season=9 needs more steps for training than 9, which"):
+        windows(24, parts_of=[(0, 9), (9, 24)], parts=[18, 3, 3], season=9)
 
 
 def test_windows_that_follow_each_other_are_known_as_such() -> None:

@@ -15,8 +15,10 @@ from nnkit.infer.bootstrap import intervals
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import open_run
+from nnkit.infer.history import history_part
 from nnkit.infer.labelled import own_rows
-from nnkit.infer.predictions import stamps, write_evaluated
+from nnkit.infer.predict import Told, predict_parts
+from nnkit.infer.predictions import write_evaluated
 from tests.finished import SEQUENCES, facts_of, load_table, opened, sequence_path
 from tests.own_code import HERE
 from tests.trained import trained
@@ -140,17 +142,25 @@ def test_the_lines_of_a_forecast_are_written_some_at_a_time(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("times", "shown"),
-    [
-        (np.array([3, 5]), [3, 5]),
-        (np.array(["2026-01-31", "2026-02-01"], "datetime64[ns]"), ["2026-01-31", "2026-02-01"]),
-        (np.array(["2026-01-31T12:30", "2026-02-01"], "datetime64[ns]"), ["2026-01-31 12:30", "2026-02-01 00:00"]),
-        (np.array(["2026-01-31T12:30:01"] * 2, "datetime64[ns]"), ["2026-01-31 12:30:01"] * 2),
-        (np.array(["2026-01-31T12:30:01.5"] * 2, "datetime64[ns]"), ["2026-01-31 12:30:01.500000000"] * 2),
-    ],
+    "layout",
+    ["%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "number"],
 )
-def test_times_are_written_as_finely_as_they_have_to_be(times: Any, shown: list[Any]) -> None:
-    assert list(stamps(times, np.arange(2))) == shown
+def test_times_are_written_as_the_file_does_and_as_predict_does(layout: str) -> None:
+    times = pd.date_range("2026-01-01", periods=90, freq="D")
+    stamps = times.strftime(layout).tolist() if layout != "number" else [str(7 * n) for n in range(90)]
+    path = Path("days.csv").absolute()
+    pd.DataFrame({"when": stamps, "y": np.sin(np.arange(90.0))}).to_csv(path, index=False)
+    data = ("data=series", f"data.path={path}", "data.time=when", "data.target=y", "data.window=5", "data.horizon=2")
+    result = trained(*data, "model=linear", "trainer.max_epochs=1")
+    run = open_run(result.folder)
+    write_evaluated(run, evaluate(run, *own_rows(run, "test")), Path("found.csv"))
+    frame = pd.read_csv("found.csv", dtype=str)
+    assert frame["time"].iloc[-2:].tolist() == stamps[-2:]
+    assert frame["origin"].iloc[-1] == stamps[-3]
+    pd.read_csv(path, dtype=str)[:88].to_csv("past.csv", index=False)
+    told = Told()
+    (batch,) = predict_parts(run, history_part(run, Path("past.csv"), told), told, proba=False)
+    assert batch.to_pandas()["when"].tolist() == stamps[-2:]
 
 
 def test_unknown_words_are_counted() -> None:

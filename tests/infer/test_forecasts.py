@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nnkit.data.sequences import Sequences
@@ -14,10 +15,12 @@ from nnkit.data.source import Source
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import open_run
-from nnkit.infer.forecasts import in_sample, measured
+from nnkit.infer.forecasts import in_sample, measured, notes_on_mase
 from nnkit.infer.labelled import new_rows, own_rows
+from nnkit.run import train
 from nnkit.spec import InputSpec
 from tests.finished import copy_of, facts_of, folder_of, load_table, opened, sequence_path
+from tests.trained import config_of
 
 ONE = np.ones(1)
 
@@ -79,8 +82,8 @@ def test_the_in_sample_error_is_that_of_the_last_season_again() -> None:
     assert in_sample(source, train, 1) == [pytest.approx((3 + 2 + 6 + 8) / 4)]
     assert in_sample(source, train, 2) == [pytest.approx((1 + 4 + 2) / 3)]
     assert in_sample(source, train[:1], 2) == [pytest.approx(1)]
-    assert in_sample(source, train, 5) == [None]
-    assert in_sample(series([3.0] * 7, [0, 1, 2]), train, 1) == [None]
+    assert np.isnan(in_sample(source, train, 5)).all()
+    assert in_sample(series([3.0] * 7, [0, 1, 2]), train, 1) == [0]
 
 
 def test_no_difference_is_taken_over_a_gap() -> None:
@@ -138,3 +141,48 @@ def test_without_its_data_a_run_has_no_mase() -> None:
     assert found.metrics["baseline"]["mase"] is None
     assert found.metrics["rmse"] > 0
     assert "which is not there any more" in found.notes[0]
+
+
+def test_why_a_channel_has_no_mase_is_told() -> None:
+    assert list(notes_on_mase(["a", "b"], np.array([0.5, 2.0]), 1)) == []
+    (told,) = notes_on_mase(["a", "b", "c"], np.array([0.0, 2.0, 0.0]), 1)
+    assert told == "mase leaves out a, c: in training the last value again is never wrong"
+    (told,) = notes_on_mase(["a"], np.zeros(1), 7)
+    assert "the last season again is never wrong" in told
+    (told,) = notes_on_mase(["a", "b"], np.full(2, np.nan), 30)
+    assert told.startswith("mase needs training steps 30 apart (data.season)")
+
+
+def forecast_of(folder: str, values: pd.DataFrame, *words: str) -> Evaluation:
+    """The evaluation of a series of days, by a run that has seen it."""
+    path = Path(f"{folder}.csv").absolute()
+    days = pd.date_range("2026-01-01", periods=len(values)).strftime("%Y-%m-%d")
+    values.assign(day=days).to_csv(path, index=False)
+    data = ("data=series", f"data.path={path}", "data.time=day", "data.window=4", "data.horizon=2")
+    Path(folder).mkdir()
+    train(config_of(*data, "model=linear", "trainer.max_epochs=1", *words), Path(folder).absolute())
+    run = open_run(Path(folder).absolute())
+    return evaluate(run, *own_rows(run, "test"))
+
+
+def test_a_channel_that_never_changes_is_named() -> None:
+    table = pd.DataFrame({"still": np.full(60, 5.0), "wave": np.sin(np.arange(60.0))})
+    found = forecast_of("still", table, 'data.target=["still", "wave"]')
+    assert found.metrics["per_target"]["still"]["mase"] is None
+    assert found.notes == ("mase leaves out still: in training the last value again is never wrong",)
+
+
+def test_the_baseline_takes_a_season_from_before_the_window() -> None:
+    wave = np.tile(np.arange(7.0) ** 2, 12) + 0.01 * np.arange(84)
+    found = forecast_of("weeks", pd.DataFrame({"wave": wave}), "data.target=wave", "data.season=7")
+    assert found.metrics["baseline"]["method"] == "the last season"
+    assert found.metrics["baseline"]["mae"] == pytest.approx(0.07)
+    assert found.metrics["baseline"]["mase"] == pytest.approx(1)
+    assert found.notes == ()
+    run = open_run(Path("weeks").absolute())
+    assert run.facts["metrics"]["baseline/mae"] == pytest.approx(0.07, rel=1e-4)
+    early = evaluate(run, *own_rows(run, "train"))
+    assert early.metrics["baseline"]["method"] == "the last value"
+    (told,) = early.notes
+    assert told.startswith("the forecast to be beaten is the last value, not the last season: 3 of ")
+    assert told.endswith("windows have no 7 steps before them (data.season)")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from nnkit.config.sections.model import CodeModelConfig
 from nnkit.data.tokens import join_tokens, split_text
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
@@ -147,9 +148,10 @@ def test_tokens_that_training_has_not_are_read_as_the_unknown() -> None:
     [
         ({"length": 0}, "length must be a whole number from 1, got 0"),
         ({"temperature": -1.0}, "temperature must be 0 for the most likely token, or a number above it, got -1.0"),
+        ({"length": 0, "top_k": 0}, "length must be .*; top-k must be"),
         ({"temperature": float("inf")}, "got inf"),
         ({"temperature": float("nan")}, "got nan"),
-        ({"top_k": 0}, "top-k must be from 1 to 20, the tokens of the vocabulary, got 0"),
+        ({"top_k": 0}, "top-k must be a whole number from 1, got 0"),
         ({"top_k": 21}, "top-k must be from 1 to 20, .*got 21"),
     ],
 )
@@ -168,3 +170,42 @@ def test_a_network_without_a_state_is_told() -> None:
     run = replace(opened("letters"), model=nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="cannot carry a state: its network has no step"):
         generate(run, "the", **CHOICES)
+
+
+class Stepping(nn.Module):
+    """A language model of the user's own, with the `step` that is given."""
+
+    def __init__(self, step: Any) -> None:
+        super().__init__()
+        self.step = step
+
+
+def with_step(step: Any) -> Finished:
+    run = opened("letters")
+    code = CodeModelConfig(kind="code", code="mine:Net")
+    return replace(run, model=Stepping(step), config=replace(run.config, model=code))
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (lambda x: (x, None), r"TypeError: .*unexpected keyword argument 'state'"),
+        (lambda x, state: torch.zeros(1, x.shape[1], 21), "ValueError: not enough values to unpack"),
+        (lambda x, state: (torch.zeros(*x.shape, 21), 1 if state is None else state + "a"), "TypeError: "),
+        (lambda x, state: (3, state), "AttributeError: 'int' object has no attribute 'shape'"),
+        ("no function", "TypeError: 'str' object is not callable"),
+        (lambda x, state: (torch.zeros(*x.shape, 7), state), r"outputs of shape \(1, 1, 21\), got \(1, 1, 7\)"),
+    ],
+)
+def test_a_wrong_step_of_the_users_own_is_told_before_the_first_piece(step: Any, text: str) -> None:
+    told = r"model\.code=mine:Net: step must take \(x, state=…\) and return \(outputs, state\)"
+    with pytest.raises(ConfigError, match=f"{told}.* {text}"):
+        generate(with_step(step), "the", **CHOICES)
+
+
+def test_a_right_step_of_the_users_own_generates() -> None:
+    counted = Counting(21)
+    words = opened("letters").spec.target.classes
+    found = list(generate(with_step(counted.step), words[3] + words[5], **{**CHOICES, "length": 2}))
+    assert found[1:] == [words[6], words[7]]
+    assert counted.seen == [[3, 5], [5], [3, 5], [6]]  # it was tried first

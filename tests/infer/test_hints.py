@@ -9,8 +9,8 @@ from nnkit.errors import ConfigError, DataError, NnkitError, Problem
 from nnkit.infer.hints import hinting
 
 
-def hint_of(hint: str, error: type[NnkitError] = DataError, *, instead: str = "", on_bad: str = "") -> str:
-    with pytest.raises(error, match=r"^text; more$") as caught, hinting(instead, on_bad=on_bad):
+def hint_of(hint: str, error: type[NnkitError] = DataError, *, instead: str = "", **others: str) -> str:
+    with pytest.raises(error, match=r"^text; more$") as caught, hinting(instead, **others):
         raise error(Problem("text", hint), Problem("more"))
     return caught.value.problems[0].hint
 
@@ -21,6 +21,22 @@ def test_hints_at_settings_of_the_data_are_replaced() -> None:
     assert hint_of("mend it, or data.on_bad=skip", instead="other", on_bad="skip it") == "skip it"
     assert hint_of("mend it, or data.on_bad=skip", instead="other") == "other"
     assert hint_of("did you mean town?", instead="other") == "did you mean town?"
+
+
+def test_what_is_too_short_and_what_is_not_there_have_hints_of_their_own() -> None:
+    ours = {"instead": "mend it", "path": "look for it", "longer": "more of it"}
+    for hint in (
+        "make them smaller",
+        "make it smaller, or the part larger",
+        "data.gaps=interpolate, or make them smaller",
+    ):
+        assert hint_of(hint, **ours) == "more of it"
+    for hint in ("data.segment=3", "larger fractions, or a longer text", "data.season=1"):
+        assert hint_of(hint, ConfigError, **ours) == "more of it"
+    assert hint_of("data.path=FILE", **ours) == "look for it"
+    assert hint_of("data.gaps=split, or data.gaps=interpolate", **ours) == "mend it"
+    assert hint_of("make them smaller", instead="mend it") == "mend it"
+    assert hint_of("use larger fractions of gold", **ours) == "use larger fractions of gold"
 
 
 def test_errors_of_any_kind_keep_their_exit_code() -> None:

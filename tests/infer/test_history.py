@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nnkit.config.sections.sequences import SeriesConfig
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.history import history_part, window_of_array, windows_of_frame
@@ -123,21 +125,74 @@ def changed(row: int, column: str, value: Any) -> pd.DataFrame:
     return frame
 
 
+def untimed(ahead: int = 0) -> pd.DataFrame:
+    return with_ahead(load_table(), ahead).drop(columns="date")
+
+
 @pytest.mark.parametrize(
     ("kind", "frame", "error", "text"),
     [
         ("load", load_table().drop(columns=["gas", "holiday"]), ConfigError, "no column gas; .*no column holiday"),
         ("load", load_table()[:10], DataError, "the DataFrame has 10 steps, fewer than the window of 24"),
-        ("load", load_table()[::-1], DataError, "row 2, column date: 2026-01-07 05:00 comes after 2026-01-07 05:30"),
-        ("load", changed(290, "gas", np.nan), DataError, "row 291, column gas: the value is missing"),
-        ("load", changed(290, "gas", "much"), DataError, "the DataFrame, column gas: could not convert"),
-        ("load", changed(290, "date", 7), DataError, "the DataFrame, column date: "),
+        ("load", changed(290, "gas", np.nan), DataError, "the DataFrame, row 291, column gas: the value is missing"),
+        ("load", changed(290, "gas", "much"), DataError, "the DataFrame cannot be read: .*'much'.*column gas"),
+        ("load", changed(290, "date", 7), DataError, "the DataFrame cannot be read: .*column date"),
+        ("load", changed(290, "date", None), DataError, "the DataFrame, row 291, column date: the value is missing"),
+        ("load", changed(290, "date", np.nan), DataError, "the DataFrame, row 291, column date: the value is missing"),
+        ("load", changed(290, "date", "noon"), DataError, "row 291, column date: 'noon' is not a time"),
+        ("load", changed(290, "date", "2026-01-07 00:30"), DataError, "row 291: 2026-01-07 00:30 stands there again"),
+        ("load", load_table().drop(index=290), DataError, "the DataFrame, row 291: .*usual step is 30 minutes: 1 step"),
+        ("load", load_table()[::2], DataError, "the DataFrame has a step of 1 hour, but the run was trained on"),
         ("known", load_table(), DataError, "the DataFrame has 0 rows ahead, but 6 are needed"),
         ("known", with_ahead(load_table(), 3), DataError, "the DataFrame has 3 rows ahead, but 6 are needed"),
+        ("known", untimed(3), DataError, "the DataFrame has 3 rows ahead, but 6 are needed"),
+        ("load", untimed()[:10], DataError, "the DataFrame has 10 steps, fewer than the window of 24"),
+        ("load", untimed().assign(gas="much"), DataError, "the DataFrame, column gas: could not convert"),
+        ("load", untimed().assign(gas=np.nan), DataError, "the DataFrame, row 277, column gas: the value is missing"),
     ],
 )
 def test_frames_that_cannot_be_forecast_from_are_told(
     kind: str, frame: pd.DataFrame, error: type[Exception], text: str
 ) -> None:
-    with pytest.raises(error, match=text):
+    with pytest.raises(error, match=text) as caught:
         windows_of_frame(opened(kind), frame)
+    told = " ".join(f"{problem.text} {problem.hint}" for problem in caught.value.problems)  # type: ignore[attr-defined]
+    assert "data." not in told
+    assert "parquet" not in told
+
+
+def test_times_of_a_frame_may_be_of_any_kind_in_any_order_and_its_index() -> None:
+    run, frame = opened("load"), load_table()
+    (wanted,) = windows_of_frame(run, frame)
+    dated = frame.assign(date=pd.to_datetime(frame["date"]))
+    for other in (frame[::-1], dated, dated.set_index("date"), dated.assign(date=dated["date"].dt.tz_localize("UTC"))):
+        (found,) = windows_of_frame(run, other)
+        np.testing.assert_array_equal(found.values, wanted.values)
+
+
+@pytest.mark.parametrize(("setting", "kept"), [("first", 0.0), ("last", 100.0), ("mean", 50.0)])
+def test_a_repeat_in_a_frame_is_repaired_as_the_run_says(setting: Any, kept: float) -> None:
+    run = opened("load")
+    section = run.config.data
+    assert isinstance(section, SeriesConfig)
+    run = replace(run, config=replace(run.config, data=replace(section, duplicates=setting)))
+    frame = pd.concat([load_table(), load_table()[-1:]]).reset_index(drop=True)
+    frame.loc[len(frame) - 2 :, "gas"] = [0.0, 100.0]
+    (found,) = windows_of_frame(run, frame)
+    assert found.values[-1, 1] == kept
+
+
+@pytest.mark.parametrize(("gaps", "row"), [("split", 290), ("interpolate", 290)])
+def test_a_gap_in_a_frame_is_repaired_as_the_run_says(gaps: Any, row: int) -> None:
+    run = opened("load")
+    section = run.config.data
+    assert isinstance(section, SeriesConfig)
+    run = replace(run, config=replace(run.config, data=replace(section, gaps=gaps)))
+    frame = load_table().drop(index=row)
+    if gaps == "split":
+        with pytest.raises(DataError, match="the DataFrame has 9 steps since the last gap"):
+            windows_of_frame(run, frame)
+        return
+    (found,) = windows_of_frame(run, frame)
+    filled = load_table().loc[[row - 1, row + 1], "load"].mean()
+    assert found.values[24 - (300 - row), 0] == pytest.approx(filled)

@@ -204,3 +204,36 @@ def test_the_training_rows_are_those_of_the_run_whatever_is_at_hand() -> None:
     assert other is not None
     assert other[1].tolist() == rows.tolist()
     assert other[0].is_of(run.facts)
+
+
+def broken_series(fault: str) -> pd.DataFrame:
+    frame = load_table()[:60]
+    if fault == "gap":
+        return frame.drop(index=30)
+    if fault == "repeat":
+        return pd.concat([frame[:31], frame[30:]])
+    if fault == "cell":
+        return frame.astype({"load": object}).assign(load=[*frame["load"][:59], "much"])
+    return frame[:29]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault", "text", "hint"),
+    [
+        ("load", "gap", "1 step is missing", "mend the file"),
+        ("load", "repeat", "stands there again", "mend the file"),
+        ("load", "cell", "'much' is not a finite number", "mend the file"),
+        ("load", "short", r"need 30 steps, but .*new\.csv has 29", "a longer file"),
+        ("load", "gone", r"gone\.csv is not there", "is the path right?"),
+        ("letters", "short", "it has 12 tokens in a row", "a longer file"),
+    ],
+)
+def test_hints_for_a_new_series_or_text_say_what_its_fault_is(kind: str, fault: str, text: str, hint: str) -> None:
+    path = Path("gone.csv") if fault == "gone" else NEW
+    if kind == "letters":
+        path.write_text("the cat sat,")
+    elif fault != "gone":
+        broken_series(fault).to_csv(path, index=False)
+    with pytest.raises((DataError, ConfigError), match=text) as caught:
+        new_rows(opened(kind), path)
+    assert caught.value.problems[0].hint == hint

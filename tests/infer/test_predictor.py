@@ -171,8 +171,18 @@ def test_texts_are_answered() -> None:
     assert of("reviews").predict(pd.Series(texts)).tolist() == of("reviews").predict(texts).tolist()
 
 
+def test_a_file_is_forecast_from_as_the_command_does() -> None:
+    load_table().to_csv("past.csv", index=False)
+    for path in ("past.csv", Path("past.csv"), Path("past.csv").absolute()):
+        np.testing.assert_allclose(of("load").predict(path), of("load").predict(load_table()), rtol=1e-6)
+    np.save("past.npy", load_table()[["load", "gas", "holiday"]].to_numpy())
+    np.testing.assert_allclose(of("load").predict("past.npy"), of("load").predict(load_table()), rtol=1e-6)
+    with pytest.raises(DataError, match=r"gone\.csv is not there"):
+        of("load").predict("gone.csv")
+
+
 def test_the_past_is_forecast_from() -> None:
-    frame = load_table()
+    frame = load_table().copy()
     found = of("load").predict(frame)
     assert (found.shape, found.dtype) == ((6, 2), np.float64)
     values = frame[["load", "gas", "holiday"]].to_numpy()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from torch import Tensor
 
 from nnkit.models.layout import SequenceLayout
 from nnkit.models.recurrent import Recurrent
 from nnkit.train import gradients
 from nnkit.train.gradients import PROBED, along_time, longest, warning
 from nnkit.train.run import Run
+from tests.data.pictures import made, write_picture
 from tests.models.sequence_nets import as_torch, padded, randomised, recurrent
 from tests.trained import Watcher, run_of, trained
 
@@ -110,7 +112,7 @@ def test_the_longest_sequences_of_validation_are_looked_at(words: tuple[str, ...
     assert "over 20 steps" in told
 
 
-@pytest.mark.parametrize("varying", [(), ("data.min_length=4",)], ids=["even", "varying"])
+@pytest.mark.parametrize("varying", [(), ("data.min_length=39",)], ids=["even", "varying"])
 @pytest.mark.parametrize(("steps", "expected"), [(14, None), (15, "over 15 steps"), (500, "over 40 steps")])
 def test_steps_that_truncation_never_reaches_are_not_looked_at(
     steps: int, expected: str | None, varying: tuple[str, ...]
@@ -193,3 +195,15 @@ def test_a_run_on_images_says_what_its_steps_are() -> None:
     trained("data=digits", "data.limit=60", "model=gru", "model.hidden_size=4", sinks=(watcher,))
     assert watcher.info is not None
     assert "model=gru reads the 8 rows of an image as steps, of 8 numbers each" in watcher.info.notes
+
+
+def test_pictures_that_are_read_while_training_are_looked_at_too() -> None:
+    for number in range(40):
+        write_picture(Path("photos") / "ab"[number % 2] / f"{number}.png", made(8, 8, seed=number))
+    path = Path("photos").absolute()
+    words = ("data=images", f"data.path={path}", "data.in_memory=false", "data.cache=null", "data.size=[8,8]")
+    run = run_of(*words, "model=gru", "model.hidden_size=4", "data.val_fraction=0.3")
+    assert run.val.samples.files is not None
+    (x,) = longest(run.val, 5)
+    assert (x.shape[0], x.shape[2:]) == (5, (8, 8))
+    assert warning(run) is None

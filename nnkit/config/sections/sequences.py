@@ -163,4 +163,3 @@ class SineConfig:
 
 SequenceConfig = SeriesConfig | TsConfig | TextConfig | Mnist1dConfig | AddingConfig | ParityConfig | SineConfig
 ForecastConfig = SeriesConfig | SineConfig
-GeneratedConfig = AddingConfig | ParityConfig | SineConfig
