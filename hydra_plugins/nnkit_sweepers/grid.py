@@ -24,7 +24,7 @@ class GridSweeper(Sweeper):
         from nnkit.cli.sweep import sweep
         from nnkit.config.compose import foreign_code
         from nnkit.config.options import find_groups
-        from nnkit.config.space import grid
+        from nnkit.config.space import Space, grid
 
         assert self.config is not None
         node = self.config.hydra
@@ -32,4 +32,6 @@ class GridSweeper(Sweeper):
         groups = find_groups(places)
         search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
         # Code in the primary config was refused before Hydra started, unless the user trusts it.
-        return sweep(grid([*arguments, *search_path], node.job.config_name, groups, trust=bool(foreign_code(node))))
+        words = [*arguments, *search_path]
+        space = Space(words, node.job.config_name, groups, trust=bool(foreign_code(node)))
+        return sweep(list(grid(space)))

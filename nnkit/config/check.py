@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nnkit.config.cross import cross_problems, unread_problems
+from nnkit.config.cross import cross_problems, unread_problems, unread_settings
 from nnkit.config.cross_sequences import as_typed
 from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, takes_list
 from nnkit.config.origin import Composed
@@ -43,6 +43,15 @@ def check(composed: Composed) -> Config:
     if problems:
         raise ConfigError(*problems)
     return config
+
+
+def read_by(composed: Composed, key: str) -> bool:
+    """Whether somebody reads a setting or group; yes as long as the config is wrong for other reasons."""
+    try:
+        unread = unread_settings(_validated(composed.values))
+    except ValidationError:
+        return True
+    return not any(key == name or key.startswith(name + ".") for name in unread)
 
 
 def _validated(values: Mapping[str, Any]) -> Config:

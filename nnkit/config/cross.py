@@ -190,6 +190,16 @@ def _text_problems(data: TableConfig) -> Iterator[Problem]:
 
 def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
     """Yield the settings that the user named and that nobody reads."""
+    for key, by in unread_settings(config).items():
+        named = [t for t in composed.typed if t == key or t.startswith(key + ".")]
+        if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
+            named.append("regularization")
+        for name in named:
+            yield Problem(f"{name} is set, but {by} does not read it{composed.place(name)}", f"leave {name} out")
+
+
+def unread_settings(config: Config) -> dict[str, str]:
+    """Return the settings and groups that nobody reads, with what does not read them."""
     model = config.model
     shared = {"init", "activation", "regularization.dropout"} - model.reads
     unread = dict.fromkeys(shared, f"model={model.kind}")
@@ -199,13 +209,7 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
         unread["model.pool_size"] = "model.pooling=none"
     if isinstance(model, RECURRENT) and not model.dense:
         unread["activation"] = "model.dense=[]"
-    unread |= _unread_data(config) | unread_of_sequences(config)
-    for key, by in unread.items():
-        named = [t for t in composed.typed if t == key or t.startswith(key + ".")]
-        if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
-            named.append("regularization")
-        for name in named:
-            yield Problem(f"{name} is set, but {by} does not read it{composed.place(name)}", f"leave {name} out")
+    return unread | _unread_data(config) | unread_of_sequences(config)
 
 
 def _unread_data(config: Config) -> dict[str, str]:

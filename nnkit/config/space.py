@@ -1,28 +1,38 @@
-"""The trials of a sweep: from overrides that list values to one composed config a combination."""
+"""The space of a sweep: what is fixed, what varies, and the composed config of each point."""
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from nnkit.config.check import read_by
 from nnkit.config.compose import composed_of, load, parse, translated
+from nnkit.config.domains import Choices, Domain, Interval, domain_of
 from nnkit.config.options import Groups
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.errors import ConfigError, Problem
+
+# A reference that no setting changes; where there are others, OmegaConf resolves each point anew.
+_OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}]*\}")
+MOST_BASES = 256  # sets of group choices that are looked at to see whether a setting is read anywhere
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One combination of the listed values.
+    """One point of a space.
 
     Attributes:
-        changed: the keys that differ between trials, with this trial's values as written.
+        changed: the keys that differ between trials, with this trial's values as written; those that nothing reads here
+            are left out.
         composed: the whole config, not checked yet.
     """
 
@@ -30,63 +40,195 @@ class Combination:
     composed: Composed
 
 
-def grid(overrides: Sequence[str], config_name: str, groups: Groups, *, trust: bool = False) -> list[Combination]:
-    """Return every combination of the values that the overrides list, in the order of a nested loop.
+@final
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What one set of group choices composes.
 
-    Each distinct set of group choices is composed once; settings are laid over a copy. Inside `opened`.
+    Attributes:
+        config: Hydra's, with the node `hydra`.
+        composed: its values.
+        is_plain: whether no value refers to another setting.
+    """
 
-    Args:
-        overrides: in Hydra's form, as `hydra_overrides` returns them.
-        config_name: the primary config.
-        groups: the options there are.
-        trust: whether the configs may run code.
+    config: DictConfig
+    composed: Composed
+    is_plain: bool
+
+    def has(self, key: str) -> bool:
+        """Whether it has a setting."""
+        section, _, name = key.partition(".")
+        return name in self.composed.values.get(section, {}) if name else section in self.composed.values
+
+
+@final
+class Space:
+    """The settings of a sweep. Each distinct set of group choices is composed once. Use it inside `opened`."""
+
+    def __init__(self, overrides: Sequence[str], config_name: str, groups: Groups, *, trust: bool = False) -> None:
+        """Take what a sweep was asked for.
+
+        Args:
+            overrides: in Hydra's form, as `hydra_overrides` returns them.
+            config_name: the primary config.
+            groups: the options there are.
+            trust: whether the configs may run code.
+
+        Raises:
+            ConfigError: a sweep over nothing, or an interval that is none.
+        """
+        self._parsed = parse(overrides)
+        self._config_name, self._groups, self._trust = config_name, groups, trust
+        self._typed = {o.key_or_group: COMMAND_LINE for o in self._parsed if not o.key_or_group.startswith("hydra")}
+        found = {o.key_or_group: domain_of(o) for o in self._parsed}
+        self.domains: Mapping[str, Domain] = {key: domain for key, domain in found.items() if domain is not None}
+        self._bases: dict[tuple[str, ...], _Base] = {}
+
+    def point(self, values: Mapping[str, str]) -> Combination:
+        """Return the config where each swept setting has this value.
+
+        What a point does not read (model.channels where model=mlp) is left out there, if another choice of groups reads
+        it; otherwise it stays, for the check to tell.
+
+        Args:
+            values: of each key of `domains`, as written.
+
+        Raises:
+            ConfigError: an override that Hydra cannot take.
+        """
+        idle: frozenset[str] = frozenset()
+        while True:
+            combination = self._combined(values, idle)
+            more = self._idle(combination.composed, self._base(values, idle)) - idle
+            if not more:
+                return combination
+            idle |= more
+
+    def _combined(self, values: Mapping[str, str], idle: frozenset[str]) -> Combination:
+        base = self._base(values, idle)
+        settings = {o.key_or_group: self._value(o, values) for o in self._parsed if _is_setting(o)}
+        settings = {key: value for key, value in settings.items() if key not in idle}
+        typed = {key: where for key, where in self._typed.items() if key not in idle}
+        # Hydra escapes the colon in module:Name
+        changed = {key: values[key].replace("\\:", ":") for key in self.domains if key not in idle}
+        if not base.is_plain or any(isinstance(v, str) and "${" in v for v in settings.values()):
+            return Combination(changed, self._resolved(base, settings, typed))
+        plain = copy.deepcopy(base.composed.values)
+        for key, value in settings.items():
+            _put(plain, key, value)
+        in_file = {key: where for key, where in base.composed.typed.items() if where != COMMAND_LINE}
+        return Combination(changed, replace(base.composed, values=plain, typed=in_file | typed))
+
+    def _resolved(self, base: _Base, settings: Mapping[str, Any], typed: Mapping[str, str]) -> Composed:
+        config = base.config.copy()
+        for key, value in settings.items():
+            with open_dict(config):
+                OmegaConf.update(config, key, value, merge=True, force_add=True)
+        with translated(self._groups):
+            return composed_of(config, typed, self._groups)
+
+    def _value(self, override: Override, values: Mapping[str, str]) -> Any:
+        if not override.is_sweep_override():
+            return override.value()
+        key = override.key_or_group
+        domain = self.domains[key]
+        if isinstance(domain, Interval):
+            return int(values[key]) if domain.is_int else float(values[key])
+        return parse([f"++{key}={values[key]}"])[0].value()
+
+    def _base(self, values: Mapping[str, str], idle: frozenset[str]) -> _Base:
+        words = [_word(o, values) for o in self._parsed if not _is_setting(o) and o.key_or_group not in idle]
+        choices = tuple(words)
+        if choices not in self._bases:
+            with translated(self._groups):
+                config = load(self._config_name, choices, trust=self._trust)
+                composed = composed_of(config, self._typed, self._groups)
+            names: list[Any] = [name for name in config if name != "hydra"]
+            text = str(OmegaConf.to_container(OmegaConf.masked_copy(config, names)))
+            self._bases[choices] = _Base(config, composed, "${" not in _OF_THE_ENVIRONMENT.sub("", text))
+        return self._bases[choices]
+
+    def _idle(self, composed: Composed, base: _Base) -> frozenset[str]:
+        """Return the swept keys that this point does not read, but another one does."""
+        if not self._group_choices:
+            return frozenset()
+        return frozenset(
+            key for key in self.domains if not self._reads(composed, base, key) and key in self._read_somewhere
+        )
+
+    def _reads(self, composed: Composed, base: _Base, key: str) -> bool:
+        return (key not in self._settings or base.has(key)) and read_by(composed, key)
+
+    @cached_property
+    def _settings(self) -> frozenset[str]:
+        return frozenset(o.key_or_group for o in self._parsed if _is_setting(o))
+
+    @cached_property
+    def _group_choices(self) -> Mapping[str, Choices]:
+        """The swept groups."""
+        return {
+            key: domain
+            for key, domain in self.domains.items()
+            if key not in self._settings and isinstance(domain, Choices)
+        }
+
+    @cached_property
+    def _read_somewhere(self) -> frozenset[str]:
+        """The swept keys that some choice of groups reads."""
+        first = {key: domain.at(0) for key, domain in self.domains.items()}
+        found: set[str] = set()
+        products = itertools.product(*(choices.values for choices in self._group_choices.values()))
+        for chosen in itertools.islice(products, MOST_BASES):
+            values = {**first, **dict(zip(self._group_choices, chosen, strict=True))}
+            base = self._base(values, frozenset())
+            there = frozenset(key for key in self._settings if key in self.domains and not base.has(key))
+            composed = self._combined(values, there).composed
+            found |= {key for key in self.domains if self._reads(composed, base, key)}
+        return frozenset(found)
+
+
+def grid(space: Space) -> Iterator[Combination]:
+    """Yield every combination of the listed values, in the order of a nested loop; equal ones once.
 
     Raises:
-        ConfigError: a range without points, or an override that Hydra cannot take.
+        ConfigError: an interval, which has no grid; or as `Space.point`.
     """
-    parsed = parse(overrides)
-    endless = [o for o in parsed if o.is_interval_sweep()]
+    endless = [key for key, domain in space.domains.items() if isinstance(domain, Interval)]
     if endless:
-        raise ConfigError(
-            *(
-                Problem(
-                    f"{o.key_or_group} is an interval, which has no grid", f"{o.key_or_group}=1e-3,1e-2 or range(1,9,2)"
-                )
-                for o in endless
-            )
-        )
-    swept = [o.key_or_group for o in parsed if o.is_sweep_override()]
-    typed = {o.key_or_group: COMMAND_LINE for o in parsed if not o.key_or_group.startswith("hydra")}
-    cache: dict[tuple[str, ...], DictConfig] = {}
-    combinations = []
-    for words in itertools.product(*(_alternatives(o) for o in parsed)):
-        with translated(groups):
-            config = _composed(words, config_name, cache, trust)
-            composed = composed_of(config, typed, groups)
-        pairs = [word.lstrip("+").partition("=") for word in words]
-        written = {key: value.replace("\\:", ":") for key, _, value in pairs}  # Hydra escapes it in module:Name
-        combinations.append(Combination({key: written[key] for key in swept}, composed))
-    return combinations
+        hint = "{0}=1e-3,1e-2 or range(1,9,2); an interval is for hydra/sweeper=random"
+        raise ConfigError(*(Problem(f"{key} is an interval, which has no grid", hint.format(key)) for key in endless))
+    lists = [domain.values for domain in space.domains.values() if isinstance(domain, Choices)]
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for values in itertools.product(*lists):
+        combination = space.point(dict(zip(space.domains, values, strict=True)))
+        key = tuple(combination.changed.items())
+        if key not in seen:
+            seen.add(key)
+            yield combination
 
 
-def _alternatives(override: Override) -> list[str]:
-    if override.is_sweep_override():
-        prefix = "++" if (override.input_line or "").startswith("++") else ""
-        key = override.get_key_element().lstrip("+")
-        return [f"{prefix}{key}={value}" for value in override.sweep_string_iterator()]
-    return [override.input_line or ""]
+def _is_setting(override: Override) -> bool:
+    """Whether an override is of a setting, not of a group: `hydra_overrides` writes those with ++."""
+    return (override.input_line or "").startswith("++")
 
 
-def _composed(
-    words: Sequence[str], config_name: str, cache: dict[tuple[str, ...], DictConfig], trust: bool
-) -> DictConfig:
-    """Return the config of one combination; the part that the groups decide comes from the cache."""
-    choices = tuple(word for word in words if not word.startswith("++"))
-    if choices not in cache:
-        cache[choices] = load(config_name, choices, trust=trust)
-    config = cache[choices].copy()
-    for override in parse([word for word in words if word.startswith("++")]):
-        value: Any = override.value()
-        with open_dict(config):
-            OmegaConf.update(config, override.key_or_group, value, merge=True, force_add=True)
-    return config
+def _word(override: Override, values: Mapping[str, str]) -> str:
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    return f"{override.get_key_element().lstrip('+')}={values[override.key_or_group]}"
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a leaf of nested dicts; a mapping joins the one that is there."""
+    *above, name = key.split(".")
+    for part in above:
+        below = values.setdefault(part, {})
+        if not isinstance(below, dict):
+            below = values[part] = {}
+        values = below
+    old = values.get(name)
+    if isinstance(value, dict) and isinstance(old, dict):
+        for part, inner in value.items():
+            _put(old, str(part), inner)
+    else:
+        values[name] = copy.deepcopy(value)

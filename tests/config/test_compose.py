@@ -10,7 +10,7 @@ import pytest
 from nnkit.config.check import check
 from nnkit.config.compose import compose, opened, parse
 from nnkit.config.options import config_dir, find_groups, search_dirs
-from nnkit.config.space import grid
+from nnkit.config.space import Space, grid
 from nnkit.errors import ConfigError
 
 
@@ -133,7 +133,8 @@ def test_a_file_may_be_named_like_a_shipped_experiment() -> None:
 def test_a_grid_is_every_combination_in_the_order_of_a_nested_loop() -> None:
     dirs = search_dirs()
     with opened(dirs):
-        found = grid(["model=mlp,linear", "++optimizer.lr=0.1,0.2", "++seed=7"], "train", find_groups(dirs))
+        words = ["model=mlp,linear", "++optimizer.lr=0.1,0.2", "++seed=7"]
+        found = list(grid(Space(words, "train", find_groups(dirs))))
     assert [dict(one.changed) for one in found] == [
         {"model": m, "optimizer.lr": lr} for m in ("mlp", "linear") for lr in ("0.1", "0.2")
     ]
@@ -146,7 +147,7 @@ def test_a_grid_is_every_combination_in_the_order_of_a_nested_loop() -> None:
 def test_each_combination_equals_what_its_words_alone_compose() -> None:
     dirs = search_dirs()
     with opened(dirs):
-        found = grid(["optimizer=sgd,adam", "++model.hidden=[4],[8,4]"], "train", find_groups(dirs))
+        found = list(grid(Space(["optimizer=sgd,adam", "++model.hidden=[4],[8,4]"], "train", find_groups(dirs))))
     for one in found:
         alone = compose([f"{key}={value}" for key, value in one.changed.items()])
         assert one.composed.values == alone.values

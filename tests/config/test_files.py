@@ -11,7 +11,7 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose, hydra_words, opened
 from nnkit.config.options import config_dir, find_groups, search_dirs
 from nnkit.config.origin import Composed
-from nnkit.config.space import grid
+from nnkit.config.space import Space, grid
 from nnkit.errors import ConfigError, Problem
 
 KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, naive"
@@ -174,4 +174,4 @@ def test_words_for_hydras_own_main_are_checked_before_it_starts() -> None:
 def test_an_interval_has_no_grid() -> None:
     dirs = search_dirs()
     with opened(dirs), pytest.raises(ConfigError, match=r"optimizer\.lr is an interval, which has no grid"):
-        grid(["++optimizer.lr=interval(0.1,0.2)"], "train", find_groups(dirs))
+        list(grid(Space(["++optimizer.lr=interval(0.1,0.2)"], "train", find_groups(dirs))))
