@@ -1,14 +1,10 @@
-"""What a swept setting may be: values one by one, or an interval; in Hydra's own syntax."""
+"""What a swept setting may be: values one by one, or an interval."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from typing import Any, final
-
-from hydra.core.override_parser.types import IntervalSweep, Override
-
-from nnkit.errors import ConfigError, Problem
 
 DIGITS = 5  # of a number from an interval: what is written is what is trained with
 
@@ -71,39 +67,3 @@ class Interval:
 
 
 Domain = Choices | Interval
-
-
-def domain_of(override: Override) -> Domain | None:
-    """Return what an override sweeps over, or None if it is one value. Raises: ConfigError, for one that is empty."""
-    if not override.is_sweep_override():
-        return None
-    key, value = override.key_or_group, override.value()
-    if isinstance(value, IntervalSweep):
-        return _interval_of(key, value)
-    if unknown := getattr(value, "tags", ()):
-        raise ConfigError(
-            Problem(f"{key}: the tag {', '.join(sorted(unknown))} is for an interval", "tag(log, interval(1e-4,1e-1))")
-        )
-    values = tuple(override.sweep_string_iterator())
-    if not values:
-        raise ConfigError(Problem(f"{key} sweeps over no value", f"{key}=1,2 or {key}=range(1,9,2)"))
-    return Choices(values)
-
-
-def _interval_of(key: str, value: IntervalSweep) -> Interval:
-    assert value.start is not None
-    assert value.end is not None
-    low, high = value.start, value.end
-    tags = value.tags
-    if unknown := sorted(tags - {"log"}):
-        raise ConfigError(Problem(f"{key}: the tag {', '.join(unknown)} is unknown", "tag(log, interval(1e-4,1e-1))"))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ConfigError(Problem(f"{key}: an interval needs two finite numbers, got {low} and {high}"))
-    if low >= high:
-        hint = f"{key}=interval({high},{low})" if low > high else f"{key}={low}"
-        raise ConfigError(Problem(f"{key}: interval({low},{high}) holds no number between its ends", hint))
-    if "log" in tags and low <= 0:
-        raise ConfigError(
-            Problem(f"{key}: tag(log, …) needs an interval above 0, got {low}", "begin above 0, or no log")
-        )
-    return Interval(low, high, "log" in tags, isinstance(low, int) and isinstance(high, int))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose, opened, parse
-from nnkit.config.domains import Choices, Interval, domain_of
+from nnkit.config.domains import Choices, Interval
 from nnkit.config.options import find_groups, search_dirs
-from nnkit.config.space import Space, grid
+from nnkit.config.space import Space, domain_of, grid
 from nnkit.errors import ConfigError
 
 
