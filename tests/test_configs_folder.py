@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves, section_of, sections
 from nnkit.config.options import config_dir
+from nnkit.config.points import SWEEPERS
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.data import CodeDataConfig, VisionConfig
 from nnkit.config.sections.sequences import (
@@ -27,6 +28,7 @@ from nnkit.config.sections.sequences import (
     SineConfig,
     TextConfig,
 )
+from nnkit.config.sweeper import sweeper_of
 from nnkit.data import read, split_by
 from nnkit.data.frame import Column, Frame
 from nnkit.data.sequences import Sequences
@@ -160,9 +162,18 @@ def test_every_option_is_composed_checked_built_and_stepped(name: str, monkeypat
 
 
 def test_every_file_was_reached() -> None:
-    others = {"train.yaml", "hydra/sweeper/grid.yaml"}  # composed by every one of them
+    others = {"train.yaml", *(f"hydra/sweeper/{name}.yaml" for name in SWEEPERS)}  # those have a test of their own
     found = {path.relative_to(config_dir()).as_posix() for path in config_dir().rglob("*.yaml")}
     assert {f"{option_name(path)}.yaml" for path in OPTIONS} | others == found
+
+
+@pytest.mark.parametrize("name", SWEEPERS)
+def test_a_sweeper_shows_every_setting_of_its_schema_and_they_are_taken(name: str) -> None:
+    values = yaml.safe_load((config_dir() / f"hydra/sweeper/{name}.yaml").read_text())
+    assert values.pop("_target_").startswith(f"hydra_plugins.nnkit_sweepers.{name}.")
+    schema = SWEEPERS[name]
+    assert set(values) == {field.name for field in fields(schema)}
+    assert sweeper_of(schema, values) == schema(**values)
 
 
 @pytest.mark.parametrize("name", [option_name(p) for p in OPTIONS if p.parent.name != "experiment"])

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.synonyms import nearest
+from nnkit.config.words import SWEEPERS
 from nnkit.errors import ConfigError
 
+OURS = (SWEEPERS,)  # the groups of Hydra that have options of nnkit
 USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION] [--json]"
 
 
@@ -24,8 +26,8 @@ def command(argv: list[str]) -> int:
         raise ConfigError(
             f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: ")
         )
-    groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
-    group, _, option = (words[0] if words else "").replace("=", "/").partition("/")
+    groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name or name in OURS}
+    group, option = _asked(words[0] if words else "", groups)
     if group and group not in groups:
         near = nearest(group, groups)
         raise ConfigError(
@@ -37,6 +39,16 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"{group} has no option {option}", hint=hint)
     print(_as_json(groups, group) if "--json" in argv else _as_text(groups, group, option))
     return 0
+
+
+def _asked(word: str, groups: Groups) -> tuple[str, str]:
+    """Return group and option of GROUP, GROUP/OPTION or GROUP=OPTION; a group may have a slash of its own."""
+    word = word.replace("=", "/").strip("/")
+    if word in groups:
+        return word, ""
+    count = 2 if word.startswith("hydra/") else 1
+    whole = "/".join(word.split("/")[:count])
+    return whole, word.removeprefix(whole).lstrip("/")
 
 
 def _as_json(groups: Groups, group: str) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnkit.config.check import check
+from nnkit.config.compose import foreign_code
+from nnkit.config.cross import better_at, monitors
+from nnkit.config.options import find_groups
 from nnkit.config.schema import Config
-from nnkit.config.space import Combination
+from nnkit.config.space import Combination, Space
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
 from nnkit.runs import default_name, timestamp
 from nnkit.storage import make_folder
@@ -29,16 +34,28 @@ class InterruptedSweepError(NnkitError):
         self.exit_code = 128 + number  # type: ignore[misc]
 
 
-def sweep(combinations: Sequence[Combination]) -> None:
-    """Check every combination, train them, print the table, and the sweep's folder as the last line.
+def sweep(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str]) -> None:
+    """Check every trial, train them, print the table, and the sweep's folder as the last line.
+
+    Args:
+        kind: of the sweeper: grid or random.
+        settings: of hydra.sweeper, not checked yet.
+        config: Hydra's, with the node `hydra`, while it is open.
+        arguments: the overrides.
 
     Raises:
-        ConfigError: with the problems of all combinations, before the first one starts.
+        ConfigError: with the problems of all trials, before the first one starts.
         SweepError: a trial failed; the others are complete.
     """
+    from nnkit.config.points import SWEEPERS, points
+    from nnkit.config.sweeper import sweeper_of
+
+    sweeper = sweeper_of(SWEEPERS[kind], settings)
+    combinations = points(_space(config.hydra, arguments), sweeper)
     configs = _checked(combinations)
+    objective = _objective(sweeper.objective, configs)
     from nnkit.sweep.executor import InProcess
-    from nnkit.sweep.run import run_sweep
+    from nnkit.sweep.run import Rules, run_sweep
     from nnkit.sweep.trials import Trial
     from nnkit.train.stopping import catching_signals
 
@@ -48,8 +65,12 @@ def sweep(combinations: Sequence[Combination]) -> None:
     ]
     folder = sweep_folder(configs)
     with catching_signals() as signals:
-        result = run_sweep(trials, folder, InProcess(), signals, lambda outcome: _tell(outcome, len(trials)))
+        rules = Rules(objective, sweeper.most_failures, sweeper.timeout_s)
+        tell = partial(_tell, count=len(trials), objective=objective)
+        result = run_sweep(trials, folder, InProcess(), signals, tell, rules)
     _show(result)
+    if result.ended:
+        print(f"ended after {len(result.outcomes)} of {len(trials)} trials: {result.ended}", file=sys.stderr)
     print(result.folder)
     if signals.number:
         raise InterruptedSweepError(signals.number, f"stopped after {len(result.outcomes)} of {len(trials)} trials")
@@ -59,6 +80,28 @@ def sweep(combinations: Sequence[Combination]) -> None:
         problems.append(Problem(f"the winner could not be tested: {result.problem}"))
     if problems:
         raise SweepError(*problems)
+
+
+def _space(node: Any, arguments: Sequence[str]) -> Space:
+    """Return the space that the words span. Code in the primary config was refused before, unless it is trusted."""
+    places = [Path(source.path) for source in node.runtime.config_sources if source.schema == "file"]
+    search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
+    trust = bool(foreign_code(node))
+    return Space([*arguments, *search_path], node.job.config_name, find_groups(places), trust=trust)
+
+
+def _objective(name: str, configs: Sequence[Config]) -> tuple[str, str] | None:
+    """Return what ranks the trials, None for the metric of their task. Raises: ConfigError."""
+    if name == "auto":
+        return None
+    for config in configs:
+        if better_at(config, name) is None:
+            text = f"hydra.sweeper.objective must be one of auto, {', '.join(monitors(config))}, got '{name}'"
+            near = nearest(name, monitors(config))
+            raise ConfigError(Problem(text, f"hydra.sweeper.objective={near or 'auto'}"))
+    mode = better_at(configs[0], name)
+    assert mode is not None
+    return name, mode
 
 
 def _checked(combinations: Sequence[Combination]) -> list[Config]:
@@ -94,11 +137,11 @@ def _words(changed: object) -> str:
     return " ".join(f"{key}={value}" for key, value in dict(changed).items()) or "no change"  # type: ignore[call-overload]
 
 
-def _tell(outcome: Outcome, count: int) -> None:
+def _tell(outcome: Outcome, *, count: int, objective: tuple[str, str] | None) -> None:
     """Print one line a trial, on standard error, as soon as it has ended."""
-    from nnkit.sweep.trials import objective
+    from nnkit.sweep.trials import objective as ranking
 
-    name, _ = objective([outcome])
+    name, _ = ranking([outcome], objective)
     said = (
         outcome.error or f"{name} {outcome.metrics.get(name, float('nan')):.4g}"
         if outcome.metrics or outcome.error

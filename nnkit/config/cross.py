@@ -48,7 +48,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
 _WORD = re.compile(r"^[\w.-]+$")
 
 
-def _monitors(config: Config) -> dict[str, str]:
+def monitors(config: Config) -> dict[str, str]:
     """Return what can be monitored, and where it is better."""
     own = config.metric
     return {**BETTER_AT, f"val/{own.name}": own.mode} if isinstance(own, CodeMetricConfig) else BETTER_AT
@@ -56,7 +56,7 @@ def _monitors(config: Config) -> dict[str, str]:
 
 def better_at(config: Config, monitor: str) -> str | None:
     """Return whether a monitored value is better at its "max" or its "min"; None for one that is not known."""
-    return _monitors(config).get(monitor)
+    return monitors(config).get(monitor)
 
 
 def cross_problems(config: Config) -> Iterator[Problem]:
@@ -99,7 +99,7 @@ def _watching_problems(config: Config) -> Iterator[Problem]:
     better = better_at(config, DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor)
     if better is None:
         yield Problem(
-            f"trainer.monitor must be one of auto, {', '.join(_monitors(config))}, got '{trainer.monitor}'",
+            f"trainer.monitor must be one of auto, {', '.join(monitors(config))}, got '{trainer.monitor}'",
             "trainer.monitor=auto",
         )
     elif trainer.mode not in ("auto", better):

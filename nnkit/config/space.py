@@ -35,10 +35,12 @@ class Combination:
         changed: the keys that differ between trials, with this trial's values as written; those that nothing reads here
             are left out.
         composed: the whole config, not checked yet.
+        values: of all keys that vary, as written.
     """
 
     changed: Mapping[str, str]
     composed: Composed
+    values: Mapping[str, str]
 
 
 @final
@@ -85,7 +87,14 @@ class Space:
         self.domains: Mapping[str, Domain] = {key: domain for key, domain in found.items() if domain is not None}
         self._bases: dict[tuple[str, ...], _Base] = {}
 
-    def point(self, values: Mapping[str, str]) -> Combination:
+    def seeded(self, point: Combination, seeds: int) -> list[Combination]:
+        """Return a point once for each of several seeds, from its own upwards; for one, as it is."""
+        if seeds == 1:
+            return [point]
+        first = point.composed.values["seed"]
+        return [self.point(point.values, seed=first + k) for k in range(seeds)]
+
+    def point(self, values: Mapping[str, str], *, seed: int | None = None) -> Combination:
         """Return the config where each swept setting has this value.
 
         What a point does not read (model.channels where model=mlp) is left out there, if another choice of groups reads
@@ -93,32 +102,35 @@ class Space:
 
         Args:
             values: of each key of `domains`, as written.
+            seed: of the training, where it is not to be the config's own.
 
         Raises:
             ConfigError: an override that Hydra cannot take.
         """
         idle: frozenset[str] = frozenset()
         while True:
-            combination = self._combined(values, idle)
+            combination = self._combined(values, idle, seed)
             more = self._idle(combination.composed, self._base(values, idle)) - idle
             if not more:
                 return combination
             idle |= more
 
-    def _combined(self, values: Mapping[str, str], idle: frozenset[str]) -> Combination:
+    def _combined(self, values: Mapping[str, str], idle: frozenset[str], seed: int | None = None) -> Combination:
         base = self._base(values, idle)
         settings = {o.key_or_group: self._value(o, values) for o in self._parsed if _is_setting(o)}
         settings = {key: value for key, value in settings.items() if key not in idle}
         typed = {key: where for key, where in self._typed.items() if key not in idle}
         # Hydra escapes the colon in module:Name
         changed = {key: values[key].replace("\\:", ":") for key in self.domains if key not in idle}
+        if seed is not None:
+            settings["seed"], typed["seed"], changed["seed"] = seed, COMMAND_LINE, str(seed)
         if not base.is_plain or any(isinstance(v, str) and "${" in v for v in settings.values()):
-            return Combination(changed, self._resolved(base, settings, typed))
+            return Combination(changed, self._resolved(base, settings, typed), values)
         plain = copy.deepcopy(base.composed.values)
         for key, value in settings.items():
             _put(plain, key, value)
         in_file = {key: where for key, where in base.composed.typed.items() if where != COMMAND_LINE}
-        return Combination(changed, replace(base.composed, values=plain, typed=in_file | typed))
+        return Combination(changed, replace(base.composed, values=plain, typed=in_file | typed), values)
 
     def _resolved(self, base: _Base, settings: Mapping[str, Any], typed: Mapping[str, str]) -> Composed:
         config = base.config.copy()

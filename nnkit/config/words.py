@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+import yaml
+
 from nnkit.config.options import Groups
 from nnkit.config.origin import COMMAND_LINE
 from nnkit.config.synonyms import SYNONYMS, nearest
@@ -17,6 +19,7 @@ from nnkit.errors import ConfigError, Problem
 TEXT_KEYS = frozenset({"root", "output_dir", "target_path", "test_target_path", "cache"})
 TEXT_KEYS |= {"delimiter", "target_separator", "comment", "strip"}
 LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
+SWEEPERS = "hydra/sweeper"
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that are no options
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
@@ -79,6 +82,7 @@ def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
         overlays.clear()
     if len(overlays) > 1:
         problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
+    problems += _sweeper_problems(words, groups)
     missing = [path for path in overlays if not Path(path).is_file()]
     problems += [Problem(f"{path} is not there") for path in missing]
     return good + [path for path in overlays[:1] if path not in missing], problems
@@ -115,6 +119,30 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
     found.overrides.append(f"++{key}={quoted(key, value, multirun=multirun)}")
     found.typed[key] = COMMAND_LINE
     return []
+
+
+def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
+    """Return which settings of hydra.sweeper the chosen sweeper does not have."""
+    sweepers = groups.get(SWEEPERS, {})
+    chosen = [word.partition("=")[2] for word in words if word.startswith(f"{SWEEPERS}=")]
+    name = chosen[-1] if chosen else "grid"
+    if name not in sweepers:
+        return []
+    known = _settings_of(sweepers[name])
+    problems = []
+    for word in words:
+        key = word.partition("=")[0].removeprefix("hydra.sweeper.")
+        if word.startswith("hydra.sweeper.") and key not in known:
+            others = [other for other, path in sweepers.items() if key in _settings_of(path)]
+            hint = f"hydra/sweeper={others[0]} has it" if others else ""
+            near = nearest(key, known)
+            hint = hint or (f"did you mean hydra.sweeper.{near}?" if near else f"it has {', '.join(known)}")
+            problems.append(Problem(f"hydra.sweeper.{key} is not a setting of hydra/sweeper={name}", hint))
+    return problems
+
+
+def _settings_of(path: Path) -> list[str]:
+    return [str(key) for key in yaml.safe_load(path.read_text()) if key != "_target_"]
 
 
 def _not_a_word(word: str, groups: Groups) -> Problem:

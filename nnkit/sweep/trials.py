@@ -16,8 +16,9 @@ from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
 
+Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
 # The task's metric on validation decides the rank; the loss breaks ties.
-OBJECTIVES = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
+OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
 
 
 @final
@@ -96,18 +97,22 @@ class Group:
     tie: float
 
 
-def objective(outcomes: Iterable[Outcome]) -> tuple[str, str]:
-    """Return the metric that ranks the trials, and whether its "max" or its "min" is better."""
+def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Objective:
+    """Return what ranks the trials: what was given, or the metric of their task."""
+    if given is not None:
+        return given
     found = {name for outcome in outcomes for name in outcome.metrics}
     return next(((name, mode) for name, mode in OBJECTIVES if name in found), ("val/loss", "min"))
 
 
-def ranked(outcomes: Sequence[Outcome]) -> list[Group]:
+def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
     """Return the finished trials, those equal but for `seed` together, the best first.
 
     Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
     """
     left, groups = [outcome for outcome in outcomes if outcome.metrics], []
+    if given is not None:
+        return _ranked([outcome for outcome in left if given[0] in outcome.metrics], *given)
     while left:
         name, mode = objective(left)
         groups += _ranked([outcome for outcome in left if name in outcome.metrics], name, mode)

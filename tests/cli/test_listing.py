@@ -20,6 +20,8 @@ def test_list_shows_groups_options_and_settings(capsys: pytest.CaptureFixture[st
     assert "optimizer" in capsys.readouterr().out
     assert main(["list", "model"]) == 0
     assert "model=cnn" in capsys.readouterr().out
+    assert main(["list", "hydra/sweeper"]) == 0
+    assert "hydra/sweeper=random" in capsys.readouterr().out
     for word in ("model/cnn", "model=cnn"):
         assert main(["list", word]) == 0
         assert capsys.readouterr().out.strip() == (config_dir() / "model" / "cnn.yaml").read_text().strip()
@@ -35,6 +37,8 @@ def test_list_as_json_is_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "text"),
     [
         (["modell"], "did you mean model?"),
+        (["hydra/sweper"], "did you mean hydra/sweeper?"),
+        (["hydra/sweeper=randm"], "did you mean hydra/sweeper/random?"),
         (["zzzz"], "groups: "),
         (["model/cnnn"], "did you mean model/cnn?"),
         (["model/zzzz"], "options: "),

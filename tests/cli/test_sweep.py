@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from nnkit.cli import main
 
@@ -88,7 +90,12 @@ def test_all_wrong_trials_are_reported_before_the_first_starts(capsys: pytest.Ca
         ("model=mlp,cnnn", "model=cnnn is not there"),
         ("hydra/sweeper=nope", "nope"),
         ("hydra/launcher=joblib", "hydra/launcher"),
-        ("hydra.sweeper.jobs=3", "jobs"),
+        ("hydra.sweeper.jbos=3", "hydra.sweeper.jbos is not a setting of hydra/sweeper=grid"),
+        ("hydra.sweeper.trials=3", "hydra/sweeper=random has it"),
+        ("hydra.sweeper.objectve=val/loss", "did you mean hydra.sweeper.objective?"),
+        ("hydra.sweeper.objective=val/acuracy", "hint: hydra.sweeper.objective=val/accuracy"),
+        ("hydra.sweeper.seeds=0", "hydra.sweeper.seeds must be a whole number >= 1, got 0"),
+        ("hydra.sweeper.fail_fast=2", "hydra.sweeper.fail_fast must be true or false, got 2"),
         ("hydra.sweep.dir=x", "output_dir=FOLDER"),
     ],
 )
@@ -155,3 +162,103 @@ def test_a_winner_that_cannot_be_tested_leaves_the_table(
     assert "2 trials, ranked by val/accuracy" in err
     assert "the winner could not be tested: checkpoint x is damaged" in err
     assert len(json.loads((folder / "sweep.json").read_text())["trials"]) == 2
+
+
+RANDOM = ["hydra/sweeper=random", "hydra.sweeper.trials=4"]
+
+
+def trials_of(folder: Path) -> list[dict[str, Any]]:
+    return list(json.loads((folder / "sweep.json").read_text())["trials"])
+
+
+def test_random_draws_the_same_points_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    space = ["optimizer.lr=tag(log, interval(1e-4,1e-1))", "model.hidden=choice([4],[8])"]
+    found = []
+    for seed in (0, 0, 1):
+        code, folder, _ = swept(
+            [*QUICK[:1], "trainer.max_epochs=1", *RANDOM, f"hydra.sweeper.seed={seed}", *space], capsys
+        )
+        assert code == 0
+        found.append([trial["changed"] for trial in trials_of(folder)])
+    assert found[0] == found[1] != found[2]
+    assert all(1e-4 <= float(point["optimizer.lr"]) <= 1e-1 for point in found[0])
+    more = [*QUICK[:1], "trainer.max_epochs=1", *RANDOM[:1], "hydra.sweeper.trials=6", *space]
+    assert [trial["changed"] for trial in trials_of(swept(more, capsys)[1])][:4] == found[0]
+
+
+def test_the_config_of_a_trial_has_the_number_that_was_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, _ = swept([*QUICK, *RANDOM, "optimizer.lr=interval(0.001,0.1)"], capsys)
+    for trial in trials_of(folder):
+        config = yaml.safe_load((folder / trial["folder"] / "config.yaml").read_text())
+        assert config["optimizer"]["lr"] == float(trial["changed"]["optimizer.lr"])
+
+
+def test_each_point_is_trained_with_several_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*QUICK, "seed=5", "data.split_seed=${seed}", "optimizer.lr=0.1,0.01", "hydra.sweeper.seeds=2"]
+    _, folder, err = swept(words, capsys)
+    trials = trials_of(folder)
+    assert [(t["changed"]["optimizer.lr"], t["changed"]["seed"]) for t in trials] == [
+        (lr, seed) for lr in ("0.1", "0.01") for seed in ("5", "6")
+    ]
+    configs = [yaml.safe_load((folder / t["folder"] / "config.yaml").read_text()) for t in trials]
+    assert [c["data"]["split_seed"] for c in configs] == [5, 6, 5, 6]
+    assert err.count("±") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["seed=0,1", "hydra.sweeper.seeds=2"], "trains each point with several seeds, but seed is swept over, too"),
+        ([*RANDOM], "hydra/sweeper=random has nothing to draw"),
+        ([*RANDOM, "seed=0,1,2"], "hydra.sweeper.trials=4 asks for more points than the space has"),
+        ([*RANDOM, "optimizer.lr=interval(0.1,0.01)"], "optimizer.lr=interval(0.01,0.1)"),
+        ([*RANDOM, "optimizer.lr=tag(log, interval(0,0.01))"], "needs an interval above 0"),
+        ([*RANDOM, "optimizer.lr=interval(-1,-0.5)"], "optimizer.lr must be a number > 0"),
+    ],
+)
+def test_a_space_without_sense_is_refused(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, *words]) == 2
+    err = capsys.readouterr().err
+    assert text in err
+    assert "Traceback" not in err
+    assert not Path("outputs").exists()
+
+
+def test_the_objective_ranks_and_its_better_end_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder, err = swept([*QUICK, "optimizer.lr=1e-1,1e-5,1e-2", "hydra.sweeper.objective=val/loss"], capsys)
+    facts = json.loads((folder / "sweep.json").read_text())
+    losses = {trial["folder"]: trial["metrics"]["val/loss"] for trial in facts["trials"]}
+    assert (facts["objective"], facts["mode"], facts["best"]) == (
+        "val/loss",
+        "min",
+        min(losses, key=losses.__getitem__),
+    )
+    assert "3 trials, ranked by val/loss" in err
+
+
+BROKEN = ["data=digits", "optimizer=sgd", "model.hidden=[8]", "trainer.max_epochs=1", "optimizer.lr=1e8,1e-1,1e9,1e-2"]
+
+
+@pytest.mark.parametrize(("word", "done"), [("hydra.sweeper.fail_fast=true", 1), ("hydra.sweeper.max_failures=1", 3)])
+def test_a_sweep_ends_after_too_many_failures(word: str, done: int, capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, err = swept([*BROKEN, word], capsys)
+    assert code == 9
+    assert len(trials_of(folder)) == done
+    assert f"ended after {done} of 4 trials: {(done + 1) // 2} failed" in err
+
+
+def test_no_trial_starts_after_the_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, err = swept([*QUICK, "seed=0,1,2", "hydra.sweeper.timeout_s=1e-6"], capsys)
+    assert code == 0
+    assert len(trials_of(folder)) == 1
+    assert "ended after 1 of 3 trials: hydra.sweeper.timeout_s=1e-06 was over" in err
+
+
+def test_settings_of_one_model_are_swept_beside_another_model(capsys: pytest.CaptureFixture[str]) -> None:
+    code, folder, _ = swept(["data=iris", "trainer.max_epochs=1", "model=linear,mlp", "model.hidden=[4],[8]"], capsys)
+    assert code == 0
+    assert [trial["changed"] for trial in trials_of(folder)] == [
+        {"model": "linear"},
+        {"model": "mlp", "model.hidden": "[4]"},
+        {"model": "mlp", "model.hidden": "[8]"},
+    ]
