@@ -37,9 +37,9 @@ from nnkit.train.loop import evaluate, fit, note_score, save, write_record
 from nnkit.train.run import Run
 from nnkit.train.sink import RunInfo, Sink
 from nnkit.train.state import TrainState
-from nnkit.train.stopping import Signals, Stop, stop_when
+from nnkit.train.stopping import Signals, Stop, never, stop_when
 
-STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted"}
+STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
 # What run.json says of an end; a run that goes on has none.
 OF_THE_END = (
     "reason",
@@ -62,8 +62,9 @@ class Result:
 
     Attributes:
         folder: the run's folder.
-        status: completed, stopped_early or interrupted.
-        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal; or nothing_to_learn.
+        status: completed, stopped_early, interrupted or pruned.
+        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal; or nothing_to_learn; or
+            what `stop` said.
         epochs: finished in all.
         steps: done in all.
         seconds: of training, without validation.
@@ -96,6 +97,7 @@ def train(
     signals: Signals | None = None,
     *,
     test: bool = True,
+    stop: Stop = never,
 ) -> Result:
     """Train a new run in `folder`, which is there, empty but for its lock, and locked by the caller.
 
@@ -105,6 +107,7 @@ def train(
         sinks: watchers beside metrics.jsonl.
         signals: asked before each step.
         test: whether to look at the test set at the end; a sweep does so for its winner alone.
+        stop: asked before each step for one more reason to end.
 
     Raises:
         ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
@@ -123,7 +126,7 @@ def train(
     write_run(folder, facts)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
     job = _Job(folder, prepared, run, state, facts, test=test, report=report)
-    return _go(job, sinks, stop_when(prepared.config.trainer, signals))
+    return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 
 def resume(
@@ -133,6 +136,8 @@ def resume(
     signals: Signals | None = None,
     *,
     changes: Mapping[str, Any] | None = None,
+    test: bool = True,
+    stop: Stop = never,
 ) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
@@ -142,6 +147,8 @@ def resume(
         sinks: watchers beside metrics.jsonl.
         signals: asked before each step.
         changes: what differs from the run's own config, for the record.
+        test: whether to look at the test set at the end.
+        stop: asked before each step for one more reason to end.
 
     Raises:
         CheckpointError: there is nothing to go on from.
@@ -172,8 +179,8 @@ def resume(
     history = [*facts.get("resumed", []), {"step": state.step, "changes": dict(changes or {})}]
     facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
     write_run(folder, facts)
-    stop = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds)
-    return _go(_Job(folder, prepared, run, state, facts, tuple(notes)), sinks, stop)
+    ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
+    return _go(_Job(folder, prepared, run, state, facts, tuple(notes), test=test), sinks, ends)
 
 
 @final

@@ -16,7 +16,8 @@ from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.storage import is_locked, make_folder, read_bytes, reporting, write_bytes, write_json
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
-DATA = "data.json"
+DATA, JOURNAL = "data.json", "journal.jsonl"  # the journal is a sweep's
+FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 
 
@@ -130,7 +131,7 @@ def find_run(word: str, output_dir: Path) -> Path:
 def _of_sweep(newest: Found) -> Path:
     """Return the best trial of the sweep that a run has ended in, or the run itself."""
     sweep = newest.folder.parent
-    if newest.facts["status"] in ("completed", "stopped_early", "failed") and (sweep / SWEEP).is_file():
+    if newest.facts["status"] in (*FINISHED, "failed") and (sweep / SWEEP).is_file():
         return _best_trial(sweep)
     return newest.folder
 

@@ -170,7 +170,7 @@ def test_every_file_was_reached() -> None:
 @pytest.mark.parametrize("name", SWEEPERS)
 def test_a_sweeper_shows_every_setting_of_its_schema_and_they_are_taken(name: str) -> None:
     values = yaml.safe_load((config_dir() / f"hydra/sweeper/{name}.yaml").read_text())
-    assert values.pop("_target_").startswith(f"hydra_plugins.nnkit_sweepers.{name}.")
+    assert values.pop("_target_").startswith("hydra_plugins.nnkit_sweepers.sweepers.")
     schema = SWEEPERS[name]
     assert set(values) == {field.name for field in fields(schema)}
     assert sweeper_of(schema, values) == schema(**values)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nnkit.run import Result
 
 WORDS = {"completed": "completed", "stopped_early": "stopped early", "interrupted": "interrupted, resumable"}
+WORDS |= {"pruned": "pruned"}
 
 
 def show_result(result: Result) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
+from contextlib import chdir, suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,19 +19,22 @@ from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem
-from nnkit.runs import read_config, read_run
+from nnkit.runs import FINISHED, JOURNAL, read_config, read_run
 from nnkit.storage import FolderLock
 from nnkit.usercode import refuse_untrusted
 
 USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
+       nnkit resume SWEEP [hydra.sweeper.trials=N ...] [--retry-failed] [--trust]
 
-RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
+RUN is a run folder, or last (the newest below outputs/ or output_dir=FOLDER).
 The run goes on as if it had never stopped.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
 the steps to come needs --allow KEY; what would make it another run is refused.
+SWEEP is the folder of a sweep: trials that have not ended go on, those that have are left alone; --retry-failed starts
+those that failed anew.
 --trust: the run names code of its own, and you know where it is from."""
-TRUST = "--trust"
+TRUST, RETRY = "--trust", "--retry-failed"
 
 
 def command(argv: list[str]) -> int:
@@ -38,6 +42,9 @@ def command(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(USAGE)
         return 0 if argv else 2
+    sweeps = [word for word in argv if (Path(word) / JOURNAL).is_file()]
+    if sweeps:
+        return _resume_sweep(Path(sweeps[0]).absolute(), [word for word in argv if word != sweeps[0]])
     run, words, allowed = _read_words([word for word in argv if word != TRUST])
     folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None)
     with FolderLock(folder):
@@ -61,12 +68,43 @@ def command(argv: list[str]) -> int:
     return report(result, signals.number, plots=config.trainer.plots)
 
 
+def _resume_sweep(folder: Path, words: list[str]) -> int:
+    """Go on with a sweep, from the words that it was begun with, and return the exit code. Raises: ConfigError."""
+    from nnkit.cli.flags import Flags
+    from nnkit.cli.train import sweep
+    from nnkit.sweep.journal import read_plan
+
+    flags = [word for word in words if word in (TRUST, RETRY)]
+    settings = [word for word in words if word.startswith("hydra.sweeper.")]
+    wrong = [word for word in words if word not in (*flags, *settings)]
+    if wrong:
+        hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
+        raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
+    plan = read_plan(folder)
+    place = Path(plan.folder)
+    if not place.is_dir():
+        raise ConfigError(f"the sweep was begun in {place}, which is not there", hint="the words may name files in it")
+    named = {word.partition("=")[0] for word in settings}
+    kept = [word for word in plan.words if word.partition("=")[0] not in named]
+    retry = ["hydra.sweeper.retry_failed=true"] if RETRY in flags else []
+    with chdir(place):
+        read = Flags(
+            words=[*kept, *settings, *retry],
+            own={"--multirun", *({TRUST} & set(flags))},
+            config_name=plan.config_name,
+            config_dirs=[Path(path) for path in plan.config_dirs],
+        )
+        return sweep(read, folder)
+
+
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
     """Return why there is nothing to go on with; None where there is something."""
     if facts.get("reason") == "nothing_to_learn":
         return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
-    if facts["status"] not in ("completed", "stopped_early") or changes:
+    if facts["status"] not in FINISHED or changes:
         return None
+    if facts["status"] == "pruned":
+        return "the run was pruned by its sweep; raise trainer.max_epochs to train it to its end all the same"
     limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
     return f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on"
 

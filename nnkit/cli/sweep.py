@@ -1,85 +1,154 @@
-"""What `nnkit train -m` does once the combinations are known: check all, train all, one table."""
+"""What `nnkit train -m` does once Hydra has read the words: check all, train all, one table."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, final
 
+from nnkit.cli.messages import warn
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code
 from nnkit.config.cross import better_at, monitors
+from nnkit.config.fields import hints
+from nnkit.config.marks import Resume
 from nnkit.config.options import find_groups
+from nnkit.config.points import SWEEPERS, bases, points, probes
 from nnkit.config.schema import Config
+from nnkit.config.sections.sweeper import BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
+from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
 from nnkit.runs import default_name, timestamp
-from nnkit.storage import make_folder
-from nnkit.usercode import check_code
+from nnkit.storage import FolderLock, make_folder
+from nnkit.sweep.journal import Journal
+from nnkit.sweep.plan import Plan
+from nnkit.usercode import check_code, refuse_untrusted
 
 if TYPE_CHECKING:
+    from nnkit.sweep.executor import Executor
     from nnkit.sweep.run import SweepResult
-    from nnkit.sweep.trials import Group, Outcome
+    from nnkit.sweep.source import Source
+    from nnkit.sweep.trials import Objective
+    from nnkit.train.stopping import Signals
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class InterruptedSweepError(NnkitError):
     """A signal ended the sweep; the trials so far are complete."""
 
-    def __init__(self, number: int, text: str) -> None:
-        """Take the signal's number and what to tell."""
-        super().__init__(text)
+    def __init__(self, number: int, text: str, hint: str) -> None:
+        """Take the signal's number, what to tell, and how to go on."""
+        super().__init__(text, hint=hint)
         self.exit_code = 128 + number  # type: ignore[misc]
 
 
-def sweep(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str]) -> None:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user typed, for the journal.
+
+    Attributes:
+        words: behind `nnkit train`, without flags.
+        config_name: the primary config.
+        config_dirs: more folders of options.
+        folder: of the sweep that shall go on; None for the one that the words name.
+        refuses_code: whether code that the words name is refused: they stand in a folder, which may be a stranger's.
+    """
+
+    words: Sequence[str]
+    config_name: str
+    config_dirs: Sequence[Path] = ()
+    folder: Path | None = None
+    refuses_code: bool = False
+
+
+_asked: ContextVar[Asked] = ContextVar("_asked")
+
+
+@contextmanager
+def asking(asked: Asked) -> Iterator[None]:
+    """Let the sweep that Hydra starts within know what the user typed."""
+    token = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A sweep, checked, before anything is made.
+
+    Attributes:
+        sweeper: its settings.
+        space: what varies.
+        points: of grid and random, all; of bayes, those that are checked before it starts.
+        configs: of the points.
+        given: what ranks the trials; None for the metric of their task.
+    """
+
+    sweeper: SweepConfig
+    space: Space
+    points: Sequence[Combination]
+    configs: Sequence[Config]
+    given: Objective | None
+
+
+def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: Any, arguments: Sequence[str]) -> None:
     """Check every trial, train them, print the table, and the sweep's folder as the last line.
 
     Args:
-        kind: of the sweeper: grid or random.
+        kind: of the sweeper: grid, random or bayes.
         settings: of hydra.sweeper, not checked yet.
         config: Hydra's, with the node `hydra`, while it is open.
+        hydra_context: what Hydra's launchers need.
         arguments: the overrides.
 
     Raises:
         ConfigError: with the problems of all trials, before the first one starts.
         SweepError: a trial failed; the others are complete.
     """
-    from nnkit.config.points import SWEEPERS, points
-    from nnkit.config.sweeper import sweeper_of
+    asked = _asked.get()
+    checked = _check(kind, settings, config, arguments, asked)
+    plan = _plan(kind, checked, asked)
+    folder = asked.folder or sweep_folder(checked.configs)
+    with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
+        journal = Journal(folder, plan)
+        from nnkit.cli.sweep_view import View
+        from nnkit.sweep.run import Rules, Sweep
+        from nnkit.train.stopping import catching_signals
 
+        sweeper = checked.sweeper
+        rules = Rules(checked.given, sweeper.most_failures, sweeper.timeout_s, retries_failed=sweeper.retry_failed)
+        source = _source(checked, journal)
+        with catching_signals() as signals, View(source.planned, checked.given) as view:
+            job = Sweep(folder, source, rules, _pruner(checked), view, signals)
+            make = partial(_executor, sweeper, config, hydra_context)
+            result = job.run(journal, make)
+        _close(result, signals.number)
+
+
+def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
     sweeper = sweeper_of(SWEEPERS[kind], settings)
-    combinations = points(_space(config.hydra, arguments), sweeper)
-    configs = _checked(combinations)
-    objective = _objective(sweeper.objective, configs)
-    from nnkit.sweep.executor import InProcess
-    from nnkit.sweep.run import Rules, run_sweep
-    from nnkit.sweep.trials import Trial
-    from nnkit.train.stopping import catching_signals
-
-    trials = [
-        Trial(number, one.changed, config)
-        for number, (one, config) in enumerate(zip(combinations, configs, strict=True))
-    ]
-    folder = sweep_folder(configs)
-    with catching_signals() as signals:
-        rules = Rules(objective, sweeper.most_failures, sweeper.timeout_s)
-        tell = partial(_tell, count=len(trials), objective=objective)
-        result = run_sweep(trials, folder, InProcess(), signals, tell, rules)
-    _show(result)
-    if result.ended:
-        print(f"ended after {len(result.outcomes)} of {len(trials)} trials: {result.ended}", file=sys.stderr)
-    print(result.folder)
-    if signals.number:
-        raise InterruptedSweepError(signals.number, f"stopped after {len(result.outcomes)} of {len(trials)} trials")
-    failed = [outcome for outcome in result.outcomes if outcome.status == "failed"]
-    problems = [Problem(f"trial {o.trial.number} ({_words(o.trial.changed)}) failed: {o.error}") for o in failed]
-    if result.problem:
-        problems.append(Problem(f"the winner could not be tested: {result.problem}"))
-    if problems:
-        raise SweepError(*problems)
+    space = _space(config.hydra, arguments)
+    found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
+    configs = _checked(found, refuses_code=asked.refuses_code)
+    given = _objective(sweeper.objective, configs)
+    _check_launcher(sweeper, config.hydra.launcher)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if sweeper.jobs > cores:
+        warn(f"hydra.sweeper.jobs={sweeper.jobs} trials at once share {cores} core(s)")
+    return _Checked(sweeper, space, found, configs, given)
 
 
 def _space(node: Any, arguments: Sequence[str]) -> Space:
@@ -90,7 +159,7 @@ def _space(node: Any, arguments: Sequence[str]) -> Space:
     return Space([*arguments, *search_path], node.job.config_name, find_groups(places), trust=trust)
 
 
-def _objective(name: str, configs: Sequence[Config]) -> tuple[str, str] | None:
+def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
     """Return what ranks the trials, None for the metric of their task. Raises: ConfigError."""
     if name == "auto":
         return None
@@ -104,78 +173,135 @@ def _objective(name: str, configs: Sequence[Config]) -> tuple[str, str] | None:
     return name, mode
 
 
-def _checked(combinations: Sequence[Combination]) -> list[Config]:
+def _checked(combinations: Sequence[Combination], *, refuses_code: bool) -> list[Config]:
     configs: list[Config] = []
     problems: dict[str, Problem] = {}
     for combination in combinations:
         try:
             configs.append(check(combination.composed))
+            if refuses_code:
+                refuse_untrusted(combination.composed.values, Path("the sweep"))
             check_code(combination.composed.values)
         except ConfigError as error:
             for problem in error.problems:
-                where = f" (with {_words(combination.changed)})" if combination.changed else ""
+                where = f" (with {words_of(combination.changed)})" if combination.changed else ""
                 problems.setdefault(problem.text, Problem(problem.text + where, problem.hint))
     if problems:
         raise ConfigError(*problems.values())
     return configs
 
 
+def _check_launcher(sweeper: SweepConfig, launcher: Any) -> None:
+    """Refuse what one of Hydra's own launchers cannot do. Raises: ConfigError."""
+    if launcher.get("_target_") == BASIC:
+        return
+    problems = []
+    if sweeper.pruner != "none":
+        text = f"hydra.sweeper.pruner={sweeper.pruner} needs to hear of each validation, which a launcher does not tell"
+        problems.append(Problem(text, "leave out hydra/launcher, and set hydra.sweeper.jobs"))
+    between = {"timeout_s": sweeper.timeout_s, "max_failures": sweeper.most_failures}
+    if sweeper.jobs == 1 and any(value is not None for value in between.values()):
+        name = next(name for name, value in between.items() if value is not None)
+        text = f"hydra.sweeper.{name} has no use where a launcher gets all trials at once"
+        problems.append(Problem(text, "hydra.sweeper.jobs=N gives it so many at a time"))
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _plan(kind: str, checked: _Checked, asked: Asked) -> Plan:
+    """Return what is asked for, for the journal."""
+    cls = type(checked.sweeper)
+    fixed = [field.name for field in fields(cls) if Resume.FIXED in hints(cast(type, cls))[field.name].__metadata__]
+    return Plan(
+        words=list(asked.words),
+        config_name=asked.config_name,
+        config_dirs=[str(path.resolve()) for path in asked.config_dirs],
+        folder=str(Path.cwd()),
+        sweeper=kind,
+        settings={name: getattr(checked.sweeper, name) for name in fixed},
+        space={key: domain.plain() for key, domain in checked.space.domains.items()},
+        bases=bases(checked.space),
+    )
+
+
 def sweep_folder(configs: Sequence[Config]) -> Path:
-    """Make the folder of a new sweep: <output_dir>/<name>/sweep-<time>; name is "sweep" where the trials' names differ.
+    """Return the folder of a sweep, made.
+
+    A sweep that was given a name has one place, <output_dir>/<name>/sweep, where the same words go on with it; another
+    one is new: <output_dir>/<name>/sweep-<time>, where name is "sweep" if the trials' names differ.
 
     Raises:
+        ConfigError: the trials have several names.
         StorageError: the file system refused.
     """
     names = {default_name(config) for config in configs}
+    is_named = configs[0].name is not None and len(names) == 1
     name = names.pop() if len(names) == 1 else "sweep"
-    folder = (Path(configs[0].output_dir).expanduser() / name / f"sweep-{timestamp()}").absolute()
+    last = "sweep" if is_named else f"sweep-{timestamp()}"
+    folder = (Path(configs[0].output_dir).expanduser() / name / last).absolute()
     make_folder(folder)
     return folder
 
 
-def _words(changed: object) -> str:
-    return " ".join(f"{key}={value}" for key, value in dict(changed).items()) or "no change"  # type: ignore[call-overload]
+def _source(checked: _Checked, journal: Journal) -> Source:
+    """Return where the trials come from."""
+    from nnkit.sweep.source import Listed
+    from nnkit.sweep.trials import Trial
+
+    if isinstance(checked.sweeper, BayesConfig):
+        from nnkit.sweep.bayes import Bayes
+
+        return Bayes(checked.space, checked.sweeper, checked.given, journal.entries)
+    pairs = zip(checked.points, checked.configs, strict=True)
+    return Listed([Trial.of(number, point, config) for number, (point, config) in enumerate(pairs)])
 
 
-def _tell(outcome: Outcome, *, count: int, objective: tuple[str, str] | None) -> None:
-    """Print one line a trial, on standard error, as soon as it has ended."""
-    from nnkit.sweep.trials import objective as ranking
+def _pruner(checked: _Checked) -> Any:
+    from nnkit.sweep.pruning import Pruner
 
-    name, _ = ranking([outcome], objective)
-    said = (
-        outcome.error or f"{name} {outcome.metrics.get(name, float('nan')):.4g}"
-        if outcome.metrics or outcome.error
-        else ""
-    )
-    head = f"[{outcome.trial.number + 1}/{count}] {_words(outcome.trial.changed)}"
-    print(f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}", file=sys.stderr)
+    sweeper = checked.sweeper
+    longest = max(config.trainer.max_epochs for config in checked.configs)
+    return Pruner(sweeper.pruner, sweeper.min_epochs, sweeper.reduction, longest, getattr(sweeper, "seed", 0))
 
 
-def _show(result: SweepResult) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _executor(
+    sweeper: SweepConfig, config: Any, hydra_context: Any, signals: Signals, given: Objective | None, judge: Any
+) -> Executor:
+    """Return who trains the trials."""
+    from nnkit.sweep.executor import InProcess
 
-    keys = list(dict.fromkeys(key for group in result.groups for key in group.changed))
-    table = Table()
-    for name in ("rank", "trial", *keys, result.objective, "val/loss", "epochs", "seconds"):
-        table.add_column(name, justify="left" if name in keys else "right")
-    for rank, group in enumerate(result.groups, 1):
-        table.add_row(str(rank), *_cells(group, keys, result.objective))
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
-    console.print(f"{len(result.outcomes)} trials, ranked by {result.objective}", style="bold", highlight=False)
-    console.print(table)
-    if result.test:
-        name = result.objective.replace("val/", "test/")
-        console.print(
-            f"the winner on the test set: {name.removeprefix('test/')} {result.test[name]:.4f}", highlight=False
-        )
+    if config.hydra.launcher.get("_target_") != BASIC:
+        from nnkit.cli.launched import Launched
+
+        at_once = sweeper.jobs if sweeper.jobs > 1 or isinstance(sweeper, BayesConfig) else 0
+        return Launched(config, hydra_context, signals, given, at_once)
+    if sweeper.jobs == 1:
+        return InProcess(signals, given, judge)
+    from nnkit.sweep.pool import Pool, gpus
+
+    return Pool(sweeper.jobs, gpus(), signals, given, judge)
 
 
-def _cells(group: Group, keys: Sequence[str], metric: str) -> list[str]:
-    name = "" if group.metric == metric else f"{group.metric} "
-    score = f"{name}{group.score:.4f}" + (f" ± {group.deviation:.4f}" if group.deviation is not None else "")
-    numbers = ",".join(str(outcome.trial.number) for outcome in group.outcomes)
-    epochs = sum(outcome.epochs for outcome in group.outcomes) / len(group.outcomes)
-    seconds = sum(outcome.seconds for outcome in group.outcomes)
-    changed = [group.changed.get(key, "") for key in keys]
-    return [numbers, *changed, score, f"{group.tie:.4f}", f"{epochs:.0f}", f"{seconds:.1f}"]
+def words_of(changed: Mapping[str, str]) -> str:
+    """Return changed settings as they are typed."""
+    return " ".join(f"{key}={value}" for key, value in changed.items()) or "no change"
+
+
+def _close(result: SweepResult, signal_number: int) -> None:
+    """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
+    from nnkit.cli.sweep_view import show
+
+    show(result)
+    if result.ended:
+        print(f"ended after {len(result.outcomes)} of {result.planned} trials: {result.ended}", file=sys.stderr)
+    print(result.folder, flush=True)
+    if signal_number:
+        done = sum(outcome.is_finished for outcome in result.outcomes)
+        told = f"stopped after {done} of {result.planned} trials"
+        raise InterruptedSweepError(signal_number, told, f"nnkit resume {result.folder}")
+    failed = [outcome for outcome in result.outcomes if outcome.status == "failed"]
+    problems = [Problem(f"trial {o.trial.number} ({words_of(o.trial.changed)}) failed: {o.error}") for o in failed]
+    if result.problem:
+        problems.append(Problem(f"the winner could not be tested: {result.problem}"))
+    if problems:
+        raise SweepError(*problems)

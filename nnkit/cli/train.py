@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
@@ -29,7 +30,9 @@ def command(argv: list[str]) -> int:
         return 0
     if "--dry-run" in flags.own and (flags.multirun or flags.hydra):
         raise ConfigError("--dry-run looks at one run", hint="leave out -m, --cfg and --info")
-    if flags.multirun or flags.hydra:
+    if flags.multirun:
+        return sweep(flags)
+    if flags.hydra:
         return _through_hydra(flags)
     from nnkit.config.check import check  # the schema; showing a config does without
 
@@ -80,6 +83,26 @@ def report(result: Result, signal_number: int, *, plots: bool) -> int:
 
         draw_training(result.folder, result.title, result.best["epoch"] if result.best else None)
     return 128 + signal_number if result.status == "interrupted" else 0
+
+
+def sweep(flags: Flags, folder: Path | None = None) -> int:
+    """Sweep as the words say, and return the exit code.
+
+    Args:
+        flags: with the words.
+        folder: of the sweep that shall go on, whose words they are; None for what the user has typed.
+    """
+    from nnkit.cli.sweep import Asked, asking
+
+    asked = Asked(
+        words=flags.words,
+        config_name=flags.config_name,
+        config_dirs=flags.config_dirs,
+        folder=folder,
+        refuses_code=folder is not None and "--trust" not in flags.own,
+    )
+    with asking(asked):
+        return _through_hydra(flags)
 
 
 def _through_hydra(flags: Flags) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, final
 
 from nnkit.cli.messages import note
 from nnkit.errors import ConfigError, Problem
-from nnkit.runs import find_run
+from nnkit.runs import FINISHED, find_run
 
 if TYPE_CHECKING:
     from nnkit.infer.finished import Finished
@@ -149,11 +149,11 @@ def opened(folder: Path, read: Read) -> Finished:
     """Return the run in a folder, and note where it has not ended. Raises: as `nnkit.infer.finished.open_run`."""
     import torch
 
-    from nnkit.infer.finished import ENDED, open_run, said_of
+    from nnkit.infer.finished import open_run, said_of
 
     run = open_run(folder, trust="trust" in read.flags)
     torch.set_num_threads(int(run.config.trainer.threads))  # as it was trained; more would wait for those that read
-    if run.facts["status"] not in ENDED:
+    if run.facts["status"] not in FINISHED:
         note(f"{folder} {said_of(run.facts['status'])}; these are its best weights so far")
     return run
 

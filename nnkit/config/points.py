@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from nnkit.config.domains import Domain, Interval
-from nnkit.config.sections.sweeper import GridConfig, RandomConfig, SweepConfig
+from nnkit.config.domains import Choices, Domain, Interval
+from nnkit.config.fields import leaf_of, leaves
+from nnkit.config.marks import Resume
+from nnkit.config.origin import flatten
+from nnkit.config.sections.sweeper import BayesConfig, GridConfig, RandomConfig, SweepConfig
 from nnkit.config.space import Combination, Space, grid
 from nnkit.errors import ConfigError, Problem
 from nnkit.seeding import derive
 
 MOST_DRAWS = 200  # of one point, before the space counts as used up
+# Settings that may change in a run, but not between the trials of a sweep: they decide what the scores are worth.
+LIMITS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time_s", "trainer.patience")
 
 
 def points(space: Space, sweeper: SweepConfig) -> list[Combination]:
@@ -20,11 +26,62 @@ def points(space: Space, sweeper: SweepConfig) -> list[Combination]:
     Raises:
         ConfigError: nothing varies where it has to, an interval under grid, more points asked for than there are.
     """
+    _check_seeds(space, sweeper)
+    found = drawn(space, sweeper) if isinstance(sweeper, RandomConfig) else grid(space)
+    return [seeded for point in found for seeded in space.seeded(point, sweeper.seeds)]
+
+
+def probes(space: Space, sweeper: SweepConfig) -> list[Combination]:
+    """Return points that show whether a space has sense, before points of it are proposed one by one: each end of each
+    interval and each value, beside the first ones of the others.
+
+    Raises:
+        ConfigError: nothing varies.
+    """
+    _check_seeds(space, sweeper)
+    _check_varies(space, "bayes")
+    first = {key: domain.at(0) for key, domain in space.domains.items()}
+    found: dict[tuple[tuple[str, str], ...], Combination] = {}
+    for key, domain in space.domains.items():
+        for value in domain.values if isinstance(domain, Choices) else (domain.at(0), domain.written(domain.high)):
+            point = space.point({**first, key: value})
+            found.setdefault(tuple(point.changed.items()), point)
+    return list(found.values())
+
+
+def bases(space: Space) -> dict[str, dict[str, Any]]:
+    """Return what the trials of a sweep have in common: for each set of swept group choices, settings by key.
+
+    What touches no result (threads, the place of the runs) is left out.
+    """
+    found = {}
+    for label, composed in space.bases():
+        known = leaves(composed.values)
+        flat = dict(flatten(composed.values))
+        found[label] = {key: value for key, value in flat.items() if key not in space.domains and _decides(key, known)}
+    return found
+
+
+def _decides(key: str, known: Mapping[str, Any]) -> bool:
+    try:
+        mark = leaf_of(known, key).mark
+    except KeyError:
+        return True
+    is_data = key.startswith("data.") and key.rpartition("_")[2] in ("data.path", "path")
+    return mark is not Resume.LIVE or key in LIMITS or is_data
+
+
+def _check_seeds(space: Space, sweeper: SweepConfig) -> None:
     if sweeper.seeds > 1 and "seed" in space.domains:
         text = f"hydra.sweeper.seeds={sweeper.seeds} trains each point with several seeds, but seed is swept over, too"
         raise ConfigError(Problem(text, "one of the two"))
-    found = drawn(space, sweeper) if isinstance(sweeper, RandomConfig) else grid(space)
-    return [seeded for point in found for seeded in space.seeded(point, sweeper.seeds)]
+
+
+def _check_varies(space: Space, sweeper: str) -> None:
+    if not space.domains:
+        hint = f"hydra/sweeper={sweeper} 'optimizer.lr=tag(log, interval(1e-4,1e-1))'"
+        text = f"hydra/sweeper={sweeper} has nothing to draw: no setting has several values"
+        raise ConfigError(Problem(text, hint))
 
 
 def drawn(space: Space, sweeper: RandomConfig) -> Iterator[Combination]:
@@ -33,9 +90,7 @@ def drawn(space: Space, sweeper: RandomConfig) -> Iterator[Combination]:
     Raises:
         ConfigError: nothing varies, or the space has fewer points.
     """
-    if not space.domains:
-        hint = "hydra/sweeper=random 'optimizer.lr=tag(log, interval(1e-4,1e-1))'"
-        raise ConfigError(Problem("hydra/sweeper=random has nothing to draw: no setting has several values", hint))
+    _check_varies(space, "random")
     seen: set[tuple[tuple[str, str], ...]] = set()
     for number in range(sweeper.trials):
         chance = random.Random(derive(sweeper.seed, "point", number))
@@ -55,4 +110,4 @@ def _hint_at_grid(domains: Mapping[str, Domain]) -> str:
     return "" if any(isinstance(domain, Interval) for domain in domains.values()) else ", or hydra/sweeper=grid"
 
 
-SWEEPERS: Mapping[str, type[SweepConfig]] = {"grid": GridConfig, "random": RandomConfig}
+SWEEPERS: Mapping[str, type[SweepConfig]] = {"grid": GridConfig, "random": RandomConfig, "bayes": BayesConfig}

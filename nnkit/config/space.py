@@ -163,7 +163,7 @@ class Space:
 
     def _idle(self, composed: Composed, base: _Base) -> frozenset[str]:
         """Return the swept keys that this point does not read, but another one does."""
-        if not self._group_choices:
+        if not self.group_choices:
             return frozenset()
         return frozenset(
             key for key in self.domains if not self._reads(composed, base, key) and key in self._read_somewhere
@@ -177,7 +177,7 @@ class Space:
         return frozenset(o.key_or_group for o in self._parsed if _is_setting(o))
 
     @cached_property
-    def _group_choices(self) -> Mapping[str, Choices]:
+    def group_choices(self) -> Mapping[str, Choices]:
         """The swept groups."""
         return {
             key: domain
@@ -185,14 +185,25 @@ class Space:
             if key not in self._settings and isinstance(domain, Choices)
         }
 
+    def _sets_of_choices(self) -> Iterator[dict[str, str]]:
+        products = itertools.product(*(choices.values for choices in self.group_choices.values()))
+        for chosen in itertools.islice(products, MOST_BASES):
+            yield dict(zip(self.group_choices, chosen, strict=True))
+
+    def bases(self) -> Iterator[tuple[str, Composed]]:
+        """Yield each set of swept group choices, as typed, with what it composes beside the settings' first values."""
+        first = {key: domain.at(0) for key, domain in self.domains.items()}
+        for chosen in self._sets_of_choices():
+            label = " ".join(f"{group}={option}" for group, option in chosen.items())
+            yield label, self.point({**first, **chosen}).composed
+
     @cached_property
     def _read_somewhere(self) -> frozenset[str]:
         """The swept keys that some choice of groups reads."""
         first = {key: domain.at(0) for key, domain in self.domains.items()}
         found: set[str] = set()
-        products = itertools.product(*(choices.values for choices in self._group_choices.values()))
-        for chosen in itertools.islice(products, MOST_BASES):
-            values = {**first, **dict(zip(self._group_choices, chosen, strict=True))}
+        for chosen in self._sets_of_choices():
+            values = {**first, **chosen}
             base = self._base(values, frozenset())
             there = frozenset(key for key in self._settings if key in self.domains and not base.has(key))
             composed = self._combined(values, there).composed

@@ -134,7 +134,7 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
         key = word.partition("=")[0].removeprefix("hydra.sweeper.")
         if word.startswith("hydra.sweeper.") and key not in known:
             others = [other for other, path in sweepers.items() if key in _settings_of(path)]
-            hint = f"hydra/sweeper={others[0]} has it" if others else ""
+            hint = f"{' and '.join(f'hydra/sweeper={other}' for other in others)} have it" if others else ""
             near = nearest(key, known)
             hint = hint or (f"did you mean hydra.sweeper.{near}?" if near else f"it has {', '.join(known)}")
             problems.append(Problem(f"hydra.sweeper.{key} is not a setting of hydra/sweeper={name}", hint))

@@ -24,7 +24,7 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, Stora
 from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
-from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, read_config, read_run
+from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, PREPROCESS, RUN, read_config, read_run
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
@@ -34,7 +34,6 @@ from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
 
 BEST = "best"
-ENDED = ("completed", "stopped_early")
 
 
 @final
@@ -182,7 +181,7 @@ def _threshold(facts: dict[str, Any], config: Config, folder: Path) -> float:
 
 def _best(folder: Path, status: str) -> Path:
     """Return the checkpoint with the best weights. Raises: CheckpointError, saying what became of the run."""
-    if not (folder / CHECKPOINTS / BEST).exists() and status not in ENDED:
+    if not (folder / CHECKPOINTS / BEST).exists() and status not in FINISHED:
         hint = "wait for it" if status == "running" else f"nnkit resume {folder}"
         raise CheckpointError(f"{folder} {said_of(status)} before its first validation", hint=hint)
     return checkpoints.pointed(folder / CHECKPOINTS, BEST)

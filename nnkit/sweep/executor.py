@@ -1,63 +1,73 @@
-"""Who trains the trials: here one after the other in this process. Others can take its place."""
+"""Who trains the trials: this process, one after the other. Others can take its place (pool.py)."""
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Iterator, Sequence
+from collections import deque
 from pathlib import Path
 from typing import Protocol, final
 
-from nnkit.errors import NnkitError
-from nnkit.run import train
-from nnkit.runs import CONFIG, write_config, write_run
-from nnkit.storage import FolderLock, make_folder
-from nnkit.sweep.trials import Outcome, Trial
-from nnkit.track.log import RunLog
+from nnkit.errors import FolderInUseError
+from nnkit.sweep.trials import Objective, Outcome, Trial
+from nnkit.sweep.work import Judge, note_failure, outcome_of, run_trial
 from nnkit.train.stopping import Signals
 
 
 class Executor(Protocol):
-    """Trains trials and tells how each ended, in the order in which they end."""
+    """Trains trials, each in a folder of its own, and tells how each ended, in the order in which they end."""
 
-    def run(self, trials: Sequence[Trial], folder: Path, signals: Signals) -> Iterator[Outcome]:
-        """Train the trials, each in a folder of its own below `folder`."""
+    def free(self) -> int:
+        """How many trials can start now."""
+
+    def start(self, trial: Trial, folder: Path) -> None:
+        """Begin a trial, or go on with it."""
+
+    def wait(self) -> Outcome | None:
+        """Return how the next trial ended; None where none is running."""
+
+    def close(self) -> None:
+        """Stop whatever still runs, at once."""
 
 
 @final
 class InProcess:
-    """One trial after the other, in this process. A trial that fails does not stop the others; a signal does."""
+    """One trial after the other, in this process. A trial that fails does not stop the others."""
 
-    def run(self, trials: Sequence[Trial], folder: Path, signals: Signals) -> Iterator[Outcome]:
-        """Train the trials, each in a folder of its own below `folder`."""
-        for trial in trials:
-            if signals.number:
-                return
-            yield run_trial(trial, folder / trial.folder_name, signals)
+    def __init__(self, signals: Signals, given: Objective | None, judge: Judge) -> None:
+        """Take the signals that stop a trial, the sweep's objective, and whom each validation is told."""
+        self._signals, self._given, self._judge = signals, given, judge
+        self._ended: deque[Outcome] = deque()
 
+    def free(self) -> int:
+        """How many trials can start now."""
+        return 0 if self._ended else 1
 
-def run_trial(trial: Trial, folder: Path, signals: Signals) -> Outcome:
-    """Train one trial in `folder`; whatever goes wrong in it becomes its outcome."""
-    try:
-        make_folder(folder)
-        with FolderLock(folder):
-            try:
-                result = train(trial.config, folder, (), signals, test=False)
-            except NnkitError:
-                _note_failure(trial, folder)
-                raise
-    except NnkitError as error:
-        return Outcome(trial, folder, "failed", error="; ".join(problem.text for problem in error.problems))
-    except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
-        return Outcome(trial, folder, "failed", error=f"{type(error).__name__}: {error}")
-    return Outcome(trial, folder, result.status, result.metrics, result.epochs, result.seconds)
+    def start(self, trial: Trial, folder: Path) -> None:
+        """Train a trial to its end."""
+        run_trial(trial, folder, self._signals, self._given, self._judge)
+        self._ended.append(ended(trial, folder))
+
+    def wait(self) -> Outcome | None:
+        """Return how the trial ended."""
+        return self._ended.popleft() if self._ended else None
+
+    def close(self) -> None:
+        """Nothing runs between two calls."""
 
 
-def _note_failure(trial: Trial, folder: Path) -> None:
-    """Note the failure that is being handled in the trial's folder, where the run has not done so itself."""
-    if not (folder / CONFIG).exists():
-        write_config(folder, trial.config)
-        write_run(folder, {"status": "failed", "error": str(sys.exc_info()[1])})
-        log = RunLog(folder)
-        log.note(traceback.format_exc())
-        log.close()
+def ended(trial: Trial, folder: Path, died: str = "") -> Outcome:
+    """Return how a trial ended, by its folder.
+
+    Args:
+        trial: which.
+        folder: of its run, which nobody else writes into any more.
+        died: how its process died, where it did; then that is noted.
+    """
+    outcome = outcome_of(trial, folder)
+    if died and (outcome is None or outcome.status in ("running", "lost")):
+        note_failure(trial, folder, died)
+        outcome = outcome_of(trial, folder)
+    if outcome is None:
+        return Outcome(trial, folder, "failed", error="it left no run.json")
+    if outcome.status == "running":  # by now somebody else has taken the folder
+        raise FolderInUseError(f"{folder} is in use by another process")
+    return outcome

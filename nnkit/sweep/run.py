@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
-from nnkit.errors import NnkitError
+from nnkit.errors import ConfigError, NnkitError, StorageError
 from nnkit.run import look_at_test
-from nnkit.runs import SWEEP
-from nnkit.storage import write_json
+from nnkit.runs import SWEEP, read_run
+from nnkit.storage import is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
-from nnkit.sweep.trials import Group, Objective, Outcome, Trial, objective, plain_outcome, ranked
+from nnkit.sweep.journal import Journal, starts
+from nnkit.sweep.pruning import Pruner
+from nnkit.sweep.source import Source
+from nnkit.sweep.trials import (
+    Group,
+    Objective,
+    Outcome,
+    Trial,
+    best_of,
+    objective,
+    objective_among,
+    plain_outcome,
+    ranked,
+)
+from nnkit.sweep.work import TESTS, Judge, Score, outcome_of
+from nnkit.track.jsonl import METRICS
 from nnkit.train.stopping import Signals
 
 FORMAT = 1
+WRITE_EVERY = 20.0  # times as long as writing sweep.json took, until it is written again
 
 
 @final
@@ -29,11 +47,31 @@ class Rules:
         objective: what ranks the trials; None for the metric of their task.
         most_failures: after how many failed trials no other starts; None for never.
         timeout_s: seconds after which no other trial starts; None for never.
+        retries_failed: whether trials that have failed before start anew.
+        ends_running: whether the trials that run end, too, when the time is over, at their next validation.
     """
 
     objective: Objective | None = None
     most_failures: int | None = None
     timeout_s: float | None = None
+    retries_failed: bool = False
+    ends_running: bool = False
+
+
+class Watch(Protocol):
+    """Who is told what happens."""
+
+    def began(self, outcomes: Sequence[Outcome], planned: int) -> None:
+        """See what an earlier process of the sweep has left."""
+
+    def started(self, trial: Trial) -> None:
+        """See a trial start."""
+
+    def scored(self, score: Score) -> None:
+        """See a validation."""
+
+    def ended(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> None:
+        """See a trial's end, and all ends so far."""
 
 
 @final
@@ -44,92 +82,203 @@ class SweepResult:
     Attributes:
         folder: the sweep's folder.
         objective: the metric that ranks.
-        outcomes: of the trials that were run.
+        outcomes: of the trials that were run, by number.
         groups: the finished ones by rank.
         test: the winner's test metrics, mean over its seeds; empty when there is no winner or a signal came.
+        planned: how many trials there are in all.
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
     """
 
     folder: Path
-    objective: str
+    objective: Objective
     outcomes: Sequence[Outcome]
     groups: Sequence[Group]
     test: dict[str, float]
+    planned: int
     problem: str = ""
     ended: str = ""
 
 
-def run_sweep(
-    trials: Sequence[Trial],
-    folder: Path,
-    executor: Executor,
-    signals: Signals,
-    tell: Callable[[Outcome], None],
-    rules: Rules,
-) -> SweepResult:
-    """Train all trials.
+@final
+@dataclass(slots=True)
+class Sweep:
+    """A sweep on its way.
 
-    Args:
-        trials: checked, at least one.
-        folder: the sweep's, which is there.
-        executor: who trains them.
-        signals: a signal ends the sweep after saving the trial that runs.
-        tell: called as soon as a trial has ended.
-        rules: what ranks the trials, and when no other starts.
-
-    Raises:
-        StorageError: sweep.json cannot be written.
+    Attributes:
+        folder: which is there, and locked by the caller.
+        source: of the trials.
+        rules: what ranks them, and when no other starts.
+        pruner: which of them stop early.
+        watch: told what happens.
+        signals: a signal ends the sweep after saving the trials that run.
+        outcomes: of the trials that have ended, by number.
+        started: when, by time.monotonic.
     """
-    outcomes: list[Outcome] = []
-    started, ended = time.monotonic(), ""
-    for outcome in executor.run(trials, folder, signals):
-        outcomes.append(outcome)
-        tell(outcome)
-        _write(folder, trials, outcomes, {}, rules)
-        if len(outcomes) < len(trials) and (ended := _ends(outcomes, rules, time.monotonic() - started)):
-            break
-    groups = ranked([outcome for outcome in outcomes if outcome.status != "interrupted"], rules.objective)
-    test: dict[str, float] = {}
-    problem = ""
+
+    folder: Path
+    source: Source
+    rules: Rules
+    pruner: Pruner
+    watch: Watch
+    signals: Signals
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    written: float = 0.0
+
+    def judge(self, score: Score) -> bool:
+        """Take a validation of a trial that runs, and tell whether it shall stop."""
+        self.watch.scored(score)
+        is_late = self.rules.ends_running and self.is_over
+        return self.pruner.scored(score.trial, score.epoch, score.name, score.loss) or is_late
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        timeout = self.rules.timeout_s
+        return timeout is not None and time.monotonic() - self.started >= timeout
+
+    def run(self, journal: Journal, make: Callable[[Signals, Objective | None, Judge], Executor]) -> SweepResult:
+        """Train all trials that have not ended yet.
+
+        Args:
+            journal: open.
+            make: returns who trains them.
+
+        Raises:
+            ConfigError: the trials are not those that the journal knows.
+            FolderInUseError: another process trains one of them.
+            StorageError: a file cannot be written.
+        """
+        pending = iter(self._taken_up(journal))
+        self.watch.began(list(self.outcomes.values()), self.source.planned)
+        ends = ""
+        with closing(journal), closing(make(self.signals, self.rules.objective, self.judge)) as executor:
+            while True:
+                while not self.signals.number and executor.free() and not (ends := self._ends()):
+                    trial = next(pending, None) or self.source.next()
+                    if trial is None:
+                        break
+                    self._start(trial, journal, executor)
+                outcome = executor.wait()
+                if outcome is None:
+                    break
+                self._note(outcome, journal)
+        return self._closed(ends if len(self.outcomes) < self.source.planned else "")
+
+    def _taken_up(self, journal: Journal) -> list[Trial]:
+        """Take what an earlier process has left, and return the known trials that are still to be trained."""
+        begun = {int(entry["trial"]): entry for entry in starts(journal.entries)}
+        pending = []
+        for trial in self.source.known():
+            entry = begun.get(trial.number)
+            if entry is not None and entry["identity"] != trial.identity:
+                words = " ".join(f"{key}={value}" for key, value in entry["changed"].items())
+                raise ConfigError(
+                    f"trial {trial.number} of this sweep was another one: {words}", hint="another name=NAME"
+                )
+            outcome = None if entry is None else outcome_of(trial, self.folder / trial.folder_name)
+            if outcome is not None and outcome.status == "failed" and self.rules.retries_failed:
+                remove_folder(outcome.folder)
+                outcome = None
+            if outcome is not None and (outcome.is_finished or outcome.status == "failed"):
+                self.outcomes[trial.number] = outcome
+                self.source.ended(outcome)
+                self._remember(outcome)
+            else:
+                pending.append(trial)
+        return pending
+
+    def _remember(self, outcome: Outcome) -> None:
+        """Let the pruner know the validations of a trial that has ended before."""
+        if self.pruner.kind == "none":
+            return
+        for epoch, values in _validations(outcome.folder):
+            name, mode = objective_among(values, self.rules.objective)
+            if values.get(name) is not None:  # what was not finite is null
+                score = Score(outcome.trial.number, epoch, name, mode, values[name])
+                self.pruner.scored(score.trial, score.epoch, score.name, score.loss)
+        self._note_end(outcome)
+
+    def _note_end(self, outcome: Outcome) -> None:
+        if outcome.status in ("completed", "stopped_early"):
+            self.pruner.ended.add(outcome.trial.number)
+
+    def _start(self, trial: Trial, journal: Journal, executor: Executor) -> None:
+        folder = self.folder / trial.folder_name
+        while is_locked(folder) and not self.signals.number:  # a process that outlives the sweep's for a moment
+            time.sleep(0.05)
+        journal.started(trial)
+        self.watch.started(trial)
+        executor.start(trial, folder)
+
+    def _note(self, outcome: Outcome, journal: Journal) -> None:
+        self.outcomes[outcome.trial.number] = outcome
+        journal.ended(outcome)
+        self.source.ended(outcome)
+        self._note_end(outcome)
+        self.watch.ended(outcome, list(self.outcomes.values()))
+        if time.monotonic() >= self.written:
+            begun = time.monotonic()
+            self._write({})
+            self.written = time.monotonic() + WRITE_EVERY * (time.monotonic() - begun)
+
+    def _ends(self) -> str:
+        """Return why no other trial starts; empty while others do."""
+        failures = sum(outcome.status == "failed" for outcome in self.outcomes.values())
+        if self.rules.most_failures is not None and failures > self.rules.most_failures:
+            return f"{failures} failed"
+        return f"hydra.sweeper.timeout_s={self.rules.timeout_s:g} was over" if self.is_over else ""
+
+    def _closed(self, ended: str) -> SweepResult:
+        """Look at the test set with the winner, and write the table."""
+        outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
+        groups = ranked(outcomes, self.rules.objective)
+        test: dict[str, float] = {}
+        problem = ""
+        try:
+            test = _test_of(groups[0]) if groups and not self.signals.number else {}
+        except (NnkitError, ValueError) as error:
+            problem = str(error)
+        self._write(test)
+        found = objective(outcomes, self.rules.objective)
+        return SweepResult(self.folder, found, outcomes, groups, test, self.source.planned, problem, ended)
+
+    def _write(self, test: dict[str, float]) -> None:
+        outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
+        groups, (name, mode) = ranked(outcomes, self.rules.objective), objective(outcomes, self.rules.objective)
+        facts = {
+            "format": FORMAT,
+            "objective": name,
+            "mode": mode,
+            "planned": self.source.planned,
+            "best": best_of(groups[0], mode).folder.name if groups else None,
+            "test": test,
+            "trials": [plain_outcome(outcome) for outcome in outcomes],
+        }
+        write_json(self.folder / SWEEP, facts)
+
+
+def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield the epoch and the values of each line of a run's metrics.jsonl; none where it cannot be read."""
     try:
-        test = _test_of(groups[0]) if groups and not signals.number else {}
-        _write(folder, trials, outcomes, test, rules)
-    except (NnkitError, ValueError) as error:
-        problem = str(error)
-    return SweepResult(folder, objective(outcomes, rules.objective)[0], outcomes, groups, test, problem, ended)
-
-
-def _ends(outcomes: Sequence[Outcome], rules: Rules, seconds: float) -> str:
-    """Return why no other trial starts; empty while others do."""
-    failures = sum(outcome.status == "failed" for outcome in outcomes)
-    if rules.most_failures is not None and failures > rules.most_failures:
-        return f"{failures} failed"
-    if rules.timeout_s is not None and seconds >= rules.timeout_s:
-        return f"hydra.sweeper.timeout_s={rules.timeout_s:g} was over"
-    return ""
+        lines = read_bytes(folder / METRICS).splitlines()
+    except StorageError:
+        return
+    for line in lines:
+        try:
+            values = dict(json.loads(line))
+            yield int(values["epoch"]), values
+        except (ValueError, KeyError, TypeError):
+            continue
 
 
 def _test_of(winner: Group) -> dict[str, float]:
-    looked = [look_at_test(outcome.trial.config, outcome.folder) for outcome in winner.outcomes]
+    looked = [_looked(outcome) for outcome in winner.outcomes]
     return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]}
 
 
-def _write(
-    folder: Path, trials: Sequence[Trial], outcomes: Sequence[Outcome], test: dict[str, float], rules: Rules
-) -> None:
-    groups, (name, mode) = ranked(outcomes, rules.objective), objective(outcomes, rules.objective)
-    best = None
-    if groups:
-        sign = -1 if mode == "max" else 1
-        best = min(groups[0].outcomes, key=lambda o: (sign * o.metrics[name], o.metrics["val/loss"])).folder.name
-    facts = {
-        "format": FORMAT,
-        "objective": name,
-        "mode": mode,
-        "planned": len(trials),
-        "best": best,
-        "test": test,
-        "trials": [plain_outcome(outcome) for outcome in outcomes],
-    }
-    write_json(folder / SWEEP, facts)
+def _looked(outcome: Outcome) -> dict[str, float]:
+    """Return the test metrics of a trial; the test set is looked at once, also by a sweep that is run again."""
+    before = {name: value for name, value in read_run(outcome.folder)["metrics"].items() if name.startswith(TESTS)}
+    return before or look_at_test(outcome.trial.config, outcome.folder)

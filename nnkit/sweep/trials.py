@@ -15,6 +15,8 @@ from nnkit.config.fields import leaves
 from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
+from nnkit.config.space import Combination
+from nnkit.runs import FINISHED
 
 Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
 # The task's metric on validation decides the rank; the loss breaks ties.
@@ -27,20 +29,29 @@ class Trial:
     """One run of a sweep, before it starts.
 
     Attributes:
-        number: from 0, in the order of the combinations.
+        number: from 0, in the order in which they start.
         changed: what differs between the trials, as written.
         config: checked.
+        values: of all that the space varies, as written; those that this trial does not read included.
+        identity: of the config.
     """
 
     number: int
     changed: Mapping[str, str]
     config: Config
+    values: Mapping[str, str]
+    identity: str
+
+    @classmethod
+    def of(cls, number: int, point: Combination, config: Config) -> Trial:
+        """Return the trial of a point of a space, whose config has been checked."""
+        return cls(number, point.changed, config, point.values, identity(config))
 
     @property
     def folder_name(self) -> str:
         """The number, the changed settings in letters that any file system takes, and a piece of the identity."""
         words = "_".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.changed.items())
-        return f"{self.number:03d}-{re.sub(r'[^A-Za-z0-9.=+-]+', '_', words)[:60]}-{identity(self.config)[:8]}"
+        return f"{self.number:03d}-{re.sub(r'[^A-Za-z0-9.=+-]+', '_', words)[:60]}-{self.identity[:8]}"
 
 
 @final
@@ -65,6 +76,11 @@ class Outcome:
     epochs: int = 0
     seconds: float = 0.0
     error: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do: it has trained to its end, or was pruned."""
+        return self.status in FINISHED
 
 
 def identity(config: Config) -> str:
@@ -96,21 +112,31 @@ class Group:
     deviation: float | None
     tie: float
 
+    @property
+    def is_pruned(self) -> bool:
+        """Whether one of them did not train to its end."""
+        return any(outcome.status == "pruned" for outcome in self.outcomes)
 
-def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Objective:
-    """Return what ranks the trials: what was given, or the metric of their task."""
+
+def objective_among(names: Iterable[str], given: Objective | None = None) -> Objective:
+    """Return what ranks trials with these metrics: what was given, or the metric of their task."""
     if given is not None:
         return given
-    found = {name for outcome in outcomes for name in outcome.metrics}
+    found = set(names)
     return next(((name, mode) for name, mode in OBJECTIVES if name in found), ("val/loss", "min"))
 
 
+def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Objective:
+    """Return what ranks the trials: what was given, or the metric of their task."""
+    return objective_among((name for outcome in outcomes for name in outcome.metrics), given)
+
+
 def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
-    """Return the finished trials, those equal but for `seed` together, the best first.
+    """Return the finished trials, those equal but for `seed` together, the best first, pruned ones behind all others.
 
     Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
     """
-    left, groups = [outcome for outcome in outcomes if outcome.metrics], []
+    left, groups = [outcome for outcome in outcomes if outcome.is_finished and outcome.metrics], []
     if given is not None:
         return _ranked([outcome for outcome in left if given[0] in outcome.metrics], *given)
     while left:
@@ -126,7 +152,8 @@ def _ranked(outcomes: Sequence[Outcome], name: str, mode: str) -> list[Group]:
         key = tuple((k, v) for k, v in outcome.trial.changed.items() if k != "seed")
         together.setdefault(key, []).append(outcome)
     groups = [_group(dict(key), members, name) for key, members in together.items()]
-    return sorted(groups, key=lambda group: (-group.score if mode == "max" else group.score, group.tie))
+    sign = -1 if mode == "max" else 1
+    return sorted(groups, key=lambda group: (group.is_pruned, sign * group.score, group.tie))
 
 
 def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) -> Group:
@@ -138,13 +165,19 @@ def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) ->
     return Group(members, changed, name, statistics.fmean(scores), deviation, tie)
 
 
+def best_of(group: Group, mode: str) -> Outcome:
+    """Return the best trial of a group."""
+    sign = -1 if mode == "max" else 1
+    return min(group.outcomes, key=lambda o: (sign * o.metrics[group.metric], o.metrics["val/loss"]))
+
+
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:
     """Return a trial and its end as plain data, for sweep.json."""
     return {
         "number": outcome.trial.number,
         "folder": outcome.folder.name,
         "changed": dict(outcome.trial.changed),
-        "identity": identity(outcome.trial.config),
+        "identity": outcome.trial.identity,
         "status": outcome.status,
         "epochs": outcome.epochs,
         "seconds": round(outcome.seconds, 3),

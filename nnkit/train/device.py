@@ -32,16 +32,21 @@ def pick_device(wanted: str) -> str:
 
 
 def pick_threads(wanted: int | Literal["auto"], flops_a_step: int) -> int:
-    """Return the number of CPU threads: as wanted, or for "auto" one for small networks, else one a core."""
+    """Return the number of CPU threads: as wanted, or for "auto" one for small networks, else one a core.
+
+    The environment variable OMP_NUM_THREADS, where it is set, is the most for "auto".
+    """
     if wanted != "auto":
         return wanted
-    return (
-        1
-        if flops_a_step < SMALL_STEP_FLOPS
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    if flops_a_step < SMALL_STEP_FLOPS:
+        return 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores(), int(limit))) if limit.isdigit() else cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_precision(wanted: str, device: str) -> Precision:

@@ -45,16 +45,25 @@ def catching_signals() -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
-def stop_when(trainer: TrainerConfig, signals: Signals | None = None, *, seconds_before: float = 0.0) -> Stop:
+def never(_: TrainState) -> str | None:
+    """Give no reason to stop."""
+    return None
+
+
+def stop_when(
+    trainer: TrainerConfig, signals: Signals | None = None, *, seconds_before: float = 0.0, also: Stop = never
+) -> Stop:
     """Return the function that tells why to stop, or None to go on.
 
     Args:
         trainer: its limits and its patience.
         signals: watched when given.
         seconds_before: already used by the part of the run before a resume, for max_time_s.
+        also: asked last.
 
     Returns:
-        A function of the state. Its reasons: "signal", "max_time_s", "max_steps", "max_epochs", "patience".
+        A function of the state. Its reasons: "signal", "max_time_s", "max_steps", "max_epochs", "patience", and what
+        `also` gives.
     """
     started = time.monotonic() - seconds_before
 
@@ -69,6 +78,6 @@ def stop_when(trainer: TrainerConfig, signals: Signals | None = None, *, seconds
             return "max_epochs"
         if trainer.patience is not None and state.waited >= trainer.patience:
             return "patience"
-        return None
+        return also(state)
 
     return stop

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, Literal, final
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from nnkit.config.marks import Count, Name, Positive, WholeNumber
+from nnkit.config.marks import Count, Fixed, Live, Name, Positive, WholeNumber
 
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class SweepConfig:
-    """What every sweeper has."""
+    """What every sweeper has. What is `live` may change when a sweep goes on."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    seeds: Count = 1
-    objective: Name = "auto"
-    timeout_s: Positive | None = None
-    fail_fast: bool = False
-    max_failures: WholeNumber | None = None
+    seeds: Fixed[Count] = 1
+    objective: Fixed[Name] = "auto"
+    pruner: Fixed[Literal["none", "median", "asha", "hyperband"]] = "none"
+    min_epochs: Fixed[Count] = 1
+    reduction: Fixed[Annotated[int, Field(ge=2)]] = 3
+    jobs: Live[Count] = 1
+    timeout_s: Live[Positive | None] = None
+    fail_fast: Live[bool] = False
+    max_failures: Live[WholeNumber | None] = None
+    retry_failed: Live[bool] = False
 
     @property
     def most_failures(self) -> int | None:
@@ -39,5 +44,16 @@ class GridConfig(SweepConfig):
 class RandomConfig(SweepConfig):
     """Points drawn by chance (Bergstra & Bengio 2012)."""
 
-    trials: Count = 20
-    seed: WholeNumber = 0
+    trials: Live[Count] = 20
+    seed: Fixed[WholeNumber] = 0
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class BayesConfig(SweepConfig):
+    """Points that a model of the scores so far proposes (Bergstra et al. 2011 for tpe)."""
+
+    trials: Live[Count] = 20
+    seed: Fixed[WholeNumber] = 0
+    sampler: Fixed[Literal["tpe", "gp", "cmaes"]] = "tpe"
+    startup_trials: Fixed[Count] = 10

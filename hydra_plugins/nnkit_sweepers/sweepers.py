@@ -1,14 +1,16 @@
-"""Hydra's sweeper `grid`: every combination of the listed values. The work is done in nnkit."""
+"""Hydra's sweepers `grid`, `random` and `bayes`. The work is done in nnkit."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class GridSweeper(Sweeper):
-    """Trains one run a combination, and prints one table."""
+class _NnkitSweeper(Sweeper):
+    """Trains one run a point of the space, and prints one table."""
+
+    kind: ClassVar[str]
 
     def __init__(self, **settings: Any) -> None:
         """Take the settings of hydra.sweeper as they are; they are checked when the sweep starts."""
@@ -17,9 +19,28 @@ class GridSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         """Keep what the sweep was started with; the trials are trained by nnkit, not by Hydra's task."""
         self.config = config
+        self.hydra_context = hydra_context
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose and check all trials, then train them. Raises: NnkitError."""
         from nnkit.cli.sweep import sweep
 
-        return sweep("grid", self.settings, self.config, arguments)
+        return sweep(self.kind, self.settings, self.config, self.hydra_context, arguments)
+
+
+class GridSweeper(_NnkitSweeper):
+    """Every combination of the listed values."""
+
+    kind = "grid"
+
+
+class RandomSweeper(_NnkitSweeper):
+    """Points drawn by chance."""
+
+    kind = "random"
+
+
+class BayesSweeper(_NnkitSweeper):
+    """Points proposed by a model of the scores so far."""
+
+    kind = "bayes"

@@ -1,0 +1,146 @@
+"""What one sees of a sweep: a line a trial, or a live table on a terminal; the ranked table at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
+
+from nnkit.cli.sweep import words_of
+from nnkit.sweep.trials import Group, Objective, Outcome, Trial, objective, ranked
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nnkit.sweep.run import SweepResult
+    from nnkit.sweep.work import Score
+
+SHOWN = 10  # ranks of the live table
+WIDTH = 140  # of a table that is not on a terminal
+
+
+@final
+class View:
+    """Tells what happens while trials run. Use it in a `with` block."""
+
+    def __init__(self, planned: int, given: Objective | None) -> None:
+        """Take how many trials there are in all, and what ranks them; None for the metric of their task."""
+        from rich.console import Console
+
+        self._planned, self._given = planned, given
+        self._console = Console(stderr=True)
+        self._running: dict[int, tuple[Trial, Score | None]] = {}
+        self._groups: Sequence[Group] = ()
+        self._done = 0
+        self._live: object | None = None
+
+    def __enter__(self) -> View:
+        """Open the live table, on a terminal."""
+        if self._console.is_terminal:
+            from rich.live import Live
+
+            live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True)
+            live.start()
+            self._live = live
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the live table."""
+        if self._live is not None:
+            self._live.stop()  # type: ignore[attr-defined]
+
+    def began(self, outcomes: Sequence[Outcome], planned: int) -> None:
+        """Tell what an earlier process of the sweep has left."""
+        self._planned, self._done = planned, len(outcomes)
+        if outcomes:
+            self._groups = ranked(outcomes, self._given)
+            failed = sum(outcome.status == "failed" for outcome in outcomes)
+            known = f", {failed} of them failed (hydra.sweeper.retry_failed=true)" if failed else ""
+            self._say(f"{len(outcomes)} of {planned} trials have ended before{known}")
+
+    def started(self, trial: Trial) -> None:
+        """Note a trial that runs."""
+        self._running[trial.number] = (trial, None)
+
+    def scored(self, score: Score) -> None:
+        """Note a validation."""
+        if score.trial in self._running:
+            self._running[score.trial] = (self._running[score.trial][0], score)
+
+    def ended(self, outcome: Outcome, outcomes: Sequence[Outcome]) -> None:
+        """Tell a trial's end; on a terminal only a failure has a line of its own."""
+        self._running.pop(outcome.trial.number, None)
+        self._done = len(outcomes)
+        if self._live is None:
+            self._say(self._line(outcome))
+            return
+        self._groups = ranked(outcomes, self._given)
+        if outcome.status == "failed":
+            self._say(self._line(outcome))
+
+    def _line(self, outcome: Outcome) -> str:
+        name, _ = objective([outcome], self._given)
+        said = outcome.error or (f"{name} {outcome.metrics[name]:.4g}" if name in outcome.metrics else "")
+        head = f"[{self._done}/{self._planned}] trial {outcome.trial.number}: {words_of(outcome.trial.changed)}"
+        return f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}"
+
+    def _say(self, text: str) -> None:
+        if self._live is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._console.print(text, highlight=False, markup=False)
+
+    def _table(self) -> Table:
+        name = self._groups[0].metric if self._groups else "score"
+        table = _empty_table(self._groups, name, state=True)
+        keys = _keys(self._groups)
+        table.title = f"{self._done} of {self._planned} trials have ended"
+        for rank, group in enumerate(self._groups[:SHOWN], 1):
+            table.add_row(str(rank), *_cells(group, keys, name), "pruned" if group.is_pruned else "done")
+        for trial, score in self._running.values():
+            shown = ("", "0") if score is None else (f"{score.value:.4f}", str(score.epoch))
+            values = [trial.changed.get(key, "") for key in keys]
+            table.add_row("", str(trial.number), *values, shown[0], "", shown[1], "", "runs")
+        return table
+
+
+def show(result: SweepResult) -> None:
+    """Print the ranked table, and what the winner is worth on the test set."""
+    from rich.console import Console
+
+    name, _ = result.objective
+    keys = _keys(result.groups)
+    table = _empty_table(result.groups, name, state=any(group.is_pruned for group in result.groups))
+    for rank, group in enumerate(result.groups, 1):
+        state = ["pruned" if group.is_pruned else ""] if len(table.columns) == len(keys) + 7 else []
+        table.add_row(str(rank), *_cells(group, keys, name), *state)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
+    console.print(f"{len(result.outcomes)} trials, ranked by {name}", style="bold", highlight=False)
+    console.print(table)
+    if result.test:
+        tested = name.replace("val/", "test/")
+        worth = f"{tested.removeprefix('test/')} {result.test[tested]:.4f}"
+        console.print(f"the winner on the test set: {worth}", highlight=False)
+
+
+def _keys(groups: Sequence[Group]) -> list[str]:
+    return list(dict.fromkeys(key for group in groups for key in group.changed))
+
+
+def _empty_table(groups: Sequence[Group], metric: str, *, state: bool) -> Table:
+    from rich.table import Table
+
+    table, keys = Table(), _keys(groups)
+    for name in ("rank", "trial", *keys, metric, "val/loss", "epochs", "seconds", *(["state"] if state else [])):
+        table.add_column(name, justify="left" if name in keys or name == "state" else "right")
+    return table
+
+
+def _cells(group: Group, keys: Sequence[str], metric: str) -> list[str]:
+    name = "" if group.metric == metric else f"{group.metric} "
+    score = f"{name}{group.score:.4f}" + (f" ± {group.deviation:.4f}" if group.deviation is not None else "")
+    numbers = ",".join(str(outcome.trial.number) for outcome in group.outcomes)
+    epochs = sum(outcome.epochs for outcome in group.outcomes) / len(group.outcomes)
+    seconds = sum(outcome.seconds for outcome in group.outcomes)
+    changed = [group.changed.get(key, "") for key in keys]
+    return [numbers, *changed, score, f"{group.tie:.4f}", f"{epochs:.0f}", f"{seconds:.1f}"]

@@ -1,0 +1,150 @@
+"""One trial, in whatever process: a new run, or one that goes on. Its run.json says how it ended."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from nnkit.config.check import check
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
+from nnkit.errors import DataError, NnkitError
+from nnkit.run import resume, train
+from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_config, read_run, write_config, write_run
+from nnkit.storage import FolderLock, make_folder, remove_folder
+from nnkit.sweep.trials import Objective, Outcome, Trial, objective_among
+from nnkit.track.log import RunLog
+from nnkit.train.sink import RunInfo
+from nnkit.train.state import Record, TrainState
+from nnkit.train.stopping import Signals
+
+TESTS = ("test/", "baseline/")  # metrics that rank no trial
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A validation of a trial.
+
+    Attributes:
+        trial: its number.
+        epoch: from 1.
+        name: of the objective.
+        mode: whether its "max" or its "min" is better.
+        value: of it.
+    """
+
+    trial: int
+    epoch: int
+    name: str
+    mode: str
+    value: float
+
+    @property
+    def loss(self) -> float:
+        """The value, lower being better."""
+        return -self.value if self.mode == "max" else self.value
+
+
+Judge = Callable[[Score], bool]  # takes a validation, and tells whether the trial shall stop
+
+
+@final
+class Judged:
+    """A sink that tells each validation, and the reason to stop that may follow from it."""
+
+    def __init__(self, trial: int, given: Objective | None, judge: Judge) -> None:
+        """Take a trial's number, the sweep's objective (None for the task's metric), and whom to ask."""
+        self._trial, self._given, self._judge = trial, given, judge
+        self._is_pruned = False
+
+    def start(self, info: RunInfo) -> None:
+        """Nothing to get ready."""
+
+    def write(self, record: Record) -> None:
+        """Tell a validation."""
+        name, mode = objective_among(record.values, self._given)
+        if name in record.values:
+            score = Score(self._trial, record.epoch, name, mode, record.values[name])
+            self._is_pruned = self._judge(score) or self._is_pruned
+
+    def sync(self) -> None:
+        """Nothing waits."""
+
+    def close(self, status: str) -> None:
+        """Nothing to finish."""
+
+    def stop(self, _: TrainState) -> str | None:
+        """Return why the trial shall stop."""
+        return "pruned" if self._is_pruned else None
+
+
+def run_trial(trial: Trial, folder: Path, signals: Signals, given: Objective | None, judge: Judge) -> None:
+    """Train one trial in `folder`, or go on with it; whatever goes wrong in it stands in its run.json.
+
+    Raises:
+        FolderInUseError: another process trains it.
+        StorageError: not even run.json can be written.
+    """
+    make_folder(folder)
+    with FolderLock(folder):
+        judged = Judged(trial.number, given, judge)
+        try:
+            config = _begun(folder)
+            if config is None:
+                train(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
+            else:
+                resume(config, folder, [judged], signals, test=False, stop=judged.stop)
+        except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
+            note_failure(trial, folder, error)
+
+
+def _begun(folder: Path) -> Config | None:
+    """Return the config of a run that can go on, picks included; None where a new one starts, from an empty folder."""
+    if any((folder / CHECKPOINTS).glob("step-*")) and (folder / RUN).exists():
+        return check(Composed(read_config(folder)))
+    for path in folder.iterdir():
+        if path.is_dir():
+            remove_folder(path)
+    return None
+
+
+def note_failure(trial: Trial, folder: Path, error: Exception | str) -> None:
+    """Note in the trial's folder why it failed, where the run has not done so itself. Raises: StorageError."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, Exception) and not isinstance(error, NnkitError):
+        said = f"{type(error).__name__}: {error}"
+    try:
+        facts = read_run(folder)
+    except DataError:  # it never began
+        write_config(folder, trial.config)
+        facts = {}
+        if sys.exc_info()[0] is not None:
+            log = RunLog(folder)
+            log.note(traceback.format_exc())
+            log.close()
+    write_run(folder, {**facts, "status": "failed", "error": said})
+
+
+def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
+    """Return how a trial stands by its folder alone; None where it has not begun, or has written nothing readable."""
+    if not (folder / CONFIG).exists():
+        return None
+    try:
+        facts = read_run(folder)
+    except DataError:
+        return None
+    metrics = facts.get("metrics") or {} if facts["status"] in FINISHED else {}
+    return Outcome(
+        trial,
+        folder,
+        str(facts["status"]),
+        {name: value for name, value in metrics.items() if not name.startswith(TESTS)},
+        int(facts.get("epochs", 0)),
+        float(facts.get("seconds", 0.0)),
+        str(facts.get("error", "")),
+    )
