@@ -88,9 +88,7 @@ def test_hyperband_lets_some_brackets_begin_later() -> None:
     counts = [brackets.count(bracket) for bracket in sorted(set(brackets))]
     assert sorted(set(brackets)) == [0, 1, 2]
     assert counts == sorted(counts, reverse=True)
-    weights = [
-        (3 / (3 - skipped)) * 3 ** (2 - skipped) for skipped in range(3)
-    ]  # Li et al. 2018, figure 1: n of a bracket
+    weights = [(3 / (3 - skipped)) * 3 ** (2 - skipped) for skipped in range(3)]  # Li et al. 2018: n
     for count, weight in zip(counts, weights, strict=True):
         assert count / 600 == pytest.approx(weight / sum(weights), abs=0.05)
     losses = curves(0)
