@@ -25,7 +25,7 @@ RANKS = (
     ("run",),
     ("infer",),
     ("plots",),
-    ("plots_sequences",),
+    ("plots_sequences", "plots_sweep"),
     ("sweep",),
     ("cli", "__init__"),
     ("__main__",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from nnkit.cli.messages import note
 from nnkit.storage import make_folder, read_bytes, write_bytes
 
 if TYPE_CHECKING:
+    from nnkit.config.domains import Domain
     from nnkit.infer.evaluation import Evaluation, Windows
     from nnkit.infer.finished import Finished
+    from nnkit.sweep.trials import Outcome
 
 PLOTS = "plots"
 
@@ -71,6 +73,25 @@ def _of_forecast(
         return plots_sequences.forecasts(past, target[rows], predicted[rows], names, title)
 
     return {"horizon": lambda: plots_sequences.horizon(errors, title), "forecasts": draw_windows}
+
+
+def draw_sweep(
+    folder: Path, objective: tuple[str, str], outcomes: Sequence[Outcome], domains: Mapping[str, Domain]
+) -> None:
+    """Draw how the best score of a sweep came about, and the score by each setting, into plots/."""
+    from nnkit import plots_sweep
+    from nnkit.config.domains import Interval
+
+    name, mode = objective
+    scored = [outcome for outcome in outcomes if name in outcome.metrics]
+    title = f"{folder.parent.name}: {len(outcomes)} trials"
+    columns = {key: [outcome.trial.changed.get(key, "") for outcome in scored] for key in domains}
+    is_log = {key: domain.is_log for key, domain in domains.items() if isinstance(domain, Interval)}
+    every = [outcome.metrics.get(name) for outcome in outcomes]
+    scores = [outcome.metrics[name] for outcome in scored]
+    _draw(folder / PLOTS / "best_so_far.png", lambda: plots_sweep.best_so_far(every, mode, name, title))
+    if columns:
+        _draw(folder / PLOTS / "slices.png", lambda: plots_sweep.slices(columns, is_log, scores, name, title))
 
 
 def _draw(path: Path, draw: Callable[[], bytes]) -> None:

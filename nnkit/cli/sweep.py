@@ -132,10 +132,10 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
         rules = Rules(checked.given, sweeper.most_failures, sweeper.timeout_s, retries_failed=sweeper.retry_failed)
         source = _source(checked, journal)
         with catching_signals() as signals, View(source.planned, checked.given) as view:
-            job = Sweep(folder, source, rules, _pruner(checked), view, signals)
+            job = Sweep(folder, source, checked.space.domains, rules, _pruner(checked), view, signals)
             make = partial(_executor, sweeper, config, hydra_context)
             result = job.run(journal, make)
-        _close(result, signals.number)
+        _close(result, signals.number, checked)
 
 
 def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
@@ -287,7 +287,7 @@ def words_of(changed: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in changed.items()) or "no change"
 
 
-def _close(result: SweepResult, signal_number: int) -> None:
+def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
     from nnkit.cli.sweep_view import show
 
@@ -295,6 +295,10 @@ def _close(result: SweepResult, signal_number: int) -> None:
     if result.ended:
         print(f"ended after {len(result.outcomes)} of {result.planned} trials: {result.ended}", file=sys.stderr)
     print(result.folder, flush=True)
+    if checked.configs[0].trainer.plots and result.groups:
+        from nnkit.cli.pictures import draw_sweep
+
+        draw_sweep(result.folder, result.objective, result.outcomes, checked.space.domains)
     if signal_number:
         done = sum(outcome.is_finished for outcome in result.outcomes)
         told = f"stopped after {done} of {result.planned} trials"

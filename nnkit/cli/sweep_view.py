@@ -117,6 +117,9 @@ def show(result: SweepResult) -> None:
     console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
     console.print(f"{len(result.outcomes)} trials, ranked by {name}", style="bold", highlight=False)
     console.print(table)
+    if result.importance:
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.items())
+        console.print(f"what made the scores differ: {shares}", highlight=False)
     if result.test:
         tested = name.replace("val/", "test/")
         worth = f"{tested.removeprefix('test/')} {result.test[tested]:.4f}"

@@ -95,8 +95,8 @@ class Bayes:
         kept = {key: self._space.domains[key] for key in point.changed if key in self._space.domains}
         trial = optuna.trial.create_trial(
             state=optuna.trial.TrialState.RUNNING,
-            params={key: _param(domain, values[key]) for key, domain in kept.items()},
-            distributions={key: _distribution(domain) for key, domain in kept.items()},
+            params={key: param(domain, values[key]) for key, domain in kept.items()},
+            distributions={key: distribution(domain) for key, domain in kept.items()},
         )
         self._study.add_trial(trial)
         self._add(point, len(self._study.trials) - 1)
@@ -181,7 +181,8 @@ def _suggest(trial: optuna.Trial, key: str, domain: Domain) -> str:
     return domain.written(trial.suggest_float(key, domain.low, domain.high, log=domain.is_log))
 
 
-def _distribution(domain: Domain) -> Any:
+def distribution(domain: Domain) -> Any:
+    """Return a domain as Optuna has it."""
     import optuna
 
     if isinstance(domain, Choices):
@@ -191,5 +192,6 @@ def _distribution(domain: Domain) -> Any:
     return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.is_log)
 
 
-def _param(domain: Domain, value: str) -> Any:
+def param(domain: Domain, value: str) -> Any:
+    """Return a value of a domain, as written, as Optuna has it."""
     return value if isinstance(domain, Choices) else int(value) if domain.is_int else float(value)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, final
 
+from nnkit.config.domains import Domain
 from nnkit.errors import ConfigError, NnkitError, StorageError
 from nnkit.run import look_at_test
 from nnkit.runs import SWEEP, read_run
 from nnkit.storage import is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.journal import Journal, starts
+from nnkit.sweep.outputs import importances, write_best, write_table
 from nnkit.sweep.pruning import Pruner
 from nnkit.sweep.source import Source
 from nnkit.sweep.trials import (
@@ -85,6 +88,7 @@ class SweepResult:
         outcomes: of the trials that were run, by number.
         groups: the finished ones by rank.
         test: the winner's test metrics, mean over its seeds; empty when there is no winner or a signal came.
+        importance: the share of each swept setting in what makes the scores differ; empty where that cannot be told.
         planned: how many trials there are in all.
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
@@ -95,6 +99,7 @@ class SweepResult:
     outcomes: Sequence[Outcome]
     groups: Sequence[Group]
     test: dict[str, float]
+    importance: dict[str, float]
     planned: int
     problem: str = ""
     ended: str = ""
@@ -108,6 +113,7 @@ class Sweep:
     Attributes:
         folder: which is there, and locked by the caller.
         source: of the trials.
+        domains: of the swept settings.
         rules: what ranks them, and when no other starts.
         pruner: which of them stop early.
         watch: told what happens.
@@ -118,6 +124,7 @@ class Sweep:
 
     folder: Path
     source: Source
+    domains: Mapping[str, Domain]
     rules: Rules
     pruner: Pruner
     watch: Watch
@@ -240,11 +247,25 @@ class Sweep:
             test = _test_of(groups[0]) if groups and not self.signals.number else {}
         except (NnkitError, ValueError) as error:
             problem = str(error)
-        self._write(test)
         found = objective(outcomes, self.rules.objective)
-        return SweepResult(self.folder, found, outcomes, groups, test, self.source.planned, problem, ended)
+        mattered = importances(self.domains, groups, found)
+        self._write(test, mattered)
+        write_table(self.folder, groups, outcomes)
+        if groups:
+            write_best(self.folder, groups[0], found, len(outcomes))
+        return SweepResult(
+            folder=self.folder,
+            objective=found,
+            outcomes=outcomes,
+            groups=groups,
+            test=test,
+            importance=mattered,
+            planned=self.source.planned,
+            problem=problem,
+            ended=ended,
+        )
 
-    def _write(self, test: dict[str, float]) -> None:
+    def _write(self, test: dict[str, float], mattered: Mapping[str, float] = MappingProxyType({})) -> None:
         outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
         groups, (name, mode) = ranked(outcomes, self.rules.objective), objective(outcomes, self.rules.objective)
         facts = {
@@ -254,6 +275,7 @@ class Sweep:
             "planned": self.source.planned,
             "best": best_of(groups[0], mode).folder.name if groups else None,
             "test": test,
+            "importance": dict(mattered),
             "trials": [plain_outcome(outcome) for outcome in outcomes],
         }
         write_json(self.folder / SWEEP, facts)

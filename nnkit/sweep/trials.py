@@ -13,7 +13,7 @@ from typing import Any, final
 
 from nnkit.config.fields import leaves
 from nnkit.config.marks import Resume
-from nnkit.config.origin import flatten
+from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.space import Combination
 from nnkit.runs import FINISHED
@@ -34,6 +34,7 @@ class Trial:
         config: checked.
         values: of all that the space varies, as written; those that this trial does not read included.
         identity: of the config.
+        composed: what the config was checked from; None where nobody asks.
     """
 
     number: int
@@ -41,11 +42,12 @@ class Trial:
     config: Config
     values: Mapping[str, str]
     identity: str
+    composed: Composed | None = None
 
     @classmethod
     def of(cls, number: int, point: Combination, config: Config) -> Trial:
         """Return the trial of a point of a space, whose config has been checked."""
-        return cls(number, point.changed, config, point.values, identity(config))
+        return cls(number, point.changed, config, point.values, identity(config), point.composed)
 
     @property
     def folder_name(self) -> str:
