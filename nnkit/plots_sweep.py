@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from nnkit.plots import BLUE, GREY, ORANGE, panels, png_of
 MOST_SLICES = 9
 MOST_NAMED = 12  # values of a setting whose names are shown whole
 LONGEST = 16
+DOTS: dict[str, Any] = {"marker": "o", "linestyle": "", "color": BLUE, "markersize": 4, "alpha": 0.6}
 
 
 def best_so_far(scores: Sequence[float | None], mode: str, name: str, title: str) -> bytes:
@@ -48,23 +50,39 @@ def slices(
         name: of the score.
         title: of the picture.
     """
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     shown = list(columns)[:MOST_SLICES]
     across = min(3, len(shown))
     figure, axes = panels(-(-len(shown) // across), across, title, size=(4.0, 3.2))
+    for axis in axes[len(shown) :]:
+        axis.set_visible(False)
     for axis, key in zip(axes, shown, strict=False):
         pairs = [(value, score) for value, score in zip(columns[key], scores, strict=True) if value]
+        heights = [score for _, score in pairs]
+        names = _ordered(value for value, _ in pairs)
         if key in is_log:
-            axis.plot(
-                [float(value) for value, _ in pairs], [score for _, score in pairs], "o", color=BLUE, markersize=4
-            )
-            axis.set_xscale("log" if is_log[key] else "linear")
+            axis.plot([float(value) for value, _ in pairs], heights, **DOTS)
         else:
-            names = list(dict.fromkeys(value for value, _ in pairs))
-            axis.plot([names.index(value) for value, _ in pairs], [s for _, s in pairs], "o", color=BLUE, markersize=4)
+            axis.plot([names.index(value) for value, _ in pairs], heights, **DOTS)
             axis.set_xticks(range(len(names))[:MOST_NAMED], [_short(value) for value in names[:MOST_NAMED]])
             axis.tick_params(axis="x", rotation=30 if len(names) > 3 else 0)
+            axis.set_xlim(-0.5, max(len(names) - 0.5, 0.5))
+        if is_log.get(key):
+            axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set(xlabel=key, ylabel=name)
     return png_of(figure)
+
+
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Return distinct values, numbers by their size, names as they come."""
+    names = list(dict.fromkeys(values))
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return names
 
 
 def _short(text: str) -> str:
