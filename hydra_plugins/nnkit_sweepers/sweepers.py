@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class _NnkitSweeper(Sweeper):
@@ -14,7 +14,10 @@ class _NnkitSweeper(Sweeper):
 
     def __init__(self, **settings: Any) -> None:
         """Take the settings of hydra.sweeper as they are; they are checked when the sweep starts."""
-        self.settings = settings
+        self.settings = {
+            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for name, value in settings.items()
+        }
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         """Keep what the sweep was started with; the trials are trained by nnkit, not by Hydra's task."""

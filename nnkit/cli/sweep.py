@@ -25,6 +25,7 @@ from nnkit.config.sections.sweeper import BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
+from nnkit.config.words import read_words
 from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
 from nnkit.runs import default_name, timestamp
 from nnkit.storage import FolderLock, make_folder
@@ -140,7 +141,7 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
 
 def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
     sweeper = sweeper_of(SWEEPERS[kind], settings)
-    space = _space(config.hydra, arguments)
+    space = _space(config.hydra, arguments, sweeper.params)
     found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
     configs = _checked(found, refuses_code=asked.refuses_code)
     given = _objective(sweeper.objective, configs)
@@ -151,12 +152,18 @@ def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Seque
     return _Checked(sweeper, space, found, configs, given)
 
 
-def _space(node: Any, arguments: Sequence[str]) -> Space:
-    """Return the space that the words span. Code in the primary config was refused before, unless it is trusted."""
+def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any]) -> Space:
+    """Return the space that the words span, and hydra.sweeper.params beside them.
+
+    Code in the primary config was refused before, unless it is trusted.
+    """
     places = [Path(source.path) for source in node.runtime.config_sources if source.schema == "file"]
     search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
-    trust = bool(foreign_code(node))
-    return Space([*arguments, *search_path], node.job.config_name, find_groups(places), trust=trust)
+    trust, groups = bool(foreign_code(node)), find_groups(places)
+    typed = {word.partition("=")[0].lstrip("+") for word in arguments}
+    listed = [f"{key}={value}" for key, value in params.items() if key not in typed]
+    words = [*arguments, *read_words(listed, groups, multirun=True).overrides, *search_path]
+    return Space(words, node.job.config_name, groups, trust=trust)
 
 
 def _objective(name: str, configs: Sequence[Config]) -> Objective | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nnkit.config.check import read_by
@@ -83,7 +83,7 @@ class Space:
         self._parsed = parse(overrides)
         self._config_name, self._groups, self._trust = config_name, groups, trust
         self._typed = {o.key_or_group: COMMAND_LINE for o in self._parsed if not o.key_or_group.startswith("hydra")}
-        found = {o.key_or_group: domain_of(o) for o in self._parsed}
+        found = {o.key_or_group: domain_of(o, groups) for o in self._parsed}
         self.domains: Mapping[str, Domain] = {key: domain for key, domain in found.items() if domain is not None}
         self._bases: dict[tuple[str, ...], _Base] = {}
 
@@ -258,11 +258,13 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         values[name] = copy.deepcopy(value)
 
 
-def domain_of(override: Override) -> Domain | None:
+def domain_of(override: Override, groups: Groups) -> Domain | None:
     """Return what an override sweeps over, or None if it is one value. Raises: ConfigError, for one that is empty."""
     if not override.is_sweep_override():
         return None
     key, value = override.key_or_group, override.value()
+    if isinstance(value, Glob):
+        return _options_of(key, value, groups)
     if isinstance(value, IntervalSweep):
         return _interval_of(key, value)
     if unknown := getattr(value, "tags", ()):
@@ -273,6 +275,16 @@ def domain_of(override: Override) -> Domain | None:
     if not values:
         raise ConfigError(Problem(f"{key} sweeps over no value", f"{key}=1,2 or {key}=range(1,9,2)"))
     return Choices(values)
+
+
+def _options_of(key: str, value: Glob, groups: Groups) -> Choices:
+    """Return the options of a group that a glob names. Raises: ConfigError."""
+    if key not in groups:
+        raise ConfigError(Problem(f"{key}: glob(…) is for a group, and {key} is a setting", f"{key}=choice(1,2)"))
+    names = value.filter(sorted(groups[key]))
+    if not names:
+        raise ConfigError(Problem(f"{key}: no option fits the glob", f"options: {', '.join(sorted(groups[key]))}"))
+    return Choices(tuple(names))
 
 
 def _interval_of(key: str, value: IntervalSweep) -> Interval:

@@ -41,7 +41,7 @@ def space(*overrides: str) -> Space:
     ],
 )
 def test_a_domain_is_read_from_hydras_words(text: str, expected: Any) -> None:
-    assert domain_of(parse([f"++x={text}"])[0]) == expected
+    assert domain_of(parse([f"++x={text}"])[0], {}) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_domain_is_read_from_hydras_words(text: str, expected: Any) -> None:
 )
 def test_a_domain_without_a_value_is_an_error(text: str, told: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        domain_of(parse([f"++x={text}"])[0])
+        domain_of(parse([f"++x={text}"])[0], {})
     (problem,) = caught.value.problems
     assert problem.text.startswith(told)
     assert (problem.hint or "") == hint

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, final
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import ConfigDict, Field
 
@@ -12,10 +12,11 @@ from nnkit.config.marks import Count, Fixed, Live, Name, Positive, WholeNumber
 
 @dataclass(kw_only=True, slots=True, frozen=True)
 class SweepConfig:
-    """What every sweeper has. What is `live` may change when a sweep goes on."""
+    """What every sweeper has. What is `live` may change when a sweep goes on; `params` are compared with the space."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
+    params: Live[dict[str, Any]] = field(default_factory=dict)
     seeds: Fixed[Count] = 1
     objective: Fixed[Name] = "auto"
     pruner: Fixed[Literal["none", "median", "asha", "hyperband"]] = "none"
