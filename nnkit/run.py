@@ -40,6 +40,7 @@ from nnkit.train.state import TrainState
 from nnkit.train.stopping import Signals, Stop, never, stop_when
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
+STATUS_OF_REASON |= {"budget": "stopped_early"}
 # What run.json says of an end; a run that goes on has none.
 OF_THE_END = (
     "reason",

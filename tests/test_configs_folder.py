@@ -16,7 +16,6 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves, section_of, sections
 from nnkit.config.options import config_dir
-from nnkit.config.points import SWEEPERS
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.data import CodeDataConfig, VisionConfig
 from nnkit.config.sections.sequences import (
@@ -28,6 +27,7 @@ from nnkit.config.sections.sequences import (
     SineConfig,
     TextConfig,
 )
+from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig
 from nnkit.config.sweeper import sweeper_of
 from nnkit.data import read, split_by
 from nnkit.data.frame import Column, Frame
@@ -42,6 +42,7 @@ from nnkit.usercode import check_code
 from tests.own_code import HERE
 
 OPTIONS = sorted(path for path in config_dir().glob("*/*.yaml"))
+TUNING = sorted(path.stem for path in (config_dir() / "hydra" / "sweeper").glob("tune_*.yaml"))
 # What an option needs beside it, to be run at all.
 COMPANIONS = {
     "model/cnn": ["data=digits"],
@@ -162,9 +163,19 @@ def test_every_option_is_composed_checked_built_and_stepped(name: str, monkeypat
 
 
 def test_every_file_was_reached() -> None:
-    others = {"train.yaml", *(f"hydra/sweeper/{name}.yaml" for name in SWEEPERS)}  # those have a test of their own
+    others = {
+        "train.yaml",
+        *(f"hydra/sweeper/{name}.yaml" for name in (*SWEEPERS, *TUNING)),
+    }  # those have tests of their own
     found = {path.relative_to(config_dir()).as_posix() for path in config_dir().rglob("*.yaml")}
     assert {f"{option_name(path)}.yaml" for path in OPTIONS} | others == found
+
+
+@pytest.mark.parametrize("name", TUNING)
+def test_a_space_of_tune_is_a_sweeper_with_suggestions(name: str) -> None:
+    values = yaml.safe_load((config_dir() / f"hydra/sweeper/{name}.yaml").read_text())
+    assert values.pop("_target_") == "hydra_plugins.nnkit_sweepers.sweepers.BayesSweeper"
+    assert sweeper_of(BayesConfig, values).pruner == "asha"
 
 
 @pytest.mark.parametrize("name", SWEEPERS)

@@ -16,6 +16,7 @@ from nnkit.errors import ConfigError, NnkitError
 COMMANDS = {
     "train": ("nnkit.cli.train", "train one network, or with -m a sweep of them"),
     "resume": ("nnkit.cli.resume", "go on with a run that was stopped"),
+    "tune": ("nnkit.cli.tune", "given data, find a model and its settings in a given time"),
     "eval": ("nnkit.cli.evaluate", "measure a finished run on its test set, or on new data"),
     "predict": ("nnkit.cli.predict", "answers of a finished run for rows without labels"),
     "generate": ("nnkit.cli.generate", "let a finished language model continue a text"),
@@ -36,6 +37,7 @@ commands:
   nnkit train                                  an MLP on the digits that come with scikit-learn
   nnkit train model=cnn optimizer.lr=3e-3      another network, another learning rate
   nnkit train -m model=mlp,cnn                 a sweep with one table
+  nnkit tune data=wine --budget 2m             models and settings that fit the data, the best one found in the time
   nnkit resume last                            go on where the newest run stopped
   nnkit eval last                              what the newest run is worth on its test set
   nnkit predict last rows.csv                  its answers for new rows
@@ -121,6 +123,9 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "inference": "predict",
         "sample": "generate",
         "save": "export",
+        "search": "tune",
+        "optimize": "tune",
+        "automl": "tune",
         "describe": "data",
         "inspect": "data",
         "ls": "list",

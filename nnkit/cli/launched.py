@@ -11,7 +11,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from nnkit.sweep.executor import ended
-from nnkit.sweep.trials import Objective, Outcome, Trial
+from nnkit.sweep.trials import Outcome, Trial
+from nnkit.sweep.work import Terms
 from nnkit.train.stopping import Signals
 
 ALL = 1_000_000
@@ -22,11 +23,11 @@ class Launched:
     """Gives the trials to the launcher in batches; how each ended stands in its folder."""
 
     def __init__(
-        self, config: DictConfig, hydra_context: HydraContext, signals: Signals, given: Objective | None, batch: int
+        self, config: DictConfig, hydra_context: HydraContext, signals: Signals, terms: Terms, batch: int
     ) -> None:
         """Take Hydra's config and context, and how many trials the launcher gets at once; 0 for all."""
         self._config, self._context = config, hydra_context
-        self._signals, self._given, self._batch = signals, given, batch or ALL
+        self._signals, self._terms, self._batch = signals, terms, batch or ALL
         self._waiting: list[tuple[Trial, Path]] = []
         self._ended: deque[Outcome] = deque()
 
@@ -45,7 +46,7 @@ class Launched:
         return self._ended.popleft() if self._ended else None
 
     def _launch(self) -> None:
-        task = _Task(dict(enumerate(self._waiting)), self._given)
+        task = _Task(dict(enumerate(self._waiting)), self._terms)
         place = self._waiting[0][1].parent
         self._config.hydra.sweep.dir = str(place)  # where a launcher puts files of its own
         words = [f"hydra.sweep.dir='{place}'", "hydra.sweep.subdir=."]
@@ -64,8 +65,8 @@ class Launched:
 class _Task:
     """What the launcher calls in its processes, with the config of Hydra that names the job."""
 
-    def __init__(self, trials: dict[int, tuple[Trial, Path]], given: Objective | None) -> None:
-        self._trials, self._given = trials, given
+    def __init__(self, trials: dict[int, tuple[Trial, Path]], terms: Terms) -> None:
+        self._trials, self._terms = trials, terms
 
     def __call__(self, _: Any) -> None:
         """Train one trial."""
@@ -79,4 +80,4 @@ class _Task:
 
         trial, folder = self._trials[HydraConfig.get().job.num]
         with catching_signals() as signals:
-            run_trial(trial, folder, signals, self._given, judge)
+            run_trial(trial, folder, signals, self._terms, judge)

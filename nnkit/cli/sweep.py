@@ -12,17 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
-from nnkit.cli.messages import warn
+from nnkit.cli.messages import note, warn
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code
 from nnkit.config.cross import better_at, monitors
 from nnkit.config.fields import hints
 from nnkit.config.marks import Resume
 from nnkit.config.options import find_groups
-from nnkit.config.points import SWEEPERS, bases, points, probes
+from nnkit.config.points import bases, points, probes
 from nnkit.config.schema import Config
-from nnkit.config.sections.sweeper import BayesConfig, SweepConfig
+from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
+from nnkit.config.suggest import spell
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import read_words
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from nnkit.sweep.run import SweepResult
     from nnkit.sweep.source import Source
     from nnkit.sweep.trials import Objective
+    from nnkit.sweep.work import Terms
     from nnkit.train.stopping import Signals
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -62,6 +64,7 @@ class Asked:
         config_name: the primary config.
         config_dirs: more folders of options.
         folder: of the sweep that shall go on; None for the one that the words name.
+        is_tuning: whether the end of the time ends the trials that run, too, and hydra.sweeper.params are suggestions.
         refuses_code: whether code that the words name is refused: they stand in a folder, which may be a stranger's.
     """
 
@@ -69,6 +72,7 @@ class Asked:
     config_name: str
     config_dirs: Sequence[Path] = ()
     folder: Path | None = None
+    is_tuning: bool = False
     refuses_code: bool = False
 
 
@@ -130,7 +134,13 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
         from nnkit.train.stopping import catching_signals
 
         sweeper = checked.sweeper
-        rules = Rules(checked.given, sweeper.most_failures, sweeper.timeout_s, retries_failed=sweeper.retry_failed)
+        rules = Rules(
+            checked.given,
+            sweeper.most_failures,
+            sweeper.timeout_s,
+            retries_failed=sweeper.retry_failed,
+            ends_running=asked.is_tuning,
+        )
         source = _source(checked, journal)
         with catching_signals() as signals, View(source.planned, checked.given) as view:
             job = Sweep(folder, source, checked.space.domains, rules, _pruner(checked), view, signals)
@@ -141,7 +151,7 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
 
 def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
     sweeper = sweeper_of(SWEEPERS[kind], settings)
-    space = _space(config.hydra, arguments, sweeper.params)
+    space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
     found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
     configs = _checked(found, refuses_code=asked.refuses_code)
     given = _objective(sweeper.objective, configs)
@@ -152,7 +162,7 @@ def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Seque
     return _Checked(sweeper, space, found, configs, given)
 
 
-def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any]) -> Space:
+def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any], *, is_tuning: bool) -> Space:
     """Return the space that the words span, and hydra.sweeper.params beside them.
 
     Code in the primary config was refused before, unless it is trusted.
@@ -161,9 +171,10 @@ def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any]) -> Sp
     search_path = [word for word in node.overrides.hydra if word.startswith("hydra.searchpath=")]
     trust, groups = bool(foreign_code(node)), find_groups(places)
     typed = {word.partition("=")[0].lstrip("+") for word in arguments}
-    listed = [f"{key}={value}" for key, value in params.items() if key not in typed]
+    added = {key: value for key, value in params.items() if key not in typed}
+    listed = [f"{key}={value if isinstance(value, str) else spell(value)}" for key, value in added.items()]
     words = [*arguments, *read_words(listed, groups, multirun=True).overrides, *search_path]
-    return Space(words, node.job.config_name, groups, trust=trust)
+    return Space(words, node.job.config_name, groups, trust=trust, suggested=added if is_tuning else ())
 
 
 def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
@@ -272,7 +283,7 @@ def _pruner(checked: _Checked) -> Any:
 
 
 def _executor(
-    sweeper: SweepConfig, config: Any, hydra_context: Any, signals: Signals, given: Objective | None, judge: Any
+    sweeper: SweepConfig, config: Any, hydra_context: Any, signals: Signals, terms: Terms, judge: Any
 ) -> Executor:
     """Return who trains the trials."""
     from nnkit.sweep.executor import InProcess
@@ -281,12 +292,12 @@ def _executor(
         from nnkit.cli.launched import Launched
 
         at_once = sweeper.jobs if sweeper.jobs > 1 or isinstance(sweeper, BayesConfig) else 0
-        return Launched(config, hydra_context, signals, given, at_once)
+        return Launched(config, hydra_context, signals, terms, at_once)
     if sweeper.jobs == 1:
-        return InProcess(signals, given, judge)
+        return InProcess(signals, terms, judge)
     from nnkit.sweep.pool import Pool, gpus
 
-    return Pool(sweeper.jobs, gpus(), signals, given, judge)
+    return Pool(sweeper.jobs, gpus(), signals, terms, judge)
 
 
 def words_of(changed: Mapping[str, str]) -> str:
@@ -297,8 +308,11 @@ def words_of(changed: Mapping[str, str]) -> str:
 def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
     from nnkit.cli.sweep_view import show
+    from nnkit.sweep.outputs import BEST
 
     show(result)
+    if result.groups:
+        note(f"the same again: nnkit train {result.folder / BEST}")
     if result.ended:
         print(f"ended after {len(result.outcomes)} of {result.planned} trials: {result.ended}", file=sys.stderr)
     print(result.folder, flush=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # ranks of the live table
 WIDTH = 140  # of a table that is not on a terminal
+MOST_ROWS = 40  # of the table at the end
+MOST_LONG = 4  # swept settings with their full names
 
 
 @final
@@ -110,13 +112,16 @@ def show(result: SweepResult) -> None:
 
     name, _ = result.objective
     keys = _keys(result.groups)
-    table = _empty_table(result.groups, name, state=any(group.is_pruned for group in result.groups))
-    for rank, group in enumerate(result.groups, 1):
-        state = ["pruned" if group.is_pruned else ""] if len(table.columns) == len(keys) + 7 else []
+    has_state = any(group.is_pruned for group in result.groups)
+    table = _empty_table(result.groups, name, state=has_state)
+    for rank, group in enumerate(result.groups[:MOST_ROWS], 1):
+        state = ["pruned" if group.is_pruned else ""] if has_state else []
         table.add_row(str(rank), *_cells(group, keys, name), *state)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
     console.print(f"{len(result.outcomes)} trials, ranked by {name}", style="bold", highlight=False)
     console.print(table)
+    if len(result.groups) > MOST_ROWS:
+        console.print(f"… and {len(result.groups) - MOST_ROWS} more, in trials.csv", highlight=False)
     if result.importance:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.items())
         console.print(f"what made the scores differ: {shares}", highlight=False)
@@ -134,8 +139,14 @@ def _empty_table(groups: Sequence[Group], metric: str, *, state: bool) -> Table:
     from rich.table import Table
 
     table, keys = Table(), _keys(groups)
-    for name in ("rank", "trial", *keys, metric, "val/loss", "epochs", "seconds", *(["state"] if state else [])):
-        table.add_column(name, justify="left" if name in keys or name == "state" else "right")
+    for name in ("rank", "trial"):
+        table.add_column(name, justify="right")
+    for key in keys:
+        table.add_column(key if len(keys) <= MOST_LONG else key.rpartition(".")[2])
+    for name in (metric, "val/loss", "epochs", "seconds"):
+        table.add_column(name, justify="right")
+    if state:
+        table.add_column("state")
     return table
 
 

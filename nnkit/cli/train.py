@@ -85,12 +85,13 @@ def report(result: Result, signal_number: int, *, plots: bool) -> int:
     return 128 + signal_number if result.status == "interrupted" else 0
 
 
-def sweep(flags: Flags, folder: Path | None = None) -> int:
+def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) -> int:
     """Sweep as the words say, and return the exit code.
 
     Args:
         flags: with the words.
         folder: of the sweep that shall go on, whose words they are; None for what the user has typed.
+        is_tuning: whether hydra.sweeper.params are suggestions, and the time ends the trials that run, too.
     """
     from nnkit.cli.sweep import Asked, asking
 
@@ -99,6 +100,7 @@ def sweep(flags: Flags, folder: Path | None = None) -> int:
         config_name=flags.config_name,
         config_dirs=flags.config_dirs,
         folder=folder,
+        is_tuning=is_tuning,
         refuses_code=folder is not None and "--trust" not in flags.own,
     )
     with asking(asked):

@@ -10,7 +10,7 @@ from nnkit.config.domains import Choices, Domain, Interval
 from nnkit.config.fields import leaf_of, leaves
 from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
-from nnkit.config.sections.sweeper import BayesConfig, GridConfig, RandomConfig, SweepConfig
+from nnkit.config.sections.sweeper import RandomConfig, SweepConfig
 from nnkit.config.space import Combination, Space, grid
 from nnkit.errors import ConfigError, Problem
 from nnkit.seeding import derive
@@ -108,6 +108,3 @@ def drawn(space: Space, sweeper: RandomConfig) -> Iterator[Combination]:
 
 def _hint_at_grid(domains: Mapping[str, Domain]) -> str:
     return "" if any(isinstance(domain, Interval) for domain in domains.values()) else ", or hydra/sweeper=grid"
-
-
-SWEEPERS: Mapping[str, type[SweepConfig]] = {"grid": GridConfig, "random": RandomConfig, "bayes": BayesConfig}

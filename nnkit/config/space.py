@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
@@ -68,7 +68,15 @@ class _Base:
 class Space:
     """The settings of a sweep. Each distinct set of group choices is composed once. Use it inside `opened`."""
 
-    def __init__(self, overrides: Sequence[str], config_name: str, groups: Groups, *, trust: bool = False) -> None:
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        config_name: str,
+        groups: Groups,
+        *,
+        trust: bool = False,
+        suggested: Iterable[str] = (),
+    ) -> None:
         """Take what a sweep was asked for.
 
         Args:
@@ -76,6 +84,7 @@ class Space:
             config_name: the primary config.
             groups: the options there are.
             trust: whether the configs may run code.
+            suggested: keys that are left out without a word where nothing reads them.
 
         Raises:
             ConfigError: a sweep over nothing, or an interval that is none.
@@ -85,6 +94,7 @@ class Space:
         self._typed = {o.key_or_group: COMMAND_LINE for o in self._parsed if not o.key_or_group.startswith("hydra")}
         found = {o.key_or_group: domain_of(o, groups) for o in self._parsed}
         self.domains: Mapping[str, Domain] = {key: domain for key, domain in found.items() if domain is not None}
+        self._suggested = frozenset(suggested)
         self._bases: dict[tuple[str, ...], _Base] = {}
 
     def seeded(self, point: Combination, seeds: int) -> list[Combination]:
@@ -163,11 +173,10 @@ class Space:
 
     def _idle(self, composed: Composed, base: _Base) -> frozenset[str]:
         """Return the swept keys that this point does not read, but another one does."""
-        if not self.group_choices:
+        if not self.group_choices and not self._suggested:
             return frozenset()
-        return frozenset(
-            key for key in self.domains if not self._reads(composed, base, key) and key in self._read_somewhere
-        )
+        unread = {key for key in {*self.domains, *self._suggested} if not self._reads(composed, base, key)}
+        return frozenset(key for key in unread if key in self._suggested or key in self._read_somewhere)
 
     def _reads(self, composed: Composed, base: _Base, key: str) -> bool:
         return (key not in self._settings or base.has(key)) and read_by(composed, key)

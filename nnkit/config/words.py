@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import final
+from typing import cast, final
 
 import yaml
 
@@ -102,7 +102,8 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
     if value is None:
         return [_not_a_word(word, groups)]
     if word.startswith(HYDRA_WORDS):
-        found.overrides.append(word)
+        # An option of the sweepers need not show all settings; which there are is checked beside.
+        found.overrides.append(f"++{word}" if word.startswith("hydra.sweeper.") else word)
         return _option_problems(key, value, groups, multirun) if "/" in key else []
     if key.partition(".")[0] == "hydra" or key.startswith("hydra/"):
         return [_hydra_problem(word, key)]
@@ -133,7 +134,7 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
     for word in words:
         key = word.partition("=")[0].removeprefix("hydra.sweeper.")
         if word.startswith("hydra.sweeper.") and key not in known:
-            others = [other for other, path in sweepers.items() if key in _settings_of(path)]
+            others = [other for other, path in sweepers.items() if "_" not in other and key in _settings_of(path)]
             hint = f"{' and '.join(f'hydra/sweeper={other}' for other in others)} have it" if others else ""
             near = nearest(key, known)
             hint = hint or (f"did you mean hydra.sweeper.{near}?" if near else f"it has {', '.join(known)}")
@@ -142,7 +143,14 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
 
 
 def _settings_of(path: Path) -> list[str]:
-    return [str(key) for key in yaml.safe_load(path.read_text()) if key != "_target_"]
+    """Return the settings of a sweeper: those of its schema, of a stranger's those in its file."""
+    from nnkit.config.sections.sweeper import SWEEPERS  # the schema, which most command lines do without
+
+    loaded = yaml.safe_load(path.read_text())
+    kind = str(loaded.get("_target_", "")).rpartition(".")[2].removesuffix("Sweeper").lower()
+    if kind in SWEEPERS:
+        return [field.name for field in fields(cast(type, SWEEPERS[kind]))]
+    return [str(key) for key in loaded if key != "_target_"]
 
 
 def _not_a_word(word: str, groups: Groups) -> Problem:

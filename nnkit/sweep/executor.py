@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol, final
 
 from nnkit.errors import FolderInUseError
-from nnkit.sweep.trials import Objective, Outcome, Trial
-from nnkit.sweep.work import Judge, note_failure, outcome_of, run_trial
+from nnkit.sweep.trials import Outcome, Trial
+from nnkit.sweep.work import Judge, Terms, note_failure, outcome_of, run_trial
 from nnkit.train.stopping import Signals
 
 
@@ -32,9 +32,9 @@ class Executor(Protocol):
 class InProcess:
     """One trial after the other, in this process. A trial that fails does not stop the others."""
 
-    def __init__(self, signals: Signals, given: Objective | None, judge: Judge) -> None:
-        """Take the signals that stop a trial, the sweep's objective, and whom each validation is told."""
-        self._signals, self._given, self._judge = signals, given, judge
+    def __init__(self, signals: Signals, terms: Terms, judge: Judge) -> None:
+        """Take the signals that stop a trial, what each is held to, and whom each validation is told."""
+        self._signals, self._terms, self._judge = signals, terms, judge
         self._ended: deque[Outcome] = deque()
 
     def free(self) -> int:
@@ -43,7 +43,7 @@ class InProcess:
 
     def start(self, trial: Trial, folder: Path) -> None:
         """Train a trial to its end."""
-        run_trial(trial, folder, self._signals, self._given, self._judge)
+        run_trial(trial, folder, self._signals, self._terms, self._judge)
         self._ended.append(ended(trial, folder))
 
     def wait(self) -> Outcome | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, final
 
 from nnkit.sweep.executor import ended
-from nnkit.sweep.trials import Objective, Outcome, Trial
-from nnkit.sweep.work import Judge, Score, run_trial
+from nnkit.sweep.trials import Outcome, Trial
+from nnkit.sweep.work import Judge, Score, Terms, run_trial
 from nnkit.train.device import cores
 from nnkit.train.stopping import Signals
 
@@ -40,20 +40,20 @@ class _Worker:
 class Pool:
     """So many trials at once, each in a process that takes one after the other. One that dies costs its trial alone."""
 
-    def __init__(self, jobs: int, devices: list[str], signals: Signals, given: Objective | None, judge: Judge) -> None:
+    def __init__(self, jobs: int, devices: list[str], signals: Signals, terms: Terms, judge: Judge) -> None:
         """Take what the trials need.
 
         Args:
             jobs: processes.
             devices: names of the GPUs, which the processes share round robin; empty for none.
             signals: stop the trials at their next step.
-            given: the sweep's objective; None for the task's metric.
+            terms: what each trial is held to.
             judge: is told each validation, in this process.
         """
         self._context: Any = get_context("spawn" if devices else "forkserver")
         if not devices:
             self._context.set_forkserver_preload(["nnkit.sweep.work"])
-        self._jobs, self._devices, self._signals, self._given, self._judge = jobs, devices, signals, given, judge
+        self._jobs, self._devices, self._signals, self._terms, self._judge = jobs, devices, signals, terms, judge
         self._stop = RawValue(ctypes.c_int, 0)
         self._workers: list[_Worker] = []
 
@@ -65,7 +65,7 @@ class Pool:
         """Give a trial to a process that has none."""
         worker = next((each for each in self._workers if each.trial is None), None) or self._hired()
         worker.trial, worker.folder = trial, folder
-        worker.connection.send((trial, folder, self._given))
+        worker.connection.send((trial, folder, self._terms))
 
     def _hired(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -165,11 +165,11 @@ def _work(connection: Connection, stop: Any, threads: int, device: str | None) -
 
     while True:
         try:
-            trial, folder, given = connection.recv()
+            trial, folder, terms = connection.recv()
         except EOFError:
             return
         try:
-            run_trial(trial, folder, signals, given, judge)
+            run_trial(trial, folder, signals, terms, judge)
         except Exception as error:  # noqa: BLE001 - it goes to the sweep's process
             connection.send(error)
         else:

@@ -33,7 +33,7 @@ from nnkit.sweep.trials import (
     plain_outcome,
     ranked,
 )
-from nnkit.sweep.work import TESTS, Judge, Score, outcome_of
+from nnkit.sweep.work import TESTS, Judge, Score, Terms, outcome_of
 from nnkit.track.jsonl import METRICS
 from nnkit.train.stopping import Signals
 
@@ -51,7 +51,7 @@ class Rules:
         most_failures: after how many failed trials no other starts; None for never.
         timeout_s: seconds after which no other trial starts; None for never.
         retries_failed: whether trials that have failed before start anew.
-        ends_running: whether the trials that run end, too, when the time is over, at their next validation.
+        ends_running: whether the trials that run end, too, when the time is over, at their next step.
     """
 
     objective: Objective | None = None
@@ -136,8 +136,13 @@ class Sweep:
     def judge(self, score: Score) -> bool:
         """Take a validation of a trial that runs, and tell whether it shall stop."""
         self.watch.scored(score)
-        is_late = self.rules.ends_running and self.is_over
-        return self.pruner.scored(score.trial, score.epoch, score.name, score.loss) or is_late
+        return self.pruner.scored(score.trial, score.epoch, score.name, score.loss)
+
+    @property
+    def terms(self) -> Terms:
+        """What each trial is held to."""
+        timeout = self.rules.timeout_s if self.rules.ends_running else None
+        return Terms(self.rules.objective, None if timeout is None else self.started + timeout)
 
     @property
     def is_over(self) -> bool:
@@ -145,7 +150,7 @@ class Sweep:
         timeout = self.rules.timeout_s
         return timeout is not None and time.monotonic() - self.started >= timeout
 
-    def run(self, journal: Journal, make: Callable[[Signals, Objective | None, Judge], Executor]) -> SweepResult:
+    def run(self, journal: Journal, make: Callable[[Signals, Terms, Judge], Executor]) -> SweepResult:
         """Train all trials that have not ended yet.
 
         Args:
@@ -160,7 +165,7 @@ class Sweep:
         pending = iter(self._taken_up(journal))
         self.watch.began(list(self.outcomes.values()), self.source.planned)
         ends = ""
-        with closing(journal), closing(make(self.signals, self.rules.objective, self.judge)) as executor:
+        with closing(journal), closing(make(self.signals, self.terms, self.judge)) as executor:
             while True:
                 while not self.signals.number and executor.free() and not (ends := self._ends()):
                     trial = next(pending, None) or self.source.next()

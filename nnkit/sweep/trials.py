@@ -134,9 +134,9 @@ def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Ob
 
 
 def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
-    """Return the finished trials, those equal but for `seed` together, the best first, pruned ones behind all others.
+    """Return the finished trials, those equal but for `seed` together, the best first.
 
-    Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
+    A pruned one ranks by what its best weights are worth, as any other. Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
     """
     left, groups = [outcome for outcome in outcomes if outcome.is_finished and outcome.metrics], []
     if given is not None:
@@ -155,7 +155,7 @@ def _ranked(outcomes: Sequence[Outcome], name: str, mode: str) -> list[Group]:
         together.setdefault(key, []).append(outcome)
     groups = [_group(dict(key), members, name) for key, members in together.items()]
     sign = -1 if mode == "max" else 1
-    return sorted(groups, key=lambda group: (group.is_pruned, sign * group.score, group.tie))
+    return sorted(groups, key=lambda group: (sign * group.score, group.tie))
 
 
 def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) -> Group:

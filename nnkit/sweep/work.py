@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,20 @@ class Score:
         return -self.value if self.mode == "max" else self.value
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every trial of a sweep is held to.
+
+    Attributes:
+        objective: what is told of each validation; None for the metric of the task.
+        deadline: by time.monotonic, from which a trial stops at its next step; None for never.
+    """
+
+    objective: Objective | None = None
+    deadline: float | None = None
+
+
 Judge = Callable[[Score], bool]  # takes a validation, and tells whether the trial shall stop
 
 
@@ -57,9 +72,9 @@ Judge = Callable[[Score], bool]  # takes a validation, and tells whether the tri
 class Judged:
     """A sink that tells each validation, and the reason to stop that may follow from it."""
 
-    def __init__(self, trial: int, given: Objective | None, judge: Judge) -> None:
-        """Take a trial's number, the sweep's objective (None for the task's metric), and whom to ask."""
-        self._trial, self._given, self._judge = trial, given, judge
+    def __init__(self, trial: int, terms: Terms, judge: Judge) -> None:
+        """Take a trial's number, what it is held to, and whom to ask."""
+        self._trial, self._terms, self._judge = trial, terms, judge
         self._is_pruned = False
 
     def start(self, info: RunInfo) -> None:
@@ -67,7 +82,7 @@ class Judged:
 
     def write(self, record: Record) -> None:
         """Tell a validation."""
-        name, mode = objective_among(record.values, self._given)
+        name, mode = objective_among(record.values, self._terms.objective)
         if name in record.values:
             score = Score(self._trial, record.epoch, name, mode, record.values[name])
             self._is_pruned = self._judge(score) or self._is_pruned
@@ -80,10 +95,13 @@ class Judged:
 
     def stop(self, _: TrainState) -> str | None:
         """Return why the trial shall stop."""
-        return "pruned" if self._is_pruned else None
+        if self._is_pruned:
+            return "pruned"
+        deadline = self._terms.deadline
+        return "budget" if deadline is not None and time.monotonic() >= deadline else None
 
 
-def run_trial(trial: Trial, folder: Path, signals: Signals, given: Objective | None, judge: Judge) -> None:
+def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge: Judge) -> None:
     """Train one trial in `folder`, or go on with it; whatever goes wrong in it stands in its run.json.
 
     Raises:
@@ -92,7 +110,7 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, given: Objective | N
     """
     make_folder(folder)
     with FolderLock(folder):
-        judged = Judged(trial.number, given, judge)
+        judged = Judged(trial.number, terms, judge)
         try:
             config = _begun(folder)
             if config is None:

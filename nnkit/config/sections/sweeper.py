@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, final
 
@@ -58,3 +59,6 @@ class BayesConfig(SweepConfig):
     seed: Fixed[WholeNumber] = 0
     sampler: Fixed[Literal["tpe", "gp", "cmaes"]] = "tpe"
     startup_trials: Fixed[Count] = 10
+
+
+SWEEPERS: Mapping[str, type[SweepConfig]] = {"grid": GridConfig, "random": RandomConfig, "bayes": BayesConfig}

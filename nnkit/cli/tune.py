@@ -1,0 +1,105 @@
+"""`nnkit tune data=… [--budget 10m]`: given data, find a model and its settings in a given time."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from nnkit.cli.messages import note
+from nnkit.cli.words import Read, read_command
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.config.words import SWEEPERS
+from nnkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nnkit.config.schema import Config
+    from nnkit.spec import DataSpec
+
+USAGE = """\
+usage: nnkit tune data=OPTION [section.setting=value ...] [--budget 10m] [--jobs N]
+
+Tries models and settings that fit the data, the promising ones longer, until the time is over, and chooses on the
+validation rows alone. The winner looks at the test set once. Words narrow the search: model=mlp, optimizer=adam.
+--budget  the time in all: 90s, 10m, 2h; 10m by default
+--jobs    trials at once; one a core by default
+The spaces are nnkit's options of hydra/sweeper that begin with tune_ (nnkit list hydra/sweeper)."""
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+SHORTEST_S = 20.0
+RESERVE = 0.03  # of the time, for the table and the winner's test
+BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+FEWEST_STEPS = 10  # an epoch, for a batch size to be tried
+LONG_STEPS = 12_000  # of the longest training, at the middle batch size
+EPOCHS = (10, 150)
+
+
+def command(argv: list[str]) -> int:
+    """Tune as the words say, and return the exit code."""
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE)
+        return 0 if argv else 2
+    begun = time.monotonic()
+    read = read_command(argv, command="tune", flags=(), valued=("budget", "jobs"), short={})
+    budget = seconds_of(read.values.get("budget", "10m"))
+    jobs = _jobs(read)
+    if not any(word.startswith(("data=", "experiment=")) or word.endswith((".yaml", ".yml")) for word in read.words):
+        raise ConfigError("tune needs data", hint="nnkit tune data=table data.path=my.csv data.target=price")
+    config = check(compose(read.words))
+    spec, rows = _seen(config)
+    from nnkit.cli.flags import Flags
+    from nnkit.cli.train import sweep
+
+    left = budget * (1 - RESERVE) - (time.monotonic() - begun)
+    named = {word.partition("=")[0] for word in read.words}
+    words = [word for word in _by_size(rows) if word.partition("=")[0] not in named]
+    words += [f"{SWEEPERS}=tune_{_kind(spec)}", f"hydra.sweeper.timeout_s={left:.1f}", f"hydra.sweeper.jobs={jobs}"]
+    note(f"{rows:,} training rows; the space is hydra/sweeper=tune_{_kind(spec)}, for {budget:g} s with {jobs} at once")
+    return sweep(Flags(words=[*read.words, *words], own={"--multirun"}), is_tuning=True)
+
+
+def seconds_of(text: str) -> float:
+    """Return a span of time, such as 90s, 10m, 2h, in seconds. Raises: ConfigError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"--budget must be a time such as 90s, 10m, 2h, got {text}", hint="--budget 10m")
+    seconds = float(match[1]) * UNITS[match[2]]
+    if seconds < SHORTEST_S:
+        raise ConfigError(f"--budget must be at least {SHORTEST_S:g}s, got {text}", hint="--budget 1m")
+    return seconds
+
+
+def _jobs(read: Read) -> int:
+    from nnkit.train.device import cores
+
+    text = read.values.get("jobs")
+    if text is None:
+        return cores()
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--jobs must be a whole number >= 1, got {text}", hint="--jobs 2")
+    return int(text)
+
+
+def _seen(config: Config) -> tuple[DataSpec, int]:
+    """Return what the data is, and how many rows there are to train on. Raises: DataError, ConfigError."""
+    from nnkit import data
+    from nnkit.assemble import fitted
+
+    source = data.read(config.data)
+    train = data.split_by(config.data, source).train
+    return fitted(config.data, source, train, target_scaling="none").spec, len(train)
+
+
+def _kind(spec: DataSpec) -> str:
+    """Return the space that fits the data."""
+    if spec.task in ("forecast", "language"):
+        return spec.task
+    return {"image": "images", "series": "series", "tokens": "texts"}.get(spec.inputs[0].kind, "features")
+
+
+def _by_size(rows: int) -> list[str]:
+    """Return what depends on the number of training rows: batch sizes, and the longest training."""
+    sizes = [size for size in BATCH_SIZES if size * FEWEST_STEPS <= rows][-4:] or [BATCH_SIZES[0]]
+    middle = sizes[len(sizes) // 2]
+    epochs = round(min(max(LONG_STEPS * middle / rows, EPOCHS[0]), EPOCHS[1]))
+    return [f"batching.batch_size={','.join(map(str, sizes))}", f"trainer.max_epochs={epochs}"]
