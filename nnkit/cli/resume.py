@@ -121,7 +121,7 @@ def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
             allowed.add(value if equals else left.pop(0) if left else "")
         elif word.startswith("-"):
             problems.append(Problem(f"{word} is not a flag of resume", "nnkit resume --help"))
-        elif equals:
+        elif equals and not Path(word).is_dir():  # the folder of a trial has its settings in its name
             words[key.lstrip("+")] = _value(value)
         elif run is None:
             run = word

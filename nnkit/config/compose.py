@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.synonyms import nearest
-from nnkit.config.words import SWEEPERS, Words, read_words, sort_words
+from nnkit.config.words import SWEEPERS, Words, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
 
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
@@ -97,7 +97,8 @@ def hydra_words(
     dirs = search_dirs(extra_dirs)
     groups = find_groups(dirs)
     read = read_words(words, groups, multirun=multirun)
-    overrides = [*hydra_overrides(read, dirs), *_sweeper_in_file(read, groups)]
+    named = sweeper_in_file(words, groups)
+    overrides = [*hydra_overrides(read, dirs), *([f"{SWEEPERS}={named}"] if named else [])]
     with opened(dirs), translated(groups):
         if not multirun:
             refuse_sweeps(overrides)
@@ -115,18 +116,6 @@ def hydra_overrides(read: Words, dirs: Sequence[Path]) -> list[str]:
         places = ",".join(f"'file://{path}'" for path in dirs[1:])
         overrides.append(f"hydra.searchpath=[{places}]")
     return overrides
-
-
-def _sweeper_in_file(read: Words, groups: Groups) -> list[str]:
-    """Return the word for the sweeper that an experiment names: in the file it has no weight beside our default."""
-    if any(word.startswith(f"{SWEEPERS}=") for word in read.overrides):
-        return []
-    named = next((word.partition("=")[2] for word in read.overrides if word.startswith("experiment=")), "")
-    path = read.overlay or groups.get("experiment", {}).get(named)
-    loaded = yaml.safe_load(path.read_text()) if path is not None else None
-    entries = loaded.get("defaults") or [] if isinstance(loaded, dict) else []
-    chosen = [entry[key] for entry in entries if isinstance(entry, dict) for key in entry if key.endswith(SWEEPERS)]
-    return [f"{SWEEPERS}={option}" for option in chosen[-1:]]
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
     """Return which settings of hydra.sweeper the chosen sweeper does not have."""
     sweepers = groups.get(SWEEPERS, {})
     chosen = [word.partition("=")[2] for word in words if word.startswith(f"{SWEEPERS}=")]
-    name = chosen[-1] if chosen else "grid"
+    name = chosen[-1] if chosen else sweeper_in_file(words, groups) or "grid"
     if name not in sweepers:
         return []
     known = _settings_of(sweepers[name])
@@ -140,6 +140,26 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
             hint = hint or (f"did you mean hydra.sweeper.{near}?" if near else f"it has {', '.join(known)}")
             problems.append(Problem(f"hydra.sweeper.{key} is not a setting of hydra/sweeper={name}", hint))
     return problems
+
+
+def sweeper_in_file(words: Sequence[str], groups: Groups) -> str:
+    """Return the sweeper that an experiment names, where the words name none; empty for none.
+
+    In the file it has no weight beside our default, so it is made a word.
+    """
+    if any(word.startswith(f"{SWEEPERS}=") for word in words):
+        return ""
+    experiments = groups.get("experiment", {})
+    named = [experiments.get(word.partition("=")[2]) for word in words if word.startswith("experiment=")]
+    paths = [path for path in (*named, *(Path(word) for word in words if _is_file(word))) if path and path.is_file()]
+    try:
+        loaded = yaml.safe_load(paths[0].read_text()) if paths else None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        return ""  # it is told where the file is read as a config
+    entries = loaded.get("defaults") if isinstance(loaded, dict) else None
+    listed = entries if isinstance(entries, list) else []  # what is none is told where Hydra reads it
+    pairs = [pair for entry in listed if isinstance(entry, dict) for pair in entry.items()]
+    return next((str(option) for key, option in reversed(pairs) if str(key).endswith(SWEEPERS)), "")
 
 
 def _settings_of(path: Path) -> list[str]:

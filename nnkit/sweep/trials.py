@@ -136,7 +136,8 @@ def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Ob
 def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
     """Return the finished trials, those equal but for `seed` together, the best first.
 
-    A pruned one ranks by what its best weights are worth, as any other. Trials of another task have another objective, which cannot be compared; they stand behind, ranked for themselves.
+    A pruned one ranks by what its best weights are worth, as any other. Trials of another task have another objective,
+    which cannot be compared; they stand behind, ranked for themselves.
     """
     left, groups = [outcome for outcome in outcomes if outcome.is_finished and outcome.metrics], []
     if given is not None:
