@@ -27,9 +27,20 @@ from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
 from nnkit.facts import facts_of, now, title_of
-from nnkit.runs import CHECKPOINTS, DATA, PREPROCESS, read_run, write_config, write_run
+from nnkit.runs import (
+    CHECKPOINTS,
+    CONFIG,
+    DATA,
+    PREPROCESS,
+    RUN,
+    config_bytes,
+    read_run,
+    run_bytes,
+    write_config,
+    write_run,
+)
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
-from nnkit.storage import write_json
+from nnkit.storage import json_bytes, write_files
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import RunLog
 from nnkit.train import checkpoints, gradients
@@ -120,11 +131,9 @@ def train(
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
-    write_config(folder, prepared.config)
-    write_json(folder / PREPROCESS, prepared.preprocess.to_plain())
-    write_json(folder / DATA, report.to_plain())
     facts = {"status": "running", "started": started, **facts_of(run, prepared)}
-    write_run(folder, facts)
+    files = {CONFIG: config_bytes(prepared.config), PREPROCESS: json_bytes(prepared.preprocess.to_plain())}
+    write_files(folder, {**files, DATA: json_bytes(report.to_plain()), RUN: run_bytes(facts)})
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
     job = _Job(folder, prepared, run, state, facts, test=test, report=report)
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))

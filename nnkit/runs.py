@@ -13,12 +13,13 @@ import yaml
 
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import ConfigError, DataError, StorageError
-from nnkit.storage import is_locked, make_folder, read_bytes, reporting, write_bytes, write_json
+from nnkit.storage import is_locked, json_bytes, make_folder, read_bytes, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
 DATA, JOURNAL = "data.json", "journal.jsonl"  # the journal is a sweep's
 FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where pyyaml was built with it
 
 
 def default_name(config: Config) -> str:
@@ -40,7 +41,12 @@ def new_folder(config: Config) -> Path:
 
 def write_config(folder: Path, config: Config) -> None:
     """Write config.yaml: plain data that `yaml.safe_load` reads. Raises: StorageError."""
-    write_bytes(folder / CONFIG, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True).encode())
+    write_bytes(folder / CONFIG, config_bytes(config))
+
+
+def config_bytes(config: Config) -> bytes:
+    """Return the content of config.yaml."""
+    return yaml.dump(to_plain(config), Dumper=_DUMPER, sort_keys=False, allow_unicode=True).encode()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -59,7 +65,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def write_run(folder: Path, facts: dict[str, Any]) -> None:
     """Write run.json. Raises: StorageError."""
-    write_json(folder / RUN, {"format": FORMAT, **facts})
+    write_bytes(folder / RUN, run_bytes(facts))
+
+
+def run_bytes(facts: dict[str, Any]) -> bytes:
+    """Return the content of run.json."""
+    return json_bytes({"format": FORMAT, **facts})
 
 
 def read_run(folder: Path) -> dict[str, Any]:

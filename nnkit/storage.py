@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
@@ -122,7 +122,36 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain data as JSON, as `write_bytes` does. Non-finite numbers are refused (ValueError)."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return plain data as the content of a JSON file. Non-finite numbers are refused (ValueError)."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write several files of one folder, each as `write_bytes` does, with fewer waits for the disk than one by one.
+
+    Args:
+        folder: which is there.
+        files: content by file name.
+
+    Raises:
+        StorageError: the file system refused; no temporary file stays, and each file is the old one or the new one.
+    """
+    temporary = {folder / name: folder / f"{TEMPORARY}{name}-{os.getpid()}" for name in files}
+    with reporting("write", folder):
+        try:
+            _write_all_synced({temporary[folder / name]: data for name, data in files.items()})
+            for path, written in temporary.items():
+                with reporting("write", path):
+                    os.replace(written, path)
+        except BaseException:
+            for written in temporary.values():
+                written.unlink(missing_ok=True)
+            raise
+        _sync_folder(folder)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -139,8 +168,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     with reporting("write", folder):
         try:
             temporary.mkdir()
-            for name, data in files.items():
-                _write_synced(temporary / name, data)
+            _write_all_synced({temporary / name: data for name, data in files.items()})
             _sync_folder(temporary)
             os.rename(temporary, folder)
         except BaseException:
@@ -160,10 +188,18 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    _write_all_synced({path: data})
+
+
+def _write_all_synced(files: Mapping[Path, bytes]) -> None:
+    """Write files, then wait for all of them: the first wait takes most of the others' with it."""
+    with ExitStack() as opened:
+        written = [(opened.enter_context(open(path, "wb")), data) for path, data in files.items()]
+        for file, data in written:
+            file.write(data)
+            file.flush()
+        for file, _ in written:
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

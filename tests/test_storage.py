@@ -223,3 +223,18 @@ def test_a_failure_of_what_fills_a_file_is_named(tmp_path: Path) -> None:
         write_file(tmp_path / "file", failing)
     write_file(tmp_path / "file", lambda file: file.write(b"new") and None)
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_several_files_of_a_folder_are_written_together_or_stay_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write_files(tmp_path, {"a": b"1", "b": b"2"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"2"}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"cannot write .*No space left on device \(errno 28\)"):
+        storage.write_files(tmp_path, {"a": b"3", "c": b"4"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"2"}

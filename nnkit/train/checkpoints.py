@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from nnkit.errors import CheckpointError, StorageError
-from nnkit.storage import make_folder, read_bytes, remove_folder, remove_temporaries, write_folder, write_json
+from nnkit.storage import (
+    json_bytes,
+    make_folder,
+    read_bytes,
+    remove_folder,
+    remove_temporaries,
+    write_files,
+    write_folder,
+)
 
 WEIGHTS, STATE, MANIFEST = "model.safetensors", "state.pt", "manifest.json"
 FORMAT = 1
@@ -87,9 +95,9 @@ def _verified(folder: Path, name: str) -> bytes:
     return data
 
 
-def point(checkpoints: Path, name: str, step: int) -> None:
-    """Let `best` or `last` name a step. Raises: StorageError."""
-    write_json(checkpoints / name, {"step": step})
+def point(checkpoints: Path, names: Mapping[str, int]) -> None:
+    """Let `best`, `last` or both name a step each. Raises: StorageError."""
+    write_files(checkpoints, {name: json_bytes({"step": step}) for name, step in names.items()})
 
 
 def pointed(checkpoints: Path, name: str) -> Path:

@@ -52,9 +52,7 @@ class Saver:
         if self._folder is None:
             return
         remove_temporaries(self._folder)
-        point(self._folder, "last", step)
-        if best_step is not None:
-            point(self._folder, "best", best_step)
+        point(self._folder, {"last": step, **({} if best_step is None else {"best": best_step})})
 
     def note_best(self, step: int, weights: dict[str, Tensor]) -> None:
         """Keep the best weights until the next save."""
@@ -71,7 +69,7 @@ class Saver:
     def point_best(self) -> None:
         """Let `best` name the best weights, which have been written. Raises: StorageError."""
         if self._folder is not None and self._best is not None:
-            point(self._folder, "best", self._best[0])
+            point(self._folder, {"best": self._best[0]})
             self._best = None
 
     def save(self, state: TrainState, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
@@ -89,8 +87,9 @@ class Saver:
         best_step = None if state.best is None else state.best.step
         write(step_folder(self._folder, state.step), weights, plain, best=best_step)
         self.saved_step = state.step
-        point(self._folder, "last", state.step)
-        self.point_best()
+        best = {} if self._best is None else {"best": self._best[0]}
+        point(self._folder, {"last": state.step, **best})
+        self._best = None
         prune(self._folder, newest=state.step, keep_last=self._keep_last)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started

@@ -140,7 +140,7 @@ def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
 
 
 def test_pointer_names_a_step(tmp_path: Path) -> None:
-    checkpoints.point(tmp_path, "best", 12)
+    checkpoints.point(tmp_path, {"best": 12})
     assert json.loads((tmp_path / "best").read_text()) == {"step": 12}
     assert checkpoints.pointed(tmp_path, "best") == tmp_path / "step-00000012"
 
