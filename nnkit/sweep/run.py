@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross import Objective
 from nnkit.errors import NnkitError
 from nnkit.run import look_at_test
 from nnkit.runs import SWEEP
 from nnkit.storage import write_json
 from nnkit.sweep.executor import Executor
-from nnkit.sweep.trials import Group, Objective, Outcome, Trial, objective, plain_outcome, ranked
+from nnkit.sweep.trials import Group, Outcome, Trial, objective, plain_outcome, ranked
 from nnkit.train.stopping import Signals
 
 FORMAT = 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from nnkit.config.fields import leaves
-from nnkit.config.marks import Resume
-from nnkit.config.origin import flatten
-from nnkit.config.schema import Config, to_plain
-
-Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
-# The task's metric on validation decides the rank; the loss breaks ties.
-OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
+from nnkit.config.cross import Objective, task_objective
+from nnkit.config.identity import identity
+from nnkit.config.schema import Config
 
 
 @final
@@ -67,14 +60,6 @@ class Outcome:
     error: str = ""
 
 
-def identity(config: Config) -> str:
-    """Return the SHA-256 of all settings that decide a run's result: those that are not `live`."""
-    plain = to_plain(config)
-    marks = {key: leaf.mark for key, leaf in leaves(plain).items()}
-    kept = {key: value for key, value in flatten(plain) if marks.get(key) is not Resume.LIVE}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -101,8 +86,7 @@ def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Ob
     """Return what ranks the trials: what was given, or the metric of their task."""
     if given is not None:
         return given
-    found = {name for outcome in outcomes for name in outcome.metrics}
-    return next(((name, mode) for name, mode in OBJECTIVES if name in found), ("val/loss", "min"))
+    return task_objective({name for outcome in outcomes for name in outcome.metrics})
 
 
 def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
