@@ -92,7 +92,7 @@ def read_filters(words: Sequence[str], entries: Sequence[Entry]) -> list[Filter]
     """
     filters: list[Filter] = []
     problems: list[Problem] = []
-    known = known_keys(entries)
+    known = known_keys(entries) if words else set()
     for word in words:
         match = _FORM.match(word)
         if match is None:

@@ -37,8 +37,8 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"ls takes one folder, got {' '.join(folders)}", hint=f"nnkit runs ls {folders[0]}")
     catalog, entries, is_whole = _scope(asked, folders[0] if folders else None)
     filters = read_filters(words, catalog.entries)
-    sort, known = read.values.get("sort", "started"), known_keys(catalog.entries)
-    if sort not in known:
+    sort = read.values.get("sort", "started")
+    if "sort" in read.values and sort not in (known := known_keys(catalog.entries)):
         raise ConfigError(key_problem(sort, known, "a key to sort by"))
     found = chosen(entries, filters)
     if not found:
