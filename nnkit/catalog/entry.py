@@ -30,6 +30,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def runs_in_words(count: int) -> str:
+    """Return a number of runs as it is said."""
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Entry:

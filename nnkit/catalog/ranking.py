@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
-from nnkit.catalog.entry import ENDED, SEED, Entry
+from nnkit.catalog.entry import ENDED, SEED, Entry, runs_in_words
 from nnkit.catalog.filters import TIMES, key_problem
 from nnkit.config.cross import BETTER_AT, DEFAULT_MONITOR, task_objective
 from nnkit.config.identity import decisive
@@ -69,7 +69,7 @@ def best_of(entries: Sequence[Entry], metric: str | None = None) -> tuple[Entry,
     """
     finished = [entry for entry in entries if entry.status in ENDED and entry.metrics]
     if not finished:
-        raise ConfigError(f"none of {len(entries)} runs has finished", hint="nnkit runs ls")
+        raise ConfigError(f"none of {runs_in_words(len(entries))} has finished", hint="nnkit runs ls")
     _refuse_several_data_sets(finished)
     name = metric or task_objective({name for entry in finished for name in entry.metrics})[0]
     mode = mode_of(name, finished)
@@ -98,7 +98,7 @@ def _refuse_several_data_sets(entries: Sequence[Entry]) -> None:
         hint += (
             f" data.path={first.setting('data.path')}" if len(paths) > 1 else f" 'started>={first.value('started')}'"
         )
-    named = ", ".join(f"{kind} ({len(group)} runs)" for (kind, _), group in found.items())
+    named = ", ".join(f"{kind} ({runs_in_words(len(group))})" for (kind, _), group in found.items())
     raise ConfigError(f"the runs are of several data sets, whose scores do not compare: {named}", hint=hint)
 
 

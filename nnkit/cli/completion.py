@@ -71,8 +71,6 @@ def candidates(position: str, first: str, word: str) -> list[str]:
         return [*([LAST] if LAST.startswith(word) else []), *_paths(word, folders=True)]
     if first in ("eval", "predict", "generate", "export"):
         return _paths(word)
-    if first == "runs" and position == "2":
-        return [name for name in RUNS if name.startswith(word)]
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name}
     if first == "list":
         return [name for name in groups if name.startswith(word)]
@@ -83,7 +81,8 @@ def candidates(position: str, first: str, word: str) -> list[str]:
         return [found for o in groups.get(group, {}) if (found := f"{group}={o}").startswith(word)]
     settings = [found for found in [*(f"{g}=" for g in groups), *_settings(groups)] if found.startswith(word)]
     if first == "runs":
-        return [*settings, *(f"{name}=" for name in COLUMNS if name.startswith(word)), *_paths(word, folders=True)]
+        words = [*(RUNS if position == "2" else ()), *(f"{name}=" for name in COLUMNS if f"{name}=" not in settings)]
+        return [*(name for name in words if name.startswith(word)), *settings, *_paths(word, folders=True)]
     return [*settings, *_paths(word)] if first == "data" and position == "2" else settings
 
 

@@ -56,14 +56,14 @@ def test_the_best_run_is_finished_and_the_loss_breaks_ties() -> None:
     assert best_of(entries(), "val/loss")[0].run == "a/3"
     with pytest.raises(ConfigError, match=r"val/rmse is not a metric of these runs"):
         best_of(entries(), "val/rmse")
-    with pytest.raises(ConfigError, match="none of 1 runs has finished"):
+    with pytest.raises(ConfigError, match="none of 1 run has finished"):
         best_of(entries()[3:])
 
 
 def test_runs_of_several_data_sets_have_no_best() -> None:
     made("a/1")
     made("a/2", data="digits")
-    with pytest.raises(ConfigError, match=r"several data sets.*iris \(1 runs\), digits \(1 runs\)") as caught:
+    with pytest.raises(ConfigError, match=r"several data sets.*iris \(1 run\), digits \(1 run\)") as caught:
         best_of(entries())
     assert caught.value.problems[0].hint == "data=iris"
 

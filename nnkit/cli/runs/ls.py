@@ -148,7 +148,7 @@ def _show_groups(entries: Sequence[Entry], sort: str, limit: int, flags: set[str
     groups = groups_in_order(by_seed(entries), sort, reverse="reverse" in flags)
     used = sum(len(group.entries) for group in groups)
     if used < len(entries):
-        note(f"{len(entries) - used} runs are left out: they have not finished, or repeat a newer one, seed and all")
+        note(f"{len(entries) - used:,} left out: not finished, or with settings and seed of another run")
     groups = list(_cut(groups, limit))
     if "json" in flags:
         show_json([_plain_group(group) for group in groups])

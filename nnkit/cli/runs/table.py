@@ -40,7 +40,8 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Col
 
         table = Table()
         for head in heads:
-            table.add_column(Text(head), justify="left" if head in left else "right", overflow="fold")
+            is_left = head in left
+            table.add_column(Text(head), justify="left" if is_left else "right", overflow="fold", no_wrap=not is_left)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         Console().print(table)

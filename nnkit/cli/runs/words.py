@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from nnkit.catalog.entry import Entry
+from nnkit.catalog.entry import Entry, runs_in_words
 from nnkit.catalog.filters import chosen, read_filters
 from nnkit.catalog.index import Catalog, load
 from nnkit.cli.messages import note
@@ -78,7 +78,9 @@ def note_none(catalog: Catalog) -> None:
     """Note that nothing was found, and what there is."""
     count = len(catalog.entries)
     note(
-        f"none of the {count:,} runs in {catalog.root} is meant" if count else f"there is no run in {catalog.root} yet"
+        f"none of {runs_in_words(count)} in {catalog.root} is meant"
+        if count
+        else f"there is no run in {catalog.root} yet"
     )
 
 
