@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,11 +46,19 @@ def write_config(folder: Path, config: Config) -> None:
     write_bytes(folder / CONFIG, yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True).encode())
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the values of a run's config.yaml, not checked. Raises: ConfigError."""
+def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> dict[str, Any]:
+    """Return the values of a run's config.yaml, not checked.
+
+    Args:
+        folder: of the run.
+        parse: returns what YAML holds, and raises what `parsed` raises, which it is by default.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
     path = folder / CONFIG
     try:
-        values = _parsed(read_bytes(path))
+        values = (parse or parsed)(read_bytes(path))
     except (StorageError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} cannot be read: {' '.join(str(error).split())}", hint="is this a run folder?"
@@ -60,8 +68,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _parsed(data: bytes) -> Any:
-    """Return plain YAML. We write no aliases, and ten lines of them can stand for more than memory holds."""
+def parsed(data: bytes) -> Any:
+    """Return plain YAML. We write no aliases, and ten lines of them can stand for more than memory holds.
+
+    Raises:
+        ValueError, yaml.YAMLError, RecursionError: it is not plain, or no YAML at all.
+    """
     if len(data) > LARGEST:
         raise ValueError(f"it has {len(data):,} bytes")
     if b"*" in data and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(data, Loader=_Loader)):

@@ -8,20 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
+
+import yaml
 
 from nnkit.catalog.entry import Entry, kept
 from nnkit.config.origin import flatten
 from nnkit.errors import ConfigError, DataError, StorageError
-from nnkit.runs import SWEEP, Place, read_config, read_facts, status_now, walk
+from nnkit.runs import SWEEP, Place, parsed, read_config, read_facts, status_now, walk
 from nnkit.storage import read_bytes, write_bytes
 
 INDEX = ".runs-index"
 FORMAT = 1
 OF_A_SWEEP = {"objective": str, "mode": str, "planned": int, "best": str}
+_SECTION = re.compile(rb"^(?=\w+:)", re.MULTILINE)
 TAIL = 16384  # bytes of metrics.jsonl in which its last line is looked for
 
 
@@ -50,14 +55,25 @@ class _Index:
     sweeps: dict[str, tuple[list[int], dict[str, Any]]] = field(default_factory=dict)
     parts: list[dict[str, Any]] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)  # of the parts, by their text
+    seen: dict[int, tuple[int, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # by id of a section, kept so that it stays
 
     def number(self, part: dict[str, Any]) -> int:
-        """Return the number of a section's settings; they are taken in where they are new."""
+        """Return the number of a section's flat settings; they are taken in where they are new."""
         text = json.dumps(part, sort_keys=True)
         if text not in self.numbers:
             self.numbers[text] = len(self.parts)
             self.parts.append(part)
         return self.numbers[text]
+
+    def number_of(self, name: str, section: dict[str, Any]) -> int:
+        """Return the number of a section, which runs that have the same one share as an object."""
+        known = self.seen.get(id(section))
+        if known is None:
+            part = {key: _plain(value) for key, value in flatten({name: section})}
+            known = self.seen[id(section)] = (self.number(part), section)
+        return known[0]
 
 
 def load(root: Path, *, keeps_index: bool = True) -> Catalog:
@@ -107,20 +123,39 @@ def _facts(folder: Path, index: _Index) -> tuple[dict[str, Any], list[int]]:
     except DataError as error:
         errors.append(str(error))
     try:
-        numbers = [index.number(part) for part in _sections(read_config(folder))]
+        numbers = _numbers(read_config(folder, _in_pieces), index)
     except (ConfigError, RecursionError) as error:
         errors.append(str(error))
     if errors:
         facts |= {"status": "damaged", "error": "; ".join(errors)}
-    return {**progress(folder), **facts}, numbers
+    return facts if "epochs" in facts else {**progress(folder), **facts}, numbers
 
 
-def _sections(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the settings by full key, section by section; those of no section together."""
-    plain = {str(key): value for key, value in values.items()}
-    alone = {key: _plain(value) for key, value in plain.items() if not isinstance(value, dict)}
-    sections = ({key: value} for key, value in plain.items() if isinstance(value, dict))
-    return [alone, *({key: _plain(value) for key, value in flatten(section)} for section in sections)]
+def _in_pieces(data: bytes) -> Any:
+    """Return plain YAML, each of its sections parsed once for all runs that have the same: YAML is slow to read.
+
+    Raises: as `parsed`.
+    """
+    pieces = _SECTION.split(data)
+    values: dict[str, Any] = {}
+    try:
+        for piece in pieces[1:]:
+            values.update(_piece(piece))
+    except (yaml.YAMLError, ValueError, TypeError):  # not as we write it: what stands in one section leans on another
+        return parsed(data)
+    return values if values and not pieces[0] else parsed(data)
+
+
+@lru_cache(maxsize=4096)
+def _piece(data: bytes) -> dict[str, Any]:
+    return dict(parsed(data))
+
+
+def _numbers(values: Mapping[str, Any], index: _Index) -> list[int]:
+    """Return the numbers of all sections; settings of no section are one of their own."""
+    alone = {str(key): _plain(value) for key, value in values.items() if not isinstance(value, dict)}
+    sections = ((str(key), value) for key, value in values.items() if isinstance(value, dict))
+    return [index.number(alone), *(index.number_of(key, value) for key, value in sections)]
 
 
 def _plain(value: Any) -> Any:

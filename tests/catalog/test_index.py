@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nnkit.catalog import index
 from nnkit.catalog.entry import Entry
 from nnkit.catalog.index import INDEX, load
+from nnkit.config.origin import flatten
 from nnkit.storage import FolderLock
 from tests.run_folders import ROOT, made, scored, sweep
 
@@ -131,6 +133,8 @@ def test_a_running_run_is_lost_as_soon_as_nobody_holds_its_lock() -> None:
         ("run.json", "[" * 100_000, r"run\.json cannot be read"),
         ("run.json", '{"format": 99, "status": "completed"}', "newer than this nnkit"),
         ("run.json", '{"format": 2, "status": 3}', "its status is 3"),
+        ("config.yaml", "", "holds no settings"),
+        ("config.yaml", "a: &a [1]\nb: *a", "it has aliases"),
         ("config.yaml", "[1", r"config\.yaml cannot be read"),
         ("config.yaml", "a: &a [1]\nb: [*a, *a]", "it has aliases"),
         ("config.yaml", "x: !!python/object/apply:os.system ['true']", r"config\.yaml cannot be read"),
@@ -144,6 +148,25 @@ def test_a_damaged_run_is_told_as_damaged(file: str, text: str, error: str) -> N
         assert entry.status == "damaged"
         with pytest.raises(AssertionError, match=error):
             raise AssertionError(entry.value("error"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: {c: 2}\n",
+        'a: "x\nb: 1\n"\nc: 2\n',
+        "a: |\n  b: 1\n  c: 2\nd: 3\n",
+        "---\na: 1\n...\n",
+        "# comment\na: 1\n",
+        "a:\n- 1\n- 2\nb: 3\n",
+        "a: 1\na: 2\n",
+        "? a\n: 1\n",
+        "a:\n  b:\n    c: 1\n\n\nd:\n  e: [1,\n2]\n",
+    ],
+)
+def test_settings_read_section_by_section_are_those_of_the_whole_file(text: str) -> None:
+    (made("a/1") / "config.yaml").write_text(text)
+    assert loaded()["a/1"].settings == dict(flatten(yaml.safe_load(text)))
 
 
 def test_values_of_the_wrong_type_are_left_out_and_strange_settings_become_text() -> None:

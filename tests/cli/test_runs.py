@@ -229,7 +229,7 @@ def test_help_is_there_for_each(capsys: Capture) -> None:
 
 
 def test_a_best_run_is_chosen_by_validation_or_with_a_warning(some: None, capsys: Capture) -> None:
-    code, out, err = command(capsys, "runs", "best")
+    _, out, err = command(capsys, "runs", "best")
     assert out == f"{ROOT.absolute()}/a/2\n"
     assert "val/accuracy 0.8000, the best of 4 finished runs" in err
     _, out, err = command(capsys, "runs", "best", "model=mlp", "--by", "test/accuracy", "--json")
