@@ -223,3 +223,11 @@ def test_a_failure_of_what_fills_a_file_is_named(tmp_path: Path) -> None:
         write_file(tmp_path / "file", failing)
     write_file(tmp_path / "file", lambda file: file.write(b"new") and None)
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_discarded_folder_is_gone_and_one_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run" / "inner").mkdir(parents=True)
+    storage.discard_folder(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageError, match=r"cannot remove .*/run"):
+        storage.discard_folder(tmp_path / "run")

@@ -13,7 +13,7 @@ from nnkit.catalog.index import Catalog, load
 from nnkit.cli.messages import note
 from nnkit.cli.words import OUTPUT_DIR, Read
 from nnkit.errors import ConfigError
-from nnkit.runs import SWEEPS, find_run
+from nnkit.runs import SWEEP, SWEEPS, find_run
 
 DEFAULT = "outputs"
 
@@ -87,4 +87,4 @@ def note_none(catalog: Catalog) -> None:
 def sweep_of(folder: Path) -> Path | None:
     """Return the sweep that a folder is a trial of; None for one that stands for itself."""
     above = folder.parent
-    return above if above.name.startswith(SWEEPS) or (above / "sweep.json").is_file() else None
+    return above if above.name.startswith(SWEEPS) or (above / SWEEP).is_file() else None
