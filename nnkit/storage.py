@@ -54,6 +54,14 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=not path.exists())
 
 
+def discard_folder(path: Path) -> None:
+    """Remove a folder by one rename, then what is in it: a crash leaves no half of it. Raises: StorageError."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with reporting("remove", path):
+        os.rename(path, temporary)
+    remove_folder(temporary)
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the whole content of a file. Raises: StorageError."""
     with reporting("read", path):

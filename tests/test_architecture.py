@@ -20,6 +20,7 @@ RANKS = (
     ("summary",),
     ("train",),
     ("track", "runs", "scoring"),
+    ("catalog",),
     ("assemble",),
     ("facts", "baseline"),
     ("run",),
@@ -31,7 +32,7 @@ RANKS = (
     ("__main__",),
 )
 RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
-LIGHT = {"errors", "seeding", "storage", "spec", "geometry", "config", "runs", "cli", "__init__", "__main__"}
+LIGHT = {"errors", "seeding", "storage", "spec", "geometry", "config", "runs", "catalog", "cli", "__init__", "__main__"}
 COMMAND_LINE = {"cli", "__init__", "__main__"}
 HYDRAS = ("nnkit/config/compose.py", "nnkit/config/space.py", "nnkit/cli/", "hydra_plugins/")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40

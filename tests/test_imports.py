@@ -34,7 +34,15 @@ def test_help_version_and_a_mistyped_command_import_next_to_nothing(words: list[
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["train", "--cfg", "job"], 0), (["train", "epochs=3"], 2), (["train", "--help"], 0), (["resume", "nowhere"], 2)],
+    [
+        (["train", "--cfg", "job"], 0),
+        (["train", "epochs=3"], 2),
+        (["train", "--help"], 0),
+        (["resume", "nowhere"], 2),
+        (["runs"], 0),
+        (["runs", "best"], 2),
+        (["runs", "show", "nowhere"], 2),
+    ],
 )
 def test_a_config_and_a_config_error_import_no_torch(words: list[str], code: int) -> None:
     found, names = imported(words)

@@ -238,3 +238,11 @@ def test_several_files_of_a_folder_are_written_together_or_stay_as_they_were(
     with pytest.raises(StorageError, match=r"cannot write .*No space left on device \(errno 28\)"):
         storage.write_files(tmp_path, {"a": b"3", "c": b"4"})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"2"}
+
+
+def test_a_discarded_folder_is_gone_and_one_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run" / "inner").mkdir(parents=True)
+    storage.discard_folder(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageError, match=r"cannot remove .*/run"):
+        storage.discard_folder(tmp_path / "run")

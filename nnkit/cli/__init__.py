@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": ("nnkit.cli.predict", "answers of a finished run for rows without labels"),
     "generate": ("nnkit.cli.generate", "let a finished language model continue a text"),
     "export": ("nnkit.cli.export", "write a finished run's network as onnx, torch_export or safetensors"),
+    "runs": ("nnkit.cli.runs", "list, show, compare, pick and remove runs"),
     "data": ("nnkit.cli.data", "what is in the data, and what looks wrong with it"),
     "list": ("nnkit.cli.listing", "show config groups, their options and settings"),
     "completion": ("nnkit.cli.completion", "print the shell's completion script: bash, zsh or fish"),
@@ -42,6 +43,7 @@ commands:
   nnkit eval last                              what the newest run is worth on its test set
   nnkit predict last rows.csv                  its answers for new rows
   nnkit generate last --prompt "Once"          what a language model makes of a beginning
+  nnkit runs                                   all runs; also show, diff, best, rm
   nnkit data my.csv                            what is in a file, and what looks wrong with it
   nnkit train --help                           all groups, options and the most used settings
 
@@ -128,7 +130,9 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "automl": "tune",
         "describe": "data",
         "inspect": "data",
-        "ls": "list",
+        **dict.fromkeys(("ls", "history", "experiments"), "runs"),
+        **{word: f"runs {word}" for word in ("show", "diff", "best", "rm")},
+        "compare": "runs diff",
         "options": "list",
     }
     near = [synonyms[words[0]]] if words[0] in synonyms else get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from nnkit.catalog.entry import COLUMNS
 from nnkit.cli import COMMANDS
+from nnkit.cli.runs import COMMANDS as RUNS
 from nnkit.cli.words import LAST
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.errors import ConfigError
@@ -78,6 +80,9 @@ def candidates(position: str, first: str, word: str) -> list[str]:
     if equals:
         return [found for o in groups.get(group, {}) if (found := f"{group}={o}").startswith(word)]
     settings = [found for found in [*(f"{g}=" for g in groups), *_settings(groups)] if found.startswith(word)]
+    if first == "runs":
+        words = [*(RUNS if position == "2" else ()), *(f"{name}=" for name in COLUMNS if f"{name}=" not in settings)]
+        return [*(name for name in words if name.startswith(word)), *settings, *_paths(word, folders=True)]
     return [*settings, *_paths(word)] if first == "data" and position == "2" else settings
 
 

@@ -29,7 +29,7 @@ def show_result(result: Result) -> None:
     for name in names:
         table.add_column(name, justify="right")
     for part in rows:
-        table.add_row(part, *(_shown(result.metrics.get(f"{part}/{name}")) for name in names))
+        table.add_row(part, *(shown(result.metrics.get(f"{part}/{name}")) for name in names))
     console = Console(stderr=True, width=None if Console(stderr=True).is_terminal else 100)
     console.print(_title(result), style="bold", highlight=False)
     if rows:
@@ -53,5 +53,6 @@ def _caption(result: Result) -> str:
     return f"{result.steps} steps in {result.seconds:.1f} s, {speed}{tuned}{again}"
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """Return a metric as tables show it; nothing where there is none."""
     return "" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 from nnkit.cli.messages import note, warn
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code
-from nnkit.config.cross import better_at, monitors
+from nnkit.config.cross import Objective, better_at, monitors
 from nnkit.config.fields import hints
 from nnkit.config.marks import Resume
 from nnkit.config.options import find_groups
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from nnkit.sweep.executor import Executor
     from nnkit.sweep.run import SweepResult
     from nnkit.sweep.source import Source
-    from nnkit.sweep.trials import Objective
     from nnkit.sweep.work import Terms
     from nnkit.train.stopping import Signals
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 from nnkit.cli.sweep import words_of
-from nnkit.sweep.trials import Group, Objective, Outcome, Trial, objective, ranked
+from nnkit.config.cross import Objective
+from nnkit.sweep.trials import Group, Outcome, Trial, objective, ranked
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -35,6 +35,9 @@ BETTER_AT = {
     "val/scaled_mse": "min",
     "val/scaled_mae": "min",
 }
+Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
+# The task's metric on validation decides which of several runs is the better one; the loss breaks ties.
+OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
 METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1"),
     "multilabel": ("accuracy", "macro_f1"),
@@ -57,6 +60,11 @@ def monitors(config: Config) -> dict[str, str]:
 def better_at(config: Config, monitor: str) -> str | None:
     """Return whether a monitored value is better at its "max" or its "min"; None for one that is not known."""
     return monitors(config).get(monitor)
+
+
+def task_objective(metrics: Container[str]) -> Objective:
+    """Return what ranks runs that have these metrics, and where it is better."""
+    return next((objective for objective in OBJECTIVES if objective[0] in metrics), (DEFAULT_MONITOR, "min"))
 
 
 def cross_problems(config: Config) -> Iterator[Problem]:

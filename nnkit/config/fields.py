@@ -67,6 +67,15 @@ def leaves(values: Mapping[str, Any]) -> dict[str, Leaf]:
     return found
 
 
+@cache
+def all_keys() -> frozenset[str]:
+    """Return every setting that exists under any kinds."""
+    found = {leaf.key for leaf in _leaves_of(Config, "") if leaf.key not in sections()}
+    for name, kinds in sections().items():
+        found.update(leaf.key for cls in set(kinds.values()) for leaf in _leaves_of(cls, name + "."))
+    return frozenset(found)
+
+
 def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
     """Return the setting of that key, or the one that it is an entry of: model.kwargs for model.kwargs.width.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nnkit.config.domains import Choices, Domain, Interval
 from nnkit.config.fields import leaf_of, leaves
+from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.sections.sweeper import RandomConfig, SweepConfig
@@ -16,8 +17,6 @@ from nnkit.errors import ConfigError, Problem
 from nnkit.seeding import derive
 
 MOST_DRAWS = 200  # of one point, before the space counts as used up
-# Settings that may change in a run, but not between the trials of a sweep: they decide what the scores are worth.
-LIMITS = ("trainer.max_epochs", "trainer.max_steps", "trainer.max_time_s", "trainer.patience")
 
 
 def points(space: Space, sweeper: SweepConfig) -> list[Combination]:

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from nnkit.config.check import check
+from nnkit.config.cross import Objective
 from nnkit.config.domains import Choices, Domain
 from nnkit.config.sections.sweeper import BayesConfig
 from nnkit.config.space import Combination, Space
 from nnkit.errors import ConfigError
 from nnkit.seeding import derive
 from nnkit.sweep.journal import starts
-from nnkit.sweep.trials import Objective, Outcome, Trial, objective
+from nnkit.sweep.trials import Outcome, Trial, objective
 
 if TYPE_CHECKING:
     import optuna

@@ -10,10 +10,11 @@ from typing import Any
 
 import yaml
 
+from nnkit.config.cross import Objective
 from nnkit.config.domains import Domain
 from nnkit.config.origin import Composed
 from nnkit.storage import write_bytes
-from nnkit.sweep.trials import Group, Objective, Outcome, best_of
+from nnkit.sweep.trials import Group, Outcome, best_of
 
 TABLE, BEST = "trials.csv", "best.yaml"
 NOT_OF_A_RUN = ("name", "output_dir", "tags")  # what an experiment leaves to whoever uses it

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, final
 
+from nnkit.config.cross import Objective
 from nnkit.config.domains import Domain
 from nnkit.errors import ConfigError, NnkitError, StorageError
 from nnkit.run import look_at_test
@@ -24,7 +25,6 @@ from nnkit.sweep.pruning import Pruner
 from nnkit.sweep.source import Source
 from nnkit.sweep.trials import (
     Group,
-    Objective,
     Outcome,
     Trial,
     best_of,

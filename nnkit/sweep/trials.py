@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from nnkit.config.fields import leaves
-from nnkit.config.marks import Resume
-from nnkit.config.origin import Composed, flatten
-from nnkit.config.schema import Config, to_plain
+from nnkit.config.cross import Objective, task_objective
+from nnkit.config.identity import identity
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
 from nnkit.config.space import Combination
 from nnkit.runs import FINISHED
-
-Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
-# The task's metric on validation decides the rank; the loss breaks ties.
-OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
 
 
 @final
@@ -85,14 +79,6 @@ class Outcome:
         return self.status in FINISHED
 
 
-def identity(config: Config) -> str:
-    """Return the SHA-256 of all settings that decide a run's result: those that are not `live`."""
-    plain = to_plain(config)
-    marks = {key: leaf.mark for key, leaf in leaves(plain).items()}
-    kept = {key: value for key, value in flatten(plain) if marks.get(key) is not Resume.LIVE}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -124,8 +110,7 @@ def objective_among(names: Iterable[str], given: Objective | None = None) -> Obj
     """Return what ranks trials with these metrics: what was given, or the metric of their task."""
     if given is not None:
         return given
-    found = set(names)
-    return next(((name, mode) for name, mode in OBJECTIVES if name in found), ("val/loss", "min"))
+    return task_objective(set(names))
 
 
 def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Objective:

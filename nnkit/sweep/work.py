@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import final
 
 from nnkit.config.check import check
+from nnkit.config.cross import Objective
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.errors import DataError, NnkitError
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_config, read_run, write_config, write_run
 from nnkit.storage import FolderLock, make_folder, remove_folder
-from nnkit.sweep.trials import Objective, Outcome, Trial, objective_among
+from nnkit.sweep.trials import Outcome, Trial, objective_among
 from nnkit.track.log import RunLog
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record, TrainState

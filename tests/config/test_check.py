@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves
+from nnkit.config.identity import identity
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import key_hint
 from nnkit.errors import ConfigError, Problem
-from nnkit.sweep.trials import identity
 
 TABLE = ("data=table", "data.path=x.csv", "data.target=y")
 IDX = ("data=idx", "data.path=a", "data.target_path=b")
