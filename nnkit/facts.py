@@ -17,6 +17,11 @@ from nnkit.train.run import Run
 
 def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
     """Return what is known of a run before its first step."""
+    return {**facts_of_data(prepared), "parameters": count_parameters(run.model)}
+
+
+def facts_of_data(prepared: Prepared) -> dict[str, Any]:
+    """Return what is known of a run before its network is built."""
     config, splits = prepared.config, prepared.splits
     return {
         "title": title_of(config),
@@ -28,7 +33,6 @@ def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
         "threads": config.trainer.threads,
         "data_fingerprint": prepared.source.fingerprint(),
         "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-        "parameters": count_parameters(run.model),
     }
 
 

@@ -25,6 +25,11 @@ def default_name(config: Config) -> str:
     return config.name or f"{config.model.kind}-{config.data.kind}"
 
 
+def fold_name(number: int) -> str:
+    """Return the name of a fold's folder, which lies in that of its run."""
+    return f"fold-{number}"
+
+
 def timestamp() -> str:
     """Return the time of day with microseconds, as a folder's name."""
     return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
@@ -91,9 +96,11 @@ class Found:
 
 
 def find_runs(output_dir: Path) -> Sequence[Found]:
-    """Return every readable run below a folder, the newest last."""
+    """Return every readable run below a folder, the newest last; the folds of a run are a part of it."""
     found = []
     for path in output_dir.glob(f"**/{RUN}"):
+        if path.parent.name.startswith("fold-") and (path.parent.parent / RUN).is_file():
+            continue
         try:
             found.append(Found(path.parent, read_run(path.parent)))
         except DataError:

@@ -24,6 +24,7 @@ RANKS = (
     ("facts", "baseline"),
     ("run",),
     ("infer",),
+    ("folds",),
     ("plots",),
     ("plots_sequences",),
     ("sweep",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,6 +22,9 @@ from nnkit.runs import read_config, read_run
 from nnkit.storage import FolderLock
 from nnkit.usercode import refuse_untrusted
 
+if TYPE_CHECKING:
+    from nnkit.train.sink import Sink
+
 USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
 
@@ -31,6 +34,7 @@ Limits, device and output may change freely (nnkit resume last trainer.max_epoch
 the steps to come needs --allow KEY; what would make it another run is refused.
 --trust: the run names code of its own, and you know where it is from."""
 TRUST = "--trust"
+OF_EACH_FOLD = tuple(f"trainer.{name}" for name in ("max_epochs", "max_steps", "max_time_s", "patience"))
 
 
 def command(argv: list[str]) -> int:
@@ -52,17 +56,24 @@ def command(argv: list[str]) -> int:
             note(told)
             print(folder)
             return 0
+        from nnkit.cli.folds import train_folds
         from nnkit.run import resume
-        from nnkit.track.console import ProgressBar
+        from nnkit.track.console import Picks, ProgressBar
         from nnkit.train.stopping import catching_signals
 
+        sinks: list[Sink] = [Picks(), ProgressBar()]
         with catching_signals() as signals:
-            result = resume(config, folder, [ProgressBar()], signals, changes=changes)
+            if config.cv.is_on:
+                result = train_folds(config, folder, sinks, signals)
+            else:
+                result = resume(config, folder, sinks, signals, changes=changes)
     return report(result, signals.number, plots=config.trainer.plots)
 
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
     """Return why there is nothing to go on with; None where there is something."""
+    if facts.get("reason") == "folds":
+        return "all folds of the run have ended, and with cv.final=none there is nothing to go on with"
     if facts.get("reason") == "nothing_to_learn":
         return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
     if facts["status"] not in ("completed", "stopped_early") or changes:
@@ -143,6 +154,9 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             problems.append(
                 Problem(f"{key} cannot change in a run that has begun ({shown})", "nnkit train starts a new run")
             )
+        elif config.cv.is_on and (mark is Resume.OVERRIDE or key in OF_EACH_FOLD):
+            text = f"{key} cannot change: the folds that have ended were trained with another ({shown})"
+            problems.append(Problem(text, "nnkit train starts a new run"))
         elif mark is Resume.OVERRIDE and key not in allowed:
             problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
     problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]

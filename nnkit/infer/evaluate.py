@@ -12,7 +12,7 @@ from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.data.batches import Samples, spans
 from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
-from nnkit.data.source import Rows, Source, class_numbers
+from nnkit.data.source import Rows, Source, class_numbers, numbers_of
 from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers
 from nnkit.infer.bootstrap import intervals
@@ -23,7 +23,7 @@ from nnkit.infer.language import evaluate_language
 from nnkit.infer.own import own_value, with_own
 from nnkit.scoring import metrics_of
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "predicted"]
 
 
 def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -61,7 +61,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     table, words = run.preprocess.table, run.preprocess.sequences
     given = source.inputs[0]
     return Evaluation(
-        rows if source.numbers is None else source.numbers[rows],
+        numbers_of(source, rows),
         with_own(_measured(run, target, found, weight), _own(run, outputs, samples)),
         bounds,
         target,
@@ -71,6 +71,25 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         unknown=words.unknown(given[rows]) if words is not None else {},
         tokens=int(given.lengths[rows].sum()) if words is not None else 0,
     )
+
+
+def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
+    """Return what a run says of rows of a source, beside the truth; nothing is measured but a forecast.
+
+    Args:
+        run: opened; not of a language.
+        source: with the classes, or the labels, of the run.
+        rows: at least one.
+
+    Raises:
+        DataError: a cell is missing where none may.
+    """
+    if run.spec.task == "forecast":
+        return evaluate_forecast(run, source, rows)
+    found = answers(run, run.outputs_of(run.samples(source, rows)))
+    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
+    target = class_numbers(source.target, rows)
+    return Evaluation(numbers_of(source, rows), {}, {}, target, found, lengths=lengths)
 
 
 def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:

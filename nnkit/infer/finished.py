@@ -24,7 +24,7 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, Stora
 from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
-from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, read_config, read_run
+from nnkit.runs import CHECKPOINTS, CONFIG, PREPROCESS, RUN, fold_name, read_config, read_run
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
@@ -150,6 +150,9 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     if not trust:
         refuse_untrusted(values, folder)
     config = _here(_checked(values, folder))
+    if config.cv.is_on and config.cv.final == "none":
+        told = f"{folder} has no network of its own: it was cross-validated with cv.final=none"
+        raise CheckpointError(told, hint=str(folder / fold_name(0)))
     facts = read_run(folder)
     threshold = _threshold(facts, config, folder)
     weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
