@@ -10,26 +10,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from nnkit.assemble import Prepared, prepare
-from nnkit.config.schema import Config
+import numpy as np
+
+from nnkit.assemble import Prepared, assemble, fitted, prepare
+from nnkit.baseline import baseline
+from nnkit.config.cross import METRICS
+from nnkit.config.schema import Config, to_plain
 from nnkit.data import Source, Splits
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
 from nnkit.facts import facts_of_data, now, title_of
-from nnkit.infer.evaluate import predicted
+from nnkit.infer.evaluate import evaluate, predicted
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import ENDED, Finished, open_run
 from nnkit.infer.predictions import write_held_out
 from nnkit.run import OF_THE_END, Result, outcome_of, resume, train_prepared
-from nnkit.runs import CHECKPOINTS, DATA, RUN, fold_name, read_run, write_config, write_run
+from nnkit.run import look_at_test as look_at_own_test
+from nnkit.runs import CHECKPOINTS, CV, DATA, PREPROCESS, RUN, fold_name, read_run, write_config, write_run
+from nnkit.scoring import untuned_threshold
 from nnkit.storage import FolderLock, make_folder, read_bytes, remove_folder, write_json
 from nnkit.track.log import RunLog
 from nnkit.train.device import worded_out_of_memory
 from nnkit.train.sink import Sink
 from nnkit.train.stopping import Signals
+from nnkit.usercode import sections_with_code
 
-CV, HELD_OUT, FORMAT = "cv.json", "predictions-oof.csv", 1
+HELD_OUT, FORMAT = "predictions-oof.csv", 1
 
 
 @final
@@ -119,8 +126,9 @@ def cross_validate(
         known = _summed_up(job, folds)
         if signals is not None and signals.number:
             return _ended(job, folds, "interrupted", "signal")
-        if whole.config.cv.final == "none":
-            return _ended(job, folds, "completed", "folds", known)
+        if whole.config.cv.final != "refit":
+            tested = _tested(whole, folder) if test else {}
+            return _ended(job, folds, "completed", "folds", known | tested)
     except BaseException as error:
         log.note(traceback.format_exc())
         status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -131,6 +139,38 @@ def cross_validate(
     if _has_checkpoint(folder):
         return resume(whole.config, folder, sinks, signals, test=test, known=known)
     return train_prepared(whole, folder, sinks, signals, test=test, known=known)
+
+
+def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
+    """Return what the ensemble of a run's folds is worth on the test part, beside what knowing nothing is."""
+    if not whole.config.cv.is_ensemble or not len(whole.splits.test):
+        return {}
+    run = open_run(folder, trust=_runs_code(whole.config))
+    found = evaluate(run, whole.source, whole.splits.test).metrics
+    measured = {f"test/{name}": found[name] for name in METRICS[whole.spec.task]}
+    known_nothing = baseline(assemble(whole, None), whole)
+    return measured | {f"baseline/{name}": value for name, value in known_nothing.items()}
+
+
+def look_at_test(config: Config, folder: Path) -> dict[str, float]:
+    """Return the test metrics of a run that has not looked at its test set, and add them to its run.json.
+
+    Args:
+        config: the run's own, with folds or without.
+        folder: of the run, which has ended.
+
+    Returns:
+        As `nnkit.run.look_at_test`; nothing where there is no test part, or no network but those of the folds.
+
+    Raises:
+        CheckpointError: the weights are missing or damaged.
+    """
+    if not config.cv.is_on or config.cv.final == "refit":
+        return look_at_own_test(config, folder)
+    metrics = _tested(prepare(config), folder)
+    facts = read_run(folder)
+    write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
+    return metrics
 
 
 def fold_sizes(config: Config) -> list[tuple[int, int, int]]:
@@ -185,6 +225,11 @@ def _begin(job: _Job) -> None:
     whole = job.whole
     write_config(job.folder, whole.config)
     write_run(job.folder, {**_facts(job), "status": "running"})
+    if whole.config.cv.is_ensemble:  # what reads rows for its networks has to know all columns that one of them reads
+        section, rows = whole.config.data, np.union1d(whole.splits.train, whole.splits.val)
+        scaling = getattr(section, "target_scaling", "none")
+        preprocess = fitted(section, whole.source, rows, target_scaling=scaling)
+        write_json(job.folder / PREPROCESS, preprocess.to_plain())
     if not (job.folder / DATA).exists():
         report = examine(whole.source, whole.splits, whole.preprocess)
         write_json(job.folder / DATA, report.to_plain())
@@ -273,11 +318,16 @@ def _plain(fold: Fold, folds: int) -> dict[str, Any]:
     return {"fold": fold.number, "repeat": fold.number // folds, "folder": fold_name(fold.number), **kept}
 
 
+def _runs_code(config: Config) -> bool:
+    """Whether the user trusts code of their own, which this run names: a fold's folder may name no other."""
+    return bool(sections_with_code(to_plain(config)))
+
+
 def _answered(job: _Job, folds: Sequence[Fold]) -> Iterator[tuple[Finished, Evaluation]]:
     """Yield what each fold says of the rows that it holds out, one fold at a time."""
     for fold in folds:
         prepared = _prepared_fold(job.whole, fold.number)
-        run = open_run(job.folder / fold_name(fold.number), trust=True)
+        run = open_run(job.folder / fold_name(fold.number), trust=_runs_code(job.whole.config))
         yield run, predicted(run, prepared.source, prepared.splits.test)
 
 
@@ -295,6 +345,7 @@ def _ended(
         samples_per_second=0.0,
         best=None,
         metrics=dict(known or {}),
+        threshold=untuned_threshold(job.whole.config),
         title=title_of(job.whole.config),
     )
     write_run(job.folder, {**_facts(job), **outcome_of(result)})

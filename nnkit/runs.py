@@ -16,7 +16,7 @@ from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.storage import is_locked, make_folder, read_bytes, reporting, write_bytes, write_json
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
-DATA = "data.json"
+DATA, CV = "data.json", "cv.json"
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 
 

@@ -16,12 +16,14 @@ import nnkit
 from nnkit.config.schema import Config
 from nnkit.data import read, split_by
 from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError
-from nnkit.folds import CV, HELD_OUT, Fold, Watch, cross_validate, fold_sizes, read_cv, summary
+from nnkit.folds import HELD_OUT, Fold, Watch, cross_validate, fold_sizes, look_at_test, read_cv, summary
+from nnkit.infer.evaluate import evaluate
 from nnkit.infer.finished import open_run, read_preprocess
 from nnkit.infer.labelled import own_rows
-from nnkit.run import look_at_test, train
-from nnkit.runs import DATA, find_run, new_folder, read_config, read_run
+from nnkit.run import train
+from nnkit.runs import CV, DATA, find_run, new_folder, read_config, read_run
 from nnkit.train.stopping import Signals
+from tests.own_code import HERE
 from tests.trained import Watcher, config_of, events, is_equal, last_weights
 
 pytestmark = pytest.mark.usefixtures("on_one_thread")
@@ -154,6 +156,57 @@ def test_repeats_hold_out_each_row_again_by_other_folds() -> None:
     }
     assert facts["epochs"] == 12
     with pytest.raises(CheckpointError, match=r"no network of its own.*cv\.final=none"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize("words", [(), ("data=diabetes",), ("data=breast_cancer", "loss=bce")])
+def test_an_ensemble_answers_with_the_mean_of_its_folds(words: tuple[str, ...]) -> None:
+    config = config_of(*words, "cv.folds=2", "cv.repeats=2", "cv.final=ensemble")
+    folder = new_folder(config)
+    result = cross_validate(config, folder)
+    source, run = read(config.data), nnkit.load(folder)
+    folds = [nnkit.load(folder / f"fold-{fold}") for fold in range(4)]
+    x = source.inputs[0]
+    if source.classes:
+        mean = np.mean([fold.predict_proba(x) for fold in folds], axis=0)
+        np.testing.assert_allclose(run.predict_proba(x), mean, atol=1e-6)
+        wanted = np.array(source.classes, object)[mean.argmax(1)]
+        assert run.predict(x).tolist() == wanted.tolist()
+    else:
+        np.testing.assert_allclose(run.predict(x), np.mean([fold.predict(x) for fold in folds], axis=0))
+    rows = own_rows(run.run, "test")[1]
+    found = evaluate(run.run, source, rows).metrics
+    name = "accuracy" if source.classes else "rmse"
+    assert result.metrics[f"test/{name}"] == pytest.approx(found[name])
+    assert f"baseline/{name}" in result.metrics
+    assert not any(key.startswith(("train/", "val/")) for key in result.metrics)
+    assert read_run(folder)["metrics"] == result.metrics
+
+
+def test_the_winner_of_a_sweep_is_tested_afterwards_whatever_answers() -> None:
+    for words in (("cv.final=ensemble",), ("cv.final=refit",)):
+        whole = read_run(validated("cv.folds=2", *words))["metrics"]
+        config = config_of("cv.folds=2", *words)
+        folder = new_folder(config)
+        cross_validate(config, folder, test=False)
+        assert "test/accuracy" not in read_run(folder)["metrics"]
+        assert look_at_test(config, folder).items() <= whole.items()
+        assert read_run(folder)["metrics"] == whole
+    none = config_of("cv.folds=2", "cv.final=none")
+    assert look_at_test(none, validated("cv.folds=2", "cv.final=none")) == {}
+
+
+def test_code_of_the_users_own_is_run_and_wants_trust_afterwards() -> None:
+    own = (f"loss.code={HERE}:Focal", "cv.final=ensemble")
+    folder = validated("cv.folds=2", "loss=code", *own)
+    with pytest.raises(ConfigError, match="loss runs code of its own"):
+        open_run(folder)
+    assert len(open_run(folder, trust=True).members) == 2
+
+
+def test_an_ensemble_whose_folds_have_not_ended_does_not_answer() -> None:
+    folder = stopped((*THREE, "cv.final=ensemble"), at_record=4)
+    with pytest.raises(CheckpointError, match=f"not all folds of {folder} have ended"):
         open_run(folder)
 
 

@@ -73,7 +73,7 @@ def command(argv: list[str]) -> int:
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
     """Return why there is nothing to go on with; None where there is something."""
     if facts.get("reason") == "folds":
-        return "all folds of the run have ended, and with cv.final=none there is nothing to go on with"
+        return "all folds of the run have ended, and without a network of its own there is nothing to go on with"
     if facts.get("reason") == "nothing_to_learn":
         return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
     if facts["status"] not in ("completed", "stopped_early") or changes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import TableConfig
+from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.sequences import ForecastConfig, SeriesConfig, TextConfig
 from nnkit.errors import Problem
 
@@ -30,6 +31,8 @@ def fold_problems(config: Config) -> Iterator[Problem]:
     elif cv.kind == "time":
         yield Problem(f"cv.kind=time needs rows that are ordered in time, but data={data.kind} is not", "cv.kind=auto")
     yield from _group_problems(config)
+    if cv.is_ensemble:
+        yield from _ensemble_problems(config)
 
 
 def _time_problems(config: Config, data: ForecastConfig) -> Iterator[Problem]:
@@ -53,6 +56,18 @@ def _group_problems(config: Config) -> Iterator[Problem]:
         yield Problem(f"cv.kind=group keeps groups whole, but {what}", hint)
     if kind in ("kfold", "stratified") and group is not None:
         yield Problem(f"cv.kind={kind} would tear the groups of data.group={group}", "cv.kind=group")
+
+
+def _ensemble_problems(config: Config) -> Iterator[Problem]:
+    if isinstance(config.data, ForecastConfig):
+        text = f"cv.final=ensemble is for folds alike, but of data={config.data.kind} each has seen more than the one"
+        yield Problem(f"{text} before", "cv.final=refit")
+    if isinstance(config.trainer.decision_threshold, str):
+        text = f"trainer.decision_threshold={config.trainer.decision_threshold} is tuned for one network, but"
+        yield Problem(f"{text} cv.final=ensemble has many", "trainer.decision_threshold=0.5, or cv.final=refit")
+    if isinstance(config.metric, CodeMetricConfig):
+        text = "metric=code measures the outputs of one network, but cv.final=ensemble has a mean of probabilities"
+        yield Problem(text, "cv.final=refit")
 
 
 def unread_of_folds(config: Config) -> dict[str, str]:

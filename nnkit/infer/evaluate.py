@@ -14,7 +14,7 @@ from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source, class_numbers, numbers_of
 from nnkit.infer import measures
-from nnkit.infer.answers import Answers, answers
+from nnkit.infer.answers import Answers, answers, answers_of
 from nnkit.infer.bootstrap import intervals
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished
@@ -41,9 +41,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         return evaluate_language(run, source, rows)
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
-    samples = run.samples(source, rows)
-    outputs = run.outputs_of(samples)
-    found = answers(run, outputs)
+    found, own = _answered(run, source, rows)
     target = class_numbers(source.target, rows)
     lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
     weight = None if source.weight is None else source.weight[rows]
@@ -62,7 +60,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     given = source.inputs[0]
     return Evaluation(
         numbers_of(source, rows),
-        with_own(_measured(run, target, found, weight), _own(run, outputs, samples)),
+        with_own(_measured(run, target, found, weight), own),
         bounds,
         target,
         found,
@@ -71,6 +69,15 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         unknown=words.unknown(given[rows]) if words is not None else {},
         tokens=int(given.lengths[rows].sum()) if words is not None else 0,
     )
+
+
+def _answered(run: Finished, source: Source, rows: Rows) -> tuple[Answers, dict[str, float | None]]:
+    """Return the answers, and the metric of the user's own; an ensemble, which has a mean of answers, has none."""
+    if run.members:
+        return answers_of(run, source, rows), {}
+    samples = run.samples(source, rows)
+    outputs = run.outputs_of(samples)
+    return answers(run, outputs), _own(run, outputs, samples)
 
 
 def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -86,7 +93,7 @@ def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
     """
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
-    found = answers(run, run.outputs_of(run.samples(source, rows)))
+    found = answers_of(run, source, rows)
     lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
     target = class_numbers(source.target, rows)
     return Evaluation(numbers_of(source, rows), {}, {}, target, found, lengths=lengths)

@@ -40,9 +40,13 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
         )
     if part == "all":
         return source, np.arange(len(source))
+    if run.members and part != "test":
+        told = f"the networks of the ensemble {run.folder} have learned from each other's {part} rows"
+        raise ConfigError(told, hint="--split test, or predictions-oof.csv")
     rows: Rows = getattr(split_by(section, source, run.config.cv), part)
     if not len(rows):
-        raise ConfigError(f"{run.folder} has no {part} part: data.{part}_fraction is null", hint="--split val")
+        hint = NEW_DATA if run.members else "--split val"
+        raise ConfigError(f"{run.folder} has no {part} part: data.{part}_fraction is null", hint=hint)
     return source, rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -20,6 +21,10 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
     code = main(words)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def lines_of(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(name).read_text().splitlines()))
 
 
 def test_a_line_a_fold_a_table_and_the_folder_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +74,34 @@ def test_a_table_is_shown_once_and_its_plots_are_those_of_the_refit(capsys: pyte
     assert err.count("distinct") == 1
     assert "3 folds (group)" in err
     assert [path.parent.parent for path in Path(out.strip()).glob("**/*.png")] == [Path(out.strip())]
+
+
+def test_an_ensemble_of_a_table_is_evaluated_and_predicts_but_is_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{k % 7},{'uvw'[k % 3] if k % 11 else ''},{'ab'[k % 2]}" for k in range(60)]
+    Path("x.csv").write_text("\n".join(["n,c,y", *rows, ""]))
+    words = ["data=table", "data.path=x.csv", "data.target=y", "cv.folds=3", "cv.final=ensemble", *QUICK[1:]]
+    code, out, err = run(["train", *words, "trainer.decision_threshold=0.4"], capsys)
+    assert code == 0
+    folder = Path(out.strip())
+    metrics = json.loads((folder / "run.json").read_text())["metrics"]
+    assert f"{metrics['test/accuracy']:.4f}" in err
+    assert run(["eval", str(folder), "--no-plots"], capsys)[0] == 0
+    evaluated = json.loads((folder / "evaluation-test.json").read_text())["metrics"]
+    assert evaluated["accuracy"] == pytest.approx(metrics["test/accuracy"])
+    assert run(["predict", str(folder), "x.csv", "--proba", "-o", "all.csv"], capsys)[0] == 0
+    parts = []
+    for fold in range(3):
+        assert run(["predict", str(folder / f"fold-{fold}"), "x.csv", "--proba", "-o", f"{fold}.csv"], capsys)[0] == 0
+        parts.append([float(line["probability_b"]) for line in lines_of(f"{fold}.csv")])
+    for line, *each in zip(lines_of("all.csv"), *parts, strict=True):
+        assert float(line["probability_b"]) == pytest.approx(sum(each) / 3, abs=1e-6)
+        assert line["prediction"] == ("b" if sum(each) / 3 > 0.4 else "a")
+    code, _, err = run(["export", str(folder), "--format", "safetensors"], capsys)
+    assert code == 2
+    assert "is an ensemble of 3 networks, but a file holds one" in err
+    code, _, err = run(["eval", str(folder), "--split", "val"], capsys)
+    assert code == 2
+    assert "have learned from each other's val rows" in err
 
 
 def test_a_dry_run_shows_the_sizes_of_the_folds(capsys: pytest.CaptureFixture[str]) -> None:

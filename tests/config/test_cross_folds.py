@@ -21,7 +21,7 @@ SERIES = ["data=series", "data.path=x.csv", "data.time=t", "data.target=y", "dat
         (["cv.folds=1"], "cv.folds must be a whole number >= 2 or null, got 1", "give a value: cv.folds=…"),
         (["cv.folds=2.5"], "cv.folds must be a whole number >= 2 or null, got 2.5", "give a value: cv.folds=…"),
         (["cv.folds=3", "cv.kind=k_fold"], "cv.kind must be one of auto, kfold, stratified, group, time, got", "kfold"),
-        (["cv.folds=3", "cv.final=no"], "cv.final must be one of refit, ", ""),
+        (["cv.folds=3", "cv.final=no"], "cv.final must be one of refit, ensemble, none, got", ""),
         (["cv.folds=3", "cv.split_seed=-1"], "cv.split_seed must be a whole number in [0, 4294967296), got -1", ""),
         (["cv.folds=3", "cv.fold=6", "cv.repeats=2"], "cv.fold must be in [0, 6), got 6", "cv.fold=5"),
         (["cv.fold=0"], "cv.fold is set, but cv.folds=null does not read it", "leave cv.fold out"),
@@ -64,6 +64,21 @@ SERIES = ["data=series", "data.path=x.csv", "data.time=t", "data.target=y", "dat
             "cv.kind=group",
         ),
         ([*TABLE, "data.group=g", "cv.kind=kfold"], "cv.kind=kfold would tear the groups", "cv.kind=group"),
+        (
+            ["data=sine", "cv.folds=3", "cv.final=ensemble"],
+            "cv.final=ensemble is for folds alike, but of data=sine each has seen more than the one before",
+            "cv.final=refit",
+        ),
+        (
+            ["data=breast_cancer", "cv.folds=3", "cv.final=ensemble", "trainer.decision_threshold=f1"],
+            "trainer.decision_threshold=f1 is tuned for one network, but cv.final=ensemble has many",
+            "trainer.decision_threshold=0.5, or cv.final=refit",
+        ),
+        (
+            ["cv.folds=3", "cv.final=ensemble", "metric=code", "metric.code=m:N"],
+            "metric=code measures the outputs of one network, but cv.final=ensemble has a mean of probabilities",
+            "cv.final=refit",
+        ),
         (
             ["data.test_fraction=null"],
             "data.test_fraction=null leaves no test part, which only a cross-validation does without",

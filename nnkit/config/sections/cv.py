@@ -22,13 +22,18 @@ class CvConfig:
     kind: Fixed[Literal["auto", "kfold", "stratified", "group", "time"]] = "auto"
     repeats: Fixed[Count] = 1
     split_seed: Fixed[Seed] = 0
-    final: Fixed[Literal["refit", "none"]] = "refit"
+    final: Fixed[Literal["refit", "ensemble", "none"]] = "refit"
     fold: Fixed[WholeNumber | None] = None
 
     @property
     def is_on(self) -> bool:
         """Whether the run trains folds before it trains itself."""
         return self.folds is not None and self.fold is None
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the run answers with the mean of what its folds say."""
+        return self.is_on and self.final == "ensemble"
 
     @property
     def count(self) -> int:
