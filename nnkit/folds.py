@@ -16,7 +16,7 @@ from nnkit.assemble import Prepared, assemble, fitted, prepare
 from nnkit.baseline import baseline
 from nnkit.config.cross import METRICS
 from nnkit.config.schema import Config, to_plain
-from nnkit.data import Source, Splits
+from nnkit.data import Splits, read, split_by
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
@@ -326,9 +326,10 @@ def _runs_code(config: Config) -> bool:
 def _answered(job: _Job, folds: Sequence[Fold]) -> Iterator[tuple[Finished, Evaluation]]:
     """Yield what each fold says of the rows that it holds out, one fold at a time."""
     for fold in folds:
-        prepared = _prepared_fold(job.whole, fold.number)
         run = open_run(job.folder / fold_name(fold.number), trust=_runs_code(job.whole.config))
-        yield run, predicted(run, prepared.source, prepared.splits.test)
+        section, cv = run.config.data, run.config.cv
+        source = read(section, cv) if run.spec.task == "forecast" else job.whole.source
+        yield run, predicted(run, source, split_by(section, source, cv).test)
 
 
 def _ended(
