@@ -16,7 +16,7 @@ from nnkit.assemble import Prepared, assemble, fitted, prepare
 from nnkit.baseline import baseline
 from nnkit.config.cross import METRICS
 from nnkit.config.schema import Config, to_plain
-from nnkit.data import Splits, read, split_by
+from nnkit.data import Source, Splits, read, split_by
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError

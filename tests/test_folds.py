@@ -183,6 +183,15 @@ def test_an_ensemble_answers_with_the_mean_of_its_folds(words: tuple[str, ...]) 
     assert read_run(folder)["metrics"] == result.metrics
 
 
+def test_an_ensemble_says_that_a_label_is_there_where_the_mean_is_above_a_half() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    np.savez("labels.npz", x=x, y=(x[:, :3] > 0).astype(np.int64))
+    words = ("data=array", "data.path=labels.npz", "data.task=multilabel", "cv.folds=2", "cv.final=ensemble")
+    folder = validated(*words)
+    mean = np.mean([nnkit.load(folder / f"fold-{fold}").predict_proba(x) for fold in range(2)], axis=0)
+    assert nnkit.load(folder).predict(x).tolist() == (mean > 0.5).astype(int).tolist()
+
+
 def test_the_winner_of_a_sweep_is_tested_afterwards_whatever_answers() -> None:
     for words in (("cv.final=ensemble",), ("cv.final=refit",)):
         whole = read_run(validated("cv.folds=2", *words))["metrics"]
@@ -276,6 +285,23 @@ def test_a_stop_anywhere_changes_nothing(iris: Path, at_record: int, in_refit: b
     assert read_run(folder)["metrics"] == read_run(iris)["metrics"]
     assert is_equal(last_weights(folder), last_weights(iris))
     assert events(folder) == events(iris)
+
+
+@pytest.mark.parametrize("last", [0, 2])
+def test_a_signal_between_two_trainings_starts_no_other(iris: Path, last: int) -> None:
+    signals = Signals()
+
+    def tell(fold: Fold) -> None:
+        signals.number = 15 if fold.number == last else 0
+
+    config = config_of(*THREE)
+    folder = new_folder(config)
+    assert cross_validate(config, folder, (), signals, watch=Watch(fold=tell)).status == "interrupted"
+    assert not (folder / f"fold-{last + 1}").exists()
+    assert not (folder / "checkpoints").exists()
+    validated(*THREE, folder=folder)
+    assert (folder / CV).read_bytes() == (iris / CV).read_bytes()
+    assert read_run(folder)["metrics"] == read_run(iris)["metrics"]
 
 
 def test_a_fold_that_was_killed_before_its_first_save_starts_again(iris: Path) -> None:
