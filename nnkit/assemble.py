@@ -28,6 +28,7 @@ from nnkit.config.sections.data import (
 from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
+from nnkit.data.folds import fold_kind
 from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
 from nnkit.data.sequences import Sequences
 from nnkit.data.tabular import Rules
@@ -77,22 +78,23 @@ class Prepared:
         return num_outputs(self.config.loss, self.spec)
 
 
-def prepare(config: Config, preprocess: Preprocess | None = None) -> Prepared:
+def prepare(config: Config, preprocess: Preprocess | None = None, source: data.Source | None = None) -> Prepared:
     """Read and split the data, check the words against it, and replace every `auto` by its pick.
 
     Args:
         config: checked.
         preprocess: of a run that has begun; None fits one on the training rows.
+        source: of the data section, where it has been read; None reads it.
 
     Raises:
         DataError: the data cannot be used.
         ConfigError: the words do not fit the data, or this machine.
     """
-    source = data.read(config.data)
+    source = data.read(config.data, config.cv) if source is None else source
     splits: data.Splits | None = None
     problems: list[Problem] = []
     try:
-        splits = data.split_by(config.data, source)
+        splits = data.split_by(config.data, source, config.cv)
     except ConfigError as error:
         problems += error.problems
     rows = np.arange(len(source)) if splits is None else splits.train
@@ -105,7 +107,7 @@ def prepare(config: Config, preprocess: Preprocess | None = None) -> Prepared:
     problems += data_problems(config, spec, facts)
     if problems or splits is None:
         raise ConfigError(*problems)
-    return Prepared(_pick(config, spec, len(splits.train), scaling, source.rows.names), source, splits, preprocess)
+    return Prepared(_pick(config, spec, source, len(splits.train), scaling), source, splits, preprocess)
 
 
 def _has_segments(source: data.Source, rows: data.Rows) -> bool:
@@ -132,14 +134,14 @@ def _target_scaling(config: Config, task: Task) -> str:
     return "none" if task != "regression" or config.loss.kind == "poisson" else "standard"
 
 
-def _pick(config: Config, spec: DataSpec, num_train: int, target_scaling: str, names: Sequence[str]) -> Config:
+def _pick(config: Config, spec: DataSpec, source: data.Source, num_train: int, target_scaling: str) -> Config:
     """Replace every `auto`, by rules that look at words and sizes alone."""
     loss = resolve_loss(config.loss, spec)
     trainer = config.trainer
     monitor = DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor
     mode = better_at(config, monitor) if trainer.mode == "auto" else trainer.mode
     device = pick_device(trainer.device)
-    section = _pick_data(config.data, spec, target_scaling, names)
+    section = _pick_data(config.data, spec, target_scaling, source.rows.names)
     picked = replace(config, loss=loss, data=section, model=_pick_model(config.model, spec))
     model = empty_model(picked, spec, num_outputs(loss, spec))
     if code := _own_parts(config):
@@ -154,7 +156,8 @@ def _pick(config: Config, spec: DataSpec, num_train: int, target_scaling: str, n
         "threads": threads,
         "precision": precision,
     }
-    return replace(picked, trainer=replace(trainer, **picks))
+    cv = config.cv if config.cv.folds is None else replace(config.cv, kind=fold_kind(source, config.cv.kind))
+    return replace(picked, trainer=replace(trainer, **picks), cv=cv)
 
 
 def _own_parts(config: Config) -> str:

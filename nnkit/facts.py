@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,19 @@ import torch
 
 import nnkit
 from nnkit.assemble import Prepared, count_parameters
+from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
+from nnkit.train import gradients
 from nnkit.train.run import Run
 
 
 def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
     """Return what is known of a run before its first step."""
+    return {**facts_of_data(prepared), "parameters": count_parameters(run.model)}
+
+
+def facts_of_data(prepared: Prepared) -> dict[str, Any]:
+    """Return what is known of a run before its network is built."""
     config, splits = prepared.config, prepared.splits
     return {
         "title": title_of(config),
@@ -28,7 +36,6 @@ def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
         "threads": config.trainer.threads,
         "data_fingerprint": prepared.source.fingerprint(),
         "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
-        "parameters": count_parameters(run.model),
     }
 
 
@@ -53,3 +60,13 @@ def title_of(config: Config) -> str:
 def now() -> str:
     """Return the time in ISO 8601, with its zone."""
     return datetime.now().astimezone().isoformat(timespec="microseconds")
+
+
+def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
+    """Yield what the user should know before the training, which begins after so many steps."""
+    given, model = prepared.spec.inputs[0], prepared.config.model
+    if given.kind == "image" and isinstance(model, RECURRENT):
+        channels, height, width = given.shape
+        yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
+    if step == 0 and (told := gradients.warning(run)) is not None:
+        yield f"before training, {told}"

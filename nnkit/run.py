@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -13,20 +12,13 @@ from typing import Any, Literal, final
 import torch
 
 import nnkit
-from nnkit.assemble import (
-    Prepared,
-    assemble,
-    count_parameters,
-    measured,
-    prepare,
-)
+from nnkit.assemble import Prepared, assemble, count_parameters, measured, prepare
 from nnkit.baseline import baseline, baseline_notes
-from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
-from nnkit.errors import CheckpointError, DataError, DivergenceError, OutOfMemoryError
-from nnkit.facts import facts_of, now, title_of
+from nnkit.errors import CheckpointError, DataError, DivergenceError
+from nnkit.facts import facts_of, now, title_of, told_before
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
@@ -44,6 +36,7 @@ from nnkit.storage import json_bytes, write_files
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import RunLog
 from nnkit.train import checkpoints, gradients
+from nnkit.train.device import worded_out_of_memory
 from nnkit.train.loop import evaluate, fit, note_score, save, write_record
 from nnkit.train.run import Run
 from nnkit.train.sink import RunInfo, Sink
@@ -126,16 +119,47 @@ def train(
             memory; nothing was written.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
-    started = now()
-    with _worded_out_of_memory(config):
+    with worded_out_of_memory(config):
         prepared = prepare(config)
-        run = assemble(prepared, folder / CHECKPOINTS)
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
+    return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report)
+
+
+def train_prepared(
+    prepared: Prepared,
+    folder: Path,
+    sinks: Sequence[Sink] = (),
+    signals: Signals | None = None,
+    *,
+    test: bool = True,
+    stop: Stop = never,
+    report: Report | None = None,
+    known: Mapping[str, float] | None = None,
+) -> Result:
+    """Train a new run as `train` does, on data that is at hand.
+
+    Args:
+        prepared: data and picks.
+        folder: of the run.
+        sinks: watchers beside metrics.jsonl.
+        signals: asked before each step.
+        test: whether to look at the test set at the end.
+        stop: asked before each step for one more reason to end.
+        report: of the data, to be told and kept; None where that has been done.
+        known: metrics that stand beside the run's own: those of its folds.
+
+    Raises: as `train`.
+    """
+    started = now()
+    with worded_out_of_memory(prepared.config):
+        run = assemble(prepared, folder / CHECKPOINTS)
     facts = {"status": "running", "started": started, **facts_of(run, prepared)}
     files = {CONFIG: config_bytes(prepared.config), PREPROCESS: json_bytes(prepared.preprocess.to_plain())}
-    write_files(folder, {**files, DATA: json_bytes(report.to_plain()), RUN: run_bytes(facts)})
+    if report is not None:
+        files[DATA] = json_bytes(report.to_plain())
+    write_files(folder, {**files, RUN: run_bytes(facts)})
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    job = _Job(folder, prepared, run, state, facts, test=test, report=report)
+    job = _Job(folder, prepared, run, state, facts, test=test, report=report, known=dict(known or {}))
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 
@@ -148,6 +172,7 @@ def resume(
     changes: Mapping[str, Any] | None = None,
     test: bool = True,
     stop: Stop = never,
+    known: Mapping[str, float] | None = None,
 ) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
@@ -159,6 +184,7 @@ def resume(
         changes: what differs from the run's own config, for the record.
         test: whether to look at the test set at the end.
         stop: asked before each step for one more reason to end.
+        known: metrics that stand beside the run's own: those of its folds.
 
     Raises:
         CheckpointError: there is nothing to go on from.
@@ -167,7 +193,7 @@ def resume(
     """
     facts = read_run(folder)
     _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
-    with _worded_out_of_memory(config):
+    with worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
     if not prepared.source.is_of(facts):
@@ -190,7 +216,8 @@ def resume(
     facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
     write_run(folder, facts)
     ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
-    return _go(_Job(folder, prepared, run, state, facts, tuple(notes), test=test), sinks, ends)
+    job = _Job(folder, prepared, run, state, facts, tuple(notes), test=test, known=dict(known or {}))
+    return _go(job, sinks, ends)
 
 
 @final
@@ -206,6 +233,7 @@ class _Job:
     notes: tuple[str, ...] = ()
     test: bool = True
     report: Report | None = None  # of the data; only of a new run
+    known: dict[str, float] = field(default_factory=dict)  # metrics of its folds
 
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
@@ -221,10 +249,10 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             log.note(note)
         for sink in sinks:
             sink.start(info)
-        with _worded_out_of_memory(job.prepared.config):
+        with worded_out_of_memory(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
-        write_run(job.folder, {**job.facts, **_outcome(result)})
+        write_run(job.folder, {**job.facts, **outcome_of(result)})
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
         return result
     except BaseException as error:
@@ -263,12 +291,13 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         threshold = decision_threshold(run, job.prepared.config)
         run.metrics = metrics_of(job.prepared.config, job.prepared.preprocess, threshold)
         metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
-        if job.test:
+        if job.test and len(job.prepared.splits.test):
             metrics |= _test_metrics(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
         if not all(math.isfinite(value) for value in metrics.values()):
             raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
+        metrics |= job.known
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0
     return Result(
@@ -312,7 +341,7 @@ def look_at_test(config: Config, folder: Path) -> dict[str, float]:
     run.load_validated(best_weights(run, folder))
     facts = read_run(folder)
     run.metrics = metrics_of(prepared.config, prepared.preprocess, facts.get("decision_threshold"))
-    metrics = _test_metrics(run, prepared)
+    metrics = _test_metrics(run, prepared) if len(prepared.splits.test) else {}
     write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
     return metrics
 
@@ -324,7 +353,8 @@ def best_weights(run: Run, folder: Path) -> dict[str, torch.Tensor]:
     return checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))
 
 
-def _outcome(result: Result) -> dict[str, Any]:
+def outcome_of(result: Result) -> dict[str, Any]:
+    """Return what run.json says of how a run ended."""
     return {
         "status": result.status,
         "reason": result.reason,
@@ -355,37 +385,11 @@ def _info(job: _Job) -> RunInfo:
         picks=picks,
         epoch=state.epoch,
         records=state.records,
-        notes=tuple(_told_before(job)),
+        notes=tuple(told_before(job.run, job.prepared, job.state.step)),
         report=job.report,
     )
-
-
-def _told_before(job: _Job) -> Iterator[str]:
-    """Yield what the user should know before the first step."""
-    given, model = job.prepared.spec.inputs[0], job.prepared.config.model
-    if given.kind == "image" and isinstance(model, RECURRENT):
-        channels, height, width = given.shape
-        yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
-    if job.state.step == 0 and (told := gradients.warning(job.run)) is not None:
-        yield f"before training, {told}"
 
 
 def _planned_steps(run: Run) -> int:
     by_epochs = run.trainer.max_epochs * len(run.train)
     return by_epochs if run.trainer.max_steps is None else min(run.trainer.max_steps, by_epochs)
-
-
-@contextmanager
-def _worded_out_of_memory(config: Config) -> Iterator[None]:
-    """Turn torch's ways of saying that memory has run out into one error."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error)
-        if isinstance(error, RuntimeError) and "out of memory" not in text and "can't allocate memory" not in text:
-            raise
-        size = config.batching.batch_size
-        raise OutOfMemoryError(
-            f"out of memory with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
-            hint="a smaller batching.batch_size, with batching.accumulate to keep the step's size",
-        ) from error

@@ -17,7 +17,7 @@ from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
-DATA, JOURNAL = "data.json", "journal.jsonl"  # the journal is a sweep's
+DATA, CV, JOURNAL = "data.json", "cv.json", "journal.jsonl"  # the journal is a sweep's
 FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where pyyaml was built with it
@@ -29,6 +29,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast, 
 def default_name(config: Config) -> str:
     """Return the run's name: the user's, or <model>-<data>."""
     return config.name or f"{config.model.kind}-{config.data.kind}"
+
+
+def fold_name(number: int) -> str:
+    """Return the name of a fold's folder, which lies in that of its run."""
+    return f"fold-{number}"
 
 
 def timestamp() -> str:
@@ -209,10 +214,10 @@ class Found:
 
 
 def find_runs(output_dir: Path) -> Sequence[Found]:
-    """Return every readable run below a folder, the newest last."""
+    """Return every readable run below a folder, the newest last; the folds of a run are a part of it."""
     found = []
     for place in walk(output_dir):
-        if place.kind != "sweep":
+        if place.kind in ("run", "trial"):
             try:
                 found.append(Found(Path(place.path), read_run(Path(place.path))))
             except DataError:

@@ -25,6 +25,7 @@ RANKS = (
     ("facts", "baseline"),
     ("run",),
     ("infer",),
+    ("folds",),
     ("plots",),
     ("plots_sequences", "plots_sweep"),
     ("sweep",),

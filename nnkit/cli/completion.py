@@ -10,7 +10,7 @@ from nnkit.catalog.entry import COLUMNS
 from nnkit.cli import COMMANDS
 from nnkit.cli.runs import COMMANDS as RUNS
 from nnkit.cli.words import LAST
-from nnkit.config.options import Groups, find_groups, search_dirs
+from nnkit.config.options import Groups, config_dir, find_groups, search_dirs
 from nnkit.errors import ConfigError
 
 BASH = """\
@@ -101,6 +101,8 @@ def _paths(word: str, *, folders: bool = False) -> list[str]:
 def _settings(groups: Groups) -> list[str]:
     """Return every setting of every option, as `section.setting=`."""
     found = {f"{name}=" for name in ("name", "seed", "tags", "output_dir")}
+    cv = yaml.safe_load((config_dir() / "train.yaml").read_text())["cv"]
+    found.update(f"cv.{key}=" for key in cv)
     for group, options in groups.items():
         if group != "experiment":
             found.update(f"{group}.{key}=" for path in options.values() for key in _keys(path) if key != "kind")

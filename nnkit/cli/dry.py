@@ -37,6 +37,10 @@ def dry_run(config: Config) -> None:
     _print_layers(found)
     for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
+    if config.cv.is_on:
+        from nnkit.cli.folds import print_sizes
+
+        print_sizes(config)
 
 
 def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: float | None) -> dict[str, str]:

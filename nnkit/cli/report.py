@@ -24,7 +24,7 @@ def show_result(result: Result) -> None:
     rows = [
         part for part in ("train", "val", "test", "baseline") if any(k.startswith(part + "/") for k in result.metrics)
     ]
-    names = list(dict.fromkeys(key.partition("/")[2] for key in result.metrics))
+    names = list(dict.fromkeys(key.partition("/")[2] for key in result.metrics if not key.startswith("cv/")))
     table.add_column("")
     for name in names:
         table.add_column(name, justify="right")
@@ -47,10 +47,10 @@ def _title(result: Result) -> str:
 
 
 def _caption(result: Result) -> str:
-    speed = f"{result.samples_per_second:,.0f} samples/s"
+    speed = f", {result.samples_per_second:,.0f} samples/s" if result.samples_per_second else ""
     again = f"\nnnkit resume {result.folder}" if result.status == "interrupted" else ""
     tuned = f"\ndecision threshold {result.threshold:.3f}" if result.threshold != 0.5 else ""
-    return f"{result.steps} steps in {result.seconds:.1f} s, {speed}{tuned}{again}"
+    return f"{result.steps} steps in {result.seconds:.1f} s{speed}{tuned}{again}"
 
 
 def shown(value: float | None) -> str:

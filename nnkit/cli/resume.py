@@ -6,7 +6,7 @@ import copy
 from contextlib import chdir, suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,6 +14,7 @@ from nnkit.cli.messages import note
 from nnkit.cli.words import LAST, run_folder
 from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
+from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
@@ -22,6 +23,9 @@ from nnkit.errors import ConfigError, Problem
 from nnkit.runs import FINISHED, JOURNAL, read_config, read_run
 from nnkit.storage import FolderLock
 from nnkit.usercode import refuse_untrusted
+
+if TYPE_CHECKING:
+    from nnkit.train.sink import Sink
 
 USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
@@ -59,12 +63,17 @@ def command(argv: list[str]) -> int:
             note(told)
             print(folder)
             return 0
+        from nnkit.cli.folds import train_folds
         from nnkit.run import resume
-        from nnkit.track.console import ProgressBar
+        from nnkit.track.console import Picks, ProgressBar
         from nnkit.train.stopping import catching_signals
 
+        sinks: list[Sink] = [Picks(), ProgressBar()]
         with catching_signals() as signals:
-            result = resume(config, folder, [ProgressBar()], signals, changes=changes)
+            if config.cv.is_on:
+                result = train_folds(config, folder, sinks, signals)
+            else:
+                result = resume(config, folder, sinks, signals, changes=changes)
     return report(result, signals.number, plots=config.trainer.plots)
 
 
@@ -99,6 +108,8 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
     """Return why there is nothing to go on with; None where there is something."""
+    if facts.get("reason") == "folds":
+        return "all folds of the run have ended, and without a network of its own there is nothing to go on with"
     if facts.get("reason") == "nothing_to_learn":
         return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
     if facts["status"] not in FINISHED or changes:
@@ -181,6 +192,9 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             problems.append(
                 Problem(f"{key} cannot change in a run that has begun ({shown})", "nnkit train starts a new run")
             )
+        elif config.cv.is_on and (mark is Resume.OVERRIDE or key in LIMITS):
+            text = f"{key} cannot change: the folds that have ended were trained with another ({shown})"
+            problems.append(Problem(text, "nnkit train starts a new run"))
         elif mark is Resume.OVERRIDE and key not in allowed:
             problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
     problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]

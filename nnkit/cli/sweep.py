@@ -155,6 +155,9 @@ def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Seque
     configs = _checked(found, refuses_code=asked.refuses_code)
     given = _objective(sweeper.objective, configs)
     _check_launcher(sweeper, config.hydra.launcher)
+    if sweeper.pruner != "none" and any(each.cv.is_on for each in configs):
+        text = f"hydra.sweeper.pruner={sweeper.pruner} compares single trainings, but cv.folds={configs[0].cv.folds}"
+        raise ConfigError(text, hint="hydra.sweeper.pruner=none")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if sweeper.jobs > cores:
         warn(f"hydra.sweeper.jobs={sweeper.jobs} trials at once share {cores} core(s)")

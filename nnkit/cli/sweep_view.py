@@ -126,7 +126,7 @@ def show(result: SweepResult) -> None:
     if result.importance:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.items())
         console.print(f"what made the scores differ: {shares}", highlight=False)
-    if result.test:
+    if result.test and name.replace("val/", "test/") in result.test:
         tested = name.replace("val/", "test/")
         worth = f"{tested.removeprefix('test/')} {result.test[tested]:.4f}"
         console.print(f"the winner on the test set: {worth}", highlight=False)

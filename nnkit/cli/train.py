@@ -18,6 +18,7 @@ from nnkit.usercode import check_code
 if TYPE_CHECKING:
     from nnkit.config.schema import Config
     from nnkit.run import Result
+    from nnkit.train.sink import Sink
 
 
 def command(argv: list[str]) -> int:
@@ -55,14 +56,16 @@ def _train(config: Config) -> int:
     folder = new_folder(config)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
         try:
+            from nnkit.cli.folds import train_folds
             from nnkit.cli.guard_table import show_report
             from nnkit.run import train
-            from nnkit.track.console import ProgressBar
+            from nnkit.track.console import Picks, ProgressBar
             from nnkit.train.stopping import catching_signals
 
             with catching_signals() as signals:
                 show = partial(show_report, columns=config.data.kind == "table", classes=False)
-                result = train(config, folder, [ProgressBar(show)], signals)
+                sinks: list[Sink] = [Picks(show), ProgressBar()]
+                result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals)
         except (NnkitError, KeyboardInterrupt):
             if (folder / CONFIG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
@@ -74,14 +77,16 @@ def _train(config: Config) -> int:
 
 def report(result: Result, signal_number: int, *, plots: bool) -> int:
     """Print how a run ended: a table on standard error, the folder on standard output. Returns the exit code."""
+    from nnkit.cli.folds import show_folds
     from nnkit.cli.report import show_result
 
+    show_folds(result.folder)
     show_result(result)
     print(result.folder, flush=True)
-    if plots and result.status != "interrupted":
+    if plots and result.best is not None and result.status != "interrupted":
         from nnkit.cli.pictures import draw_training
 
-        draw_training(result.folder, result.title, result.best["epoch"] if result.best else None)
+        draw_training(result.folder, result.title, result.best["epoch"])
     return 128 + signal_number if result.status == "interrupted" else 0
 
 

@@ -46,6 +46,8 @@ def command(argv: list[str]) -> int:
     if not any(word.startswith(("data=", "experiment=")) or word.endswith((".yaml", ".yml")) for word in read.words):
         raise ConfigError("tune needs data", hint="nnkit tune data=table data.path=my.csv data.target=price")
     config = check(compose(read.words))
+    if config.cv.is_on:
+        raise ConfigError("tune chooses on the validation rows, and cv.folds has none", hint="leave out cv.folds")
     spec, rows = _seen(config)
     from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep

@@ -118,7 +118,7 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
 
 def _owner(section: str, composed: Composed) -> str:
     at = composed.values.get(section)
-    kind = at.get("kind") if isinstance(at, Mapping) else None
+    kind = at.get("kind") if isinstance(at, Mapping) and "" not in sections().get(section, {}) else None
     return f"{section}={composed.choices.get(section, kind)}" if kind else section
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross_folds import fold_problems, unread_of_folds
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
@@ -91,6 +92,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from _sampler_problems(config)
     yield from _data_section_problems(config.data)
     yield from sequence_problems(config)
+    yield from fold_problems(config)
 
 
 def _watching_problems(config: Config) -> Iterator[Problem]:
@@ -217,7 +219,7 @@ def unread_settings(config: Config) -> dict[str, str]:
         unread["model.pool_size"] = "model.pooling=none"
     if isinstance(model, RECURRENT) and not model.dense:
         unread["activation"] = "model.dense=[]"
-    return unread | _unread_data(config) | unread_of_sequences(config)
+    return unread | _unread_data(config) | unread_of_sequences(config) | unread_of_folds(config)
 
 
 def _unread_data(config: Config) -> dict[str, str]:

@@ -35,9 +35,10 @@ def hints(cls: type) -> dict[str, Any]:
 def options(annotation: Any) -> dict[str, type]:
     """Return the dataclasses that a section may be, by their kind; a section without kinds has one, named ""."""
     found: dict[str, type] = {}
+    is_union = any(isinstance(item, FieldInfo) and item.discriminator for item in _metadata(annotation))
     for member in _union_members(_bare(annotation)):
         if isinstance(member, type) and is_dataclass(member):
-            kind = hints(member).get("kind")
+            kind = hints(member).get("kind") if is_union else None
             names = get_args(_bare(kind)) if kind is not None else ("",)
             found.update(dict.fromkeys(names, member))
     return found
@@ -52,9 +53,9 @@ def sections() -> dict[str, dict[str, type]]:
 
 def section_of(values: Mapping[str, Any], name: str) -> type | None:
     """Return the dataclass that the values of section `name` ask for; None when its kind is unknown."""
-    section = values.get(name)
-    kind = section.get("kind", "") if isinstance(section, Mapping) else ""
-    return sections()[name].get(kind) if isinstance(kind, str) else None
+    section, found = values.get(name), sections()[name]
+    kind = section.get("kind", "") if isinstance(section, Mapping) and "" not in found else ""
+    return found.get(kind) if isinstance(kind, str) else None
 
 
 def leaves(values: Mapping[str, Any]) -> dict[str, Leaf]:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from nnkit.config.marks import Fixed, Live, Name, Resume
 from nnkit.config.sections.activation import ActivationConfig
 from nnkit.config.sections.batching import BatchingConfig
+from nnkit.config.sections.cv import CvConfig
 from nnkit.config.sections.data import DataConfig
 from nnkit.config.sections.init import InitConfig
 from nnkit.config.sections.loss import LossConfig
@@ -44,7 +45,8 @@ class Config:
     scheduler: SchedulerConfig
     batching: BatchingConfig
     trainer: TrainerConfig
-    metric: MetricConfig = field(default_factory=TaskMetricConfig)  # runs of before had none
+    metric: MetricConfig = field(default_factory=TaskMetricConfig)  # runs of before had none, and no folds
+    cv: CvConfig = field(default_factory=CvConfig)
 
 
 def to_plain(config: Config) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnkit import usercode
+from nnkit.config.sections.cv import CvConfig
 from nnkit.config.sections.data import (
     ArrayConfig,
     CodeDataConfig,
@@ -38,7 +39,7 @@ from nnkit.data.mnist1d import read_mnist1d
 from nnkit.data.pictures import read_pictures
 from nnkit.data.series import read_series
 from nnkit.data.source import Rows, Source, check_source, keep_classes, keep_some
-from nnkit.data.split import Splits, split
+from nnkit.data.split import Splits, split, split_fold
 from nnkit.data.table import read_table
 from nnkit.data.text import read_text
 from nnkit.data.torchvision_set import read_torchvision
@@ -49,14 +50,18 @@ from nnkit.errors import ConfigError, DataError
 __all__ = ["Rows", "Source", "Splits", "absolute", "read", "read_whole", "split_by"]
 
 
-def read(config: DataConfig) -> Source:
+def read(config: DataConfig, cv: CvConfig | None = None) -> Source:
     """Return the data that a section names, with its classes and its limit applied.
+
+    Args:
+        config: the section.
+        cv: whose fold, if it is one, cuts what time cuts; None for no fold.
 
     Raises:
         DataError: the files are missing, broken, or have nothing to learn.
         ConfigError: a setting does not fit the data.
     """
-    source = read_whole(config)
+    source = read_whole(config, cv=cv)
     check_source(source)
     classes, limit = getattr(config, "classes", None), getattr(config, "limit", None)
     if classes is not None:
@@ -64,12 +69,13 @@ def read(config: DataConfig) -> Source:
     return source if limit is None else keep_some(source, limit, getattr(config, "split_seed", 0))
 
 
-def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None) -> Source:
+def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None, cv: CvConfig | None = None) -> Source:
     """Return all rows that a section names.
 
     Args:
         config: the section.
         kinds: of a table's columns, where they are known; others are left alone. None infers them.
+        cv: as `read` has it.
 
     Raises:
         DataError: the files are missing or broken.
@@ -103,15 +109,15 @@ def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None
             | ParityConfig()
             | SineConfig()
         ):
-            return _sequences(config)
+            return _sequences(config, None if cv is None or cv.fold is None else cv)
         case _:
             return read_digits() if config.kind == "digits" else read_classes(config.kind)
 
 
-def _sequences(config: SequenceConfig) -> Source:
+def _sequences(config: SequenceConfig, cv: CvConfig | None) -> Source:
     match config:
         case SeriesConfig():
-            return read_series(config)
+            return read_series(config, cv)
         case TsConfig():
             return read_ts(config)
         case TextConfig():
@@ -123,7 +129,7 @@ def _sequences(config: SequenceConfig) -> Source:
         case ParityConfig():
             return read_parity(config)
         case SineConfig():
-            return read_sine(config)
+            return read_sine(config, cv)
 
 
 def _called(config: CodeDataConfig) -> dict[str, Any]:
@@ -149,8 +155,16 @@ def absolute(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def split_by(config: DataConfig, source: Source) -> Splits:
-    """Split the rows as the section says. Raises: ConfigError; DataError."""
+def split_by(config: DataConfig, source: Source, cv: CvConfig | None = None) -> Splits:
+    """Split the rows as the sections say. Raises: ConfigError; DataError.
+
+    Args:
+        config: the section.
+        source: as `read` returns it for both sections.
+        cv: whose fold, if it is one, holds out the test part; None for no fold.
+    """
     test_fraction = getattr(config, "test_fraction", None)
     seed = 0 if isinstance(config, ForecastConfig) else config.split_seed  # time alone cuts a series
-    return split(source, val_fraction=config.val_fraction, test_fraction=test_fraction, seed=seed)
+    if cv is None or cv.fold is None:
+        return split(source, val_fraction=config.val_fraction, test_fraction=test_fraction, seed=seed)
+    return split_fold(source, cv, val_fraction=config.val_fraction, test_fraction=test_fraction, seed=seed)

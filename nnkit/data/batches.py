@@ -161,6 +161,8 @@ def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, 
     Batch normalisation cannot work on one sample, and leaving it out would be a silent loss of data.
     """
     cut = [(start, min(start + size, total)) for start in range(0, total, size)]
+    if not cut:
+        return []
     last = cut[-1]
     if last[1] - last[0] == size or len(cut) == 1:
         return cut
@@ -227,7 +229,7 @@ class Batches:
         self._chances = chances
         self._workers = workers
         self._open: _OpenEpoch | None = None
-        stored = sum(x.element_size() * x[0].numel() for x in samples.inputs if isinstance(x, Tensor))
+        stored = sum(x.element_size() * math.prod(x.shape[1:]) for x in samples.inputs if isinstance(x, Tensor))
         row_bytes = max(samples.row_bytes, stored)
         # A batch of sequences that vary is as long as its own longest one, so it is a block of its own.
         is_own = self._lengths is not None or self._streams

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnkit.config.sections.cv import CvConfig
 from nnkit.config.sections.sequences import AddingConfig, ParityConfig, SineConfig
 from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Source
@@ -86,8 +87,8 @@ def sine_wave(steps: int, noise: float, period: float) -> npt.NDArray[np.float64
     return waves + noise * np.random.default_rng(derive(0, "sine")).standard_normal(steps)
 
 
-def read_sine(config: SineConfig) -> Source:
-    """Return windows of noisy sine waves, to be forecast. Raises: ConfigError, for too few steps."""
+def read_sine(config: SineConfig, cv: CvConfig | None = None) -> Source:
+    """Return windows of noisy sine waves, to be forecast, for a fold where one is given. Raises: ConfigError."""
     return windows_source(
         "data=sine",
         {"wave": sine_wave(config.steps, config.noise, config.period)},
@@ -101,6 +102,7 @@ def read_sine(config: SineConfig) -> Source:
         stride=config.stride,
         parts=None,
         val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
+        test_fraction=config.test_fraction or 0.0,
+        cv=cv,
         season=config.season,
     )

@@ -76,9 +76,7 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
     report = Report(
         name=source.name,
         task=source.task,
-        rows=RowCounts(
-            source.rows.rows_in, num_rows, len(train), len(splits.val), len(splits.test), source.rows.dropped
-        ),
+        rows=RowCounts.of(source, splits),
         columns=(*_features(looked, preprocess), *_targets(source), *_left_out(source.rows)),
         target=_target_facts(source, splits),
         repeats=_repeats(values, splits, source.row_target, expected=expected) if is_read else None,

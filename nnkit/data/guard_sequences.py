@@ -35,9 +35,7 @@ def examine_sequences(source: Source, splits: Splits, preprocess: Preprocess) ->
     report = Report(
         name=source.name,
         task=source.task,
-        rows=RowCounts(
-            account.rows_in, len(source), len(splits.train), len(splits.val), len(splits.test), account.dropped
-        ),
+        rows=RowCounts.of(source, splits),
         columns=tuple(_columns(x, account.names)),
         target=_target_facts(source, splits, preprocess),
         repeats=None if x.part_of is not None else _repeats(x, source, splits),

@@ -53,7 +53,7 @@ class Ragged:
     @property
     def is_even(self) -> bool:
         """Whether all have one length."""
-        return bool((self.lengths == self.lengths[0]).all())
+        return bool((self.lengths == self.lengths[:1]).all())
 
     def padded(self) -> Tensor:
         """Return (B, T, …): each sequence from its first step on, and zeros behind it."""

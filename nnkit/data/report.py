@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, final
 
 from nnkit.data.profile import MOST_TOLD, ColumnFacts
+from nnkit.data.source import Source
+from nnkit.data.split import Splits
 from nnkit.spec import Task
 
 Code = Literal[
@@ -39,6 +41,14 @@ class RowCounts:
     val: int | None = None
     test: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Source, splits: Splits) -> RowCounts:
+        """Return the counts of a source and its parts; those of a fold leave out what the real test is to be."""
+        train, val, test = (len(rows) for rows in (splits.train, splits.val, splits.test))
+        used = train + val + test
+        account = source.rows.dropping("left for the test behind the folds", len(source) - used)
+        return cls(account.rows_in, used, train, val, test, account.dropped)
 
     def __post_init__(self) -> None:
         """Check both equations."""

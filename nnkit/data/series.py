@@ -11,6 +11,7 @@ from typing import final
 
 import numpy as np
 
+from nnkit.config.sections.cv import CvConfig
 from nnkit.config.sections.sequences import SeriesConfig
 from nnkit.data.series_file import Steps, read_steps
 from nnkit.data.series_steps import distinct, each_once, in_order, known_ahead, step_of, without_gaps
@@ -21,7 +22,7 @@ from nnkit.data.windows import FloatArray, as_values, windows_source
 from nnkit.errors import ConfigError, DataError, Problem
 
 
-def read_series(config: SeriesConfig) -> Source:
+def read_series(config: SeriesConfig, cv: CvConfig | None = None) -> Source:
     """Return all windows of a series.
 
     By default all columns of numbers are inputs, those that are known beforehand among them: of these the network sees
@@ -30,6 +31,7 @@ def read_series(config: SeriesConfig) -> Source:
 
     Args:
         config: the section.
+        cv: whose fold cuts the parts; None for no fold.
 
     Raises:
         DataError: the file cannot be read, or a time or a cell of it, with its line; or it has gaps or repeats.
@@ -58,7 +60,8 @@ def read_series(config: SeriesConfig) -> Source:
         stride=config.stride,
         parts=config.parts,
         val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
+        test_fraction=config.test_fraction or 0.0,
+        cv=cv,
         filled=steps.filled or None,
         season=config.season,
     )

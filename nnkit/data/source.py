@@ -273,7 +273,12 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
 
 def class_numbers(target: Array | Sequences, rows: Rows) -> Array:
     """Return the class of each row, or of each step of the rows."""
-    return np.concatenate(list(target[rows])) if isinstance(target, Sequences) else target[rows]
+    return np.concatenate([target.values[:0], *target[rows]]) if isinstance(target, Sequences) else target[rows]
+
+
+def numbers_of(source: Source, rows: Rows) -> Rows:
+    """Return the numbers that some rows have in their files, from 0."""
+    return rows if source.numbers is None else source.numbers[rows]
 
 
 def fixed_rows(source: Source) -> Rows:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
+from nnkit.config.sections.cv import CvConfig
+from nnkit.data.folds import folds_of
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source, class_numbers, fixed_rows
 from nnkit.errors import ConfigError, DataError
@@ -25,23 +27,26 @@ class Splits:
     test: Rows
 
 
-def split(source: Source, *, val_fraction: float, test_fraction: float | None, seed: int) -> Splits:
+def split(
+    source: Source, *, val_fraction: float, test_fraction: float | None, seed: int, among: Rows | None = None
+) -> Splits:
     """Split the rows at random, keeping each class's share in every part, or each group whole.
 
     Args:
         source: the data; the parts that it comes with are taken as they are.
         val_fraction: share of the rows (of those outside the parts that the data comes with) for validation.
-        test_fraction: share of the rows for the test; None with a published test set.
+        test_fraction: share of the rows for the test; None with a published test set, or for no test part.
         seed: of the split alone.
+        among: the rows to be split; None for all.
 
     Raises:
         ConfigError: a part would be empty, or the fractions leave nothing to train on.
         DataError: a class has no training sample.
     """
-    rows = np.setdiff1d(np.arange(len(source), dtype=np.int64), fixed_rows(source))
+    rows = np.setdiff1d(np.arange(len(source), dtype=np.int64) if among is None else among, fixed_rows(source))
     if source.val_rows is not None and source.test_rows is not None:
         parts = Splits(rows, np.sort(source.val_rows), np.sort(source.test_rows))
-        _check_parts(source, parts)
+        _check_parts(source, parts, test_fraction)
         return parts
     wants_test = test_fraction is not None and source.test_rows is None
     num_test = round(len(rows) * (test_fraction or 0)) if wants_test else 0
@@ -68,8 +73,35 @@ def split(source: Source, *, val_fraction: float, test_fraction: float | None, s
         np.sort(val if source.val_rows is None else source.val_rows),
         np.sort(test if source.test_rows is None else source.test_rows),
     )
-    _check_parts(source, parts)
+    _check_parts(source, parts, test_fraction)
     return parts
+
+
+def split_fold(source: Source, cv: CvConfig, *, val_fraction: float, test_fraction: float | None, seed: int) -> Splits:
+    """Return the parts of one fold: the test part is what it holds out of the rows that are not for the real test.
+
+    Args:
+        source: without a validation part of its own, for each fold has one. Where time cuts the data, it is cut for the
+            fold already, and is taken as it is.
+        cv: with folds, and the fold that is asked for.
+        val_fraction: share of the rows that are not held out, for validation.
+        test_fraction: share of all rows that no fold sees; None as in `split`.
+        seed: of the real test part and of the validation part; cv has that of the folds.
+
+    Raises:
+        ConfigError: as `split` and `folds_of`; or the data has a validation part.
+        DataError: a class has no training sample.
+    """
+    assert cv.fold is not None
+    outer = split(source, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    if source.task == "forecast":
+        return outer
+    if source.val_rows is not None:
+        told = f"{source.name} comes with a validation part, but each fold splits one off its own training rows"
+        raise ConfigError(told, hint="cv.folds=null, or leave the validation part out")
+    rest, held = list(folds_of(source, np.union1d(outer.train, outer.val), cv))[cv.fold]
+    own = replace(source, test_rows=held)
+    return split(own, val_fraction=val_fraction, test_fraction=None, seed=seed, among=rest)
 
 
 def _by_row(source: Source, rows: Rows, num_test: int, num_val: int, seed: int) -> tuple[Rows, Rows, Rows]:
@@ -109,8 +141,11 @@ def _spread(source: Source, rows: Rows, seed: int) -> Rows:
     return shuffled[np.argsort(place, kind="stable")]
 
 
-def _check_parts(source: Source, parts: Splits) -> None:
+def _check_parts(source: Source, parts: Splits, test_fraction: float | None) -> None:
+    has_test = test_fraction is not None or source.test_rows is not None
     for name, rows in zip(PARTS, (parts.train, parts.val, parts.test), strict=True):
+        if name == "test" and not has_test:
+            continue
         if not len(rows):
             raise DataError(f"{source.name} has no {name} row", hint="data.val_fraction, data.test_fraction")
         if source.weight is not None and not source.weight[rows].any():

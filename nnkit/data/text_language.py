@@ -69,7 +69,7 @@ def read_language(config: TextConfig) -> Source:
 def _stretches(config: TextConfig, lengths: list[int], parts_of: list[int]) -> list[tuple[int, int, int]]:
     """Return (part, start, stop) of the stretches of tokens that lie in one file and in one part."""
     own = sum(length for length, part in zip(lengths, parts_of, strict=True) if part == 0)
-    num_test = 0 if config.test_path is not None else round(own * config.test_fraction)
+    num_test = 0 if config.test_path is not None else round(own * (config.test_fraction or 0))
     num_val = 0 if config.val_path is not None else round(own * config.val_fraction)
     edges = (0, own - num_test - num_val, own - num_test, own)
     found, start = [], 0

@@ -12,7 +12,9 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from nnkit.config.sections.cv import CvConfig
 from nnkit.data.cells import compact
+from nnkit.data.folds import time_fold
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Account, Rows, Source
 from nnkit.data.split import PARTS
@@ -43,6 +45,7 @@ def windows_source(
     test_fraction: float,
     filled: Mapping[str, BoolArray] | None = None,
     season: int = 1,
+    cv: CvConfig | None = None,
 ) -> Source:
     """Return all windows of a series, in the order of time; a window belongs to the part that its target lies in.
 
@@ -66,6 +69,8 @@ def windows_source(
         test_fraction: share of the steps, the last ones; 0 for no such part.
         filled: (S,) of each column, which cells were filled in; None where none was.
         season: steps that MASE looks back.
+        cv: whose fold takes the place of the parts: it holds out some of the steps before those of the real test, which
+            are its test part; the last ones before them are for validation, and what is behind is left out.
 
     Returns:
         Inputs "x" (window, C) and, where there is a future, "future" (horizon, F), both as of `as_values`; target
@@ -80,6 +85,10 @@ def windows_source(
     num_steps = len(columns[inputs[0]])
     stretches = [(0, num_steps)] if parts_of is None else list(parts_of)
     sizes = _part_sizes(name, num_steps, parts, val_fraction, test_fraction)
+    if cv is not None:
+        before, held = time_fold(num_steps - sizes[2], cv)
+        sizes = (before - round(before * val_fraction), round(before * val_fraction), held)
+        test_fraction = held / num_steps
     found = _found_windows(stretches, sizes, window, horizon, stride)
     if filled is not None:
         found = _without_filled(found, _any(filled, inputs), _any(filled, targets), horizon)
@@ -103,8 +112,8 @@ def windows_source(
         cut(values, found.starts, horizon),
         tuple(targets),
         val_rows=np.flatnonzero(found.part == 1).astype(np.int64),
-        test_rows=np.flatnonzero(found.part == 2).astype(np.int64),
-        account=_account(found, num_steps, sizes),
+        test_rows=np.flatnonzero(found.part == 2).astype(np.int64) if wanted[2] else None,
+        account=_account(found, num_steps, sizes, "the fold" if parts is None else "data.parts"),
         channels=tuple(list(inputs).index(target) for target in targets),
         times=times,
     )
@@ -225,9 +234,9 @@ def _check_parts(
         raise ConfigError(f"{asked}, but {part} has {longest}{between}", hint=hint)
 
 
-def _account(found: _Windows, num_steps: int, sizes: tuple[int, int, int]) -> Account:
+def _account(found: _Windows, num_steps: int, sizes: tuple[int, int, int], by: str) -> Account:
     """Return where the windows and the steps went."""
     listed = ", ".join(f"{size} for {part}" for size, part in zip(sizes, PARTS, strict=True))
     behind = num_steps - sum(sizes)
-    note = f"of {num_steps} steps {listed}" + (f", {behind} behind them are left out by data.parts" if behind else "")
+    note = f"of {num_steps} steps {listed}" + (f", {behind} behind them are left out by {by}" if behind else "")
     return Account(len(found.starts) + sum(found.dropped.values()), found.dropped, (note,))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from torch import Tensor
 
+from nnkit.data.source import Rows, Source
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
 from nnkit.objective.predictions import (
@@ -60,6 +61,35 @@ def answers(run: Finished, outputs: Tensor) -> Answers:
     if task == "forecast":
         values = values.unflatten(1, (-1, len(run.spec.target.names)))  # type: ignore[no-untyped-call]  # (N, H, K)
     return Answers((values.double() if scale is None else scale.undo(values)).numpy(), None)
+
+
+def answers_to(run: Finished, inputs: Sequence[Any]) -> Answers:
+    """Return the answers to rows as they were read; of an ensemble the mean of its members', each encoding for itself.
+
+    Args:
+        run: opened.
+        inputs: N rows: an encoder's array or the like.
+    """
+    each = [answers(one, one.outputs(one.batches(inputs))) for one in run.members or (run,)]
+    return _mean(run, each) if run.members else each[0]
+
+
+def answers_of(run: Finished, source: Source, rows: Rows) -> Answers:
+    """Return the answers to rows of a source, measured as in training; of an ensemble as `answers_to` does."""
+    each = [answers(one, one.outputs_of(one.samples(source, rows))) for one in run.members or (run,)]
+    return _mean(run, each) if run.members else each[0]
+
+
+def _mean(run: Finished, each: Sequence[Answers]) -> Answers:
+    """Return the mean of probabilities or values, and what follows from it."""
+    mean = np.mean([one.scores for one in each], axis=0)
+    if run.spec.task == "regression":
+        return Answers(mean, None)
+    if run.spec.task == "multilabel":
+        return Answers((mean > 0.5).astype(np.int64), mean)
+    if run.spec.num_classes == 2:
+        return Answers((mean[:, 1] > run.threshold).astype(np.int64), mean)
+    return Answers(mean.argmax(1), mean)
 
 
 def check_has_probabilities(run: Finished, hint: str) -> None:

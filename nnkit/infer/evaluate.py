@@ -12,9 +12,9 @@ from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.data.batches import Samples, spans
 from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
-from nnkit.data.source import Rows, Source, class_numbers
+from nnkit.data.source import Rows, Source, class_numbers, numbers_of
 from nnkit.infer import measures
-from nnkit.infer.answers import Answers, answers
+from nnkit.infer.answers import Answers, answers, answers_of
 from nnkit.infer.bootstrap import intervals
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished
@@ -23,7 +23,7 @@ from nnkit.infer.language import evaluate_language
 from nnkit.infer.own import own_value, with_own
 from nnkit.scoring import metrics_of
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "predicted"]
 
 
 def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -41,9 +41,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         return evaluate_language(run, source, rows)
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
-    samples = run.samples(source, rows)
-    outputs = run.outputs_of(samples)
-    found = answers(run, outputs)
+    found, own = _answered(run, source, rows)
     target = class_numbers(source.target, rows)
     lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
     weight = None if source.weight is None else source.weight[rows]
@@ -61,8 +59,8 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     table, words = run.preprocess.table, run.preprocess.sequences
     given = source.inputs[0]
     return Evaluation(
-        rows if source.numbers is None else source.numbers[rows],
-        with_own(_measured(run, target, found, weight), _own(run, outputs, samples)),
+        numbers_of(source, rows),
+        with_own(_measured(run, target, found, weight), own),
         bounds,
         target,
         found,
@@ -71,6 +69,34 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         unknown=words.unknown(given[rows]) if words is not None else {},
         tokens=int(given.lengths[rows].sum()) if words is not None else 0,
     )
+
+
+def _answered(run: Finished, source: Source, rows: Rows) -> tuple[Answers, dict[str, float | None]]:
+    """Return the answers, and the metric of the user's own; an ensemble, which has a mean of answers, has none."""
+    if run.members:
+        return answers_of(run, source, rows), {}
+    samples = run.samples(source, rows)
+    outputs = run.outputs_of(samples)
+    return answers(run, outputs), _own(run, outputs, samples)
+
+
+def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
+    """Return what a run says of rows of a source, beside the truth; nothing is measured but a forecast.
+
+    Args:
+        run: opened; not of a language.
+        source: with the classes, or the labels, of the run.
+        rows: at least one.
+
+    Raises:
+        DataError: a cell is missing where none may.
+    """
+    if run.spec.task == "forecast":
+        return evaluate_forecast(run, source, rows)
+    found = answers_of(run, source, rows)
+    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
+    target = class_numbers(source.target, rows)
+    return Evaluation(numbers_of(source, rows), {}, {}, target, found, lengths=lengths)
 
 
 def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nnkit.config.sections.sequences import TextConfig
 from nnkit.data.batches import Batches
-from nnkit.errors import DataError, NnkitError
+from nnkit.errors import ConfigError, DataError, NnkitError
 from nnkit.infer.finished import Finished
 from nnkit.infer.formats import TIME, Format, to_onnx, to_safetensors, to_torch_export
 from nnkit.infer.labelled import own_rows
@@ -42,9 +42,12 @@ def export(run: Finished, kind: Format) -> tuple[bytes, Parity, str]:
     user's own that cannot be recorded so takes as many as the longest sequence of training has.
 
     Raises:
-        ConfigError: packages are missing.
+        ConfigError: packages are missing, or the run is an ensemble.
         NnkitError: the network cannot be exported, or the file's outputs differ.
     """
+    if run.members:
+        told = f"{run.folder} is an ensemble of {len(run.members)} networks, but a file holds one"
+        raise ConfigError(told, hint=f"nnkit export {run.members[0].folder} --format {kind}")
     model = copy.deepcopy(run.model).cpu().to(memory_format=torch.contiguous_format)
     data, is_free = _made(run, kind, model)
     example, on = _example(run, is_free=is_free)

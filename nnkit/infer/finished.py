@@ -24,7 +24,7 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, Stora
 from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
-from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, PREPROCESS, RUN, read_config, read_run
+from nnkit.runs import CHECKPOINTS, CONFIG, CV, FINISHED, PREPROCESS, RUN, fold_name, read_config, read_run
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
@@ -49,6 +49,7 @@ class Finished:
         model: in eval mode, with the best weights.
         arithmetic: where and how it computes.
         threshold: with two classes, the probability from which the second one is predicted.
+        members: of an ensemble, the runs whose answers it takes the mean of; `model` holds all of their networks.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Finished:
     model: nn.Module
     arithmetic: Arithmetic
     threshold: float = 0.5
+    members: tuple[Finished, ...] = ()
 
     @property
     def spec(self) -> DataSpec:
@@ -151,11 +153,27 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     config = _here(_checked(values, folder))
     facts = read_run(folder)
     threshold = _threshold(facts, config, folder)
+    if config.cv.is_on and config.cv.final != "refit":
+        return _of_folds(folder, config, facts, threshold, trust=trust)
     weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
     preprocess = read_preprocess(folder) or prepare(config).preprocess
     model = _loaded(config, preprocess.spec, weights, folder)
     arithmetic = Arithmetic.of(config.trainer.device, config.trainer.precision)  # type: ignore[arg-type]
     return Finished(folder, config, facts, preprocess, arithmetic.place(model).eval(), arithmetic, threshold)
+
+
+def _of_folds(folder: Path, config: Config, facts: dict[str, Any], threshold: float, *, trust: bool) -> Finished:
+    """Return the ensemble of a run's folds. Raises: as `open_run`."""
+    if not config.cv.is_ensemble:
+        told = f"{folder} has no network of its own: it was cross-validated with cv.final=none"
+        raise CheckpointError(told, hint=str(folder / fold_name(0)))
+    if not (folder / CV).exists():
+        raise CheckpointError(f"not all folds of {folder} have ended", hint=f"nnkit resume {folder}")
+    members = tuple(open_run(folder / fold_name(number), trust=trust) for number in range(config.cv.count))
+    preprocess = read_preprocess(folder)
+    assert preprocess is not None  # runs of the first format have no folds
+    networks = nn.ModuleList([member.model for member in members])
+    return Finished(folder, config, facts, preprocess, networks, members[0].arithmetic, threshold, members)
 
 
 def _checked(values: dict[str, Any], folder: Path) -> Config:

@@ -14,7 +14,7 @@ from nnkit.baseline import naive_forecast
 from nnkit.config.sections.sequences import ForecastConfig
 from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
-from nnkit.data.source import Rows, Source
+from nnkit.data.source import Rows, Source, numbers_of
 from nnkit.infer.answers import answers
 from nnkit.infer.evaluation import Evaluation, Windows
 from nnkit.infer.finished import Finished, in_sample_order
@@ -61,7 +61,7 @@ def evaluate_forecast(run: Finished, source: Source, rows: Rows) -> Evaluation:
         },
     }
     past = source.inputs[0][rows]
-    numbers = rows if source.numbers is None else source.numbers[rows]
+    numbers = numbers_of(source, rows)
     windows = Windows(past, source.times, source.channels, source.layout)
     own = own_value(run, metrics.compute(sums))
     notes += [naive.note] if naive.note else []

@@ -28,16 +28,26 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
 
     Raises:
         DataError: the data cannot be read, or is not what it was.
+        ConfigError: the run has no such part.
     """
     section = run.config.data
     with hinting(NEW_DATA):
-        source = read(section)
+        source = read(section, run.config.cv)
     if not source.is_of(run.facts):
         raise DataError(
             f"the data of {run.folder} has changed since the run started, so its parts are not what they were",
             hint=NEW_DATA,
         )
-    return source, np.arange(len(source)) if part == "all" else getattr(split_by(section, source), part)
+    if part == "all":
+        return source, np.arange(len(source))
+    if run.members and part != "test":
+        told = f"the networks of the ensemble {run.folder} have learned from each other's {part} rows"
+        raise ConfigError(told, hint="--split test, or predictions-oof.csv")
+    rows: Rows = getattr(split_by(section, source, run.config.cv), part)
+    if not len(rows):
+        hint = NEW_DATA if run.members else "--split val"
+        raise ConfigError(f"{run.folder} has no {part} part: data.{part}_fraction is null", hint=hint)
+    return source, rows
 
 
 def training_of(run: Finished, source: Source) -> tuple[Source, Rows] | None:
@@ -48,7 +58,7 @@ def training_of(run: Finished, source: Source) -> tuple[Source, Rows] | None:
         source: what is at hand; it is not read again where it is the run's own.
     """
     if source.is_of(run.facts):
-        return source, split_by(run.config.data, source).train
+        return source, split_by(run.config.data, source, run.config.cv).train
     try:
         return own_rows(run, "train")
     except (DataError, ConfigError):

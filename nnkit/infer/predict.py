@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, final
 
 from nnkit.errors import ConfigError, DataError
-from nnkit.infer.answers import answer_columns, answers
+from nnkit.infer.answers import answer_columns, answers_to
 from nnkit.infer.finished import Finished
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bo
 
     schema: pa.Schema | None = None
     for part in parts:
-        found = answers(run, run.outputs(run.batches(part.inputs)))
+        found = answers_to(run, part.inputs)
         columns = answer_columns(run, found, proba=proba)
         told.rows += len(found.predicted) if part.rows is None else part.rows
         told.renamed |= set(part.kept) & set(columns)

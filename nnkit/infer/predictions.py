@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,37 @@ def write_evaluated(run: Finished, found: Evaluation, path: Path) -> None:
     Raises:
         StorageError: the file system refused.
     """
+    _write(_parts(run, found), path)
+
+
+def write_held_out(folds: Iterable[tuple[Finished, Evaluation]], path: Path) -> None:
+    """Write a CSV file as `write_evaluated` does, of what each fold says of the rows that it holds out.
+
+    Args:
+        folds: at least one, in order; the column `fold` has their numbers, from 0.
+        path: of the file.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    _write(_of_folds(folds), path)
+
+
+def _of_folds(folds: Iterable[tuple[Finished, Evaluation]]) -> Iterator[dict[str, pa.Array]]:
+    import pyarrow as pa
+
+    for number, (run, found) in enumerate(folds):
+        for part in _parts(run, found):
+            lines = len(next(iter(part.values())))
+            yield {"fold": pa.array(np.full(lines, number)), **part}
+
+
+def _write(parts: Iterator[dict[str, pa.Array]], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
     options = pa.csv.WriteOptions(quoting_style="needed")
     with writing(path) as file:
-        parts = _parts(run, found)
         first = pa.table(next(parts))
         with pa.csv.CSVWriter(file, first.schema, write_options=options) as writer:
             writer.write_table(first)

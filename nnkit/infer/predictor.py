@@ -16,7 +16,7 @@ from nnkit.data.sequences import Sequences
 from nnkit.data.table import text_format
 from nnkit.data.tabular import TableEncoder
 from nnkit.errors import ConfigError, DataError, Problem
-from nnkit.infer.answers import Answers, answers, check_has_probabilities
+from nnkit.infer.answers import Answers, answers_to, check_has_probabilities
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.generate import generate, language_model
 from nnkit.infer.history import history_part, window_of_array, windows_of_frame
@@ -93,7 +93,7 @@ class Predictor:
         found: list[Answers] = []
         lengths: list[Any] = []
         for part in self._parts(rows):
-            found.append(answers(self.run, self.run.outputs(self.run.batches(part.inputs))))
+            found.append(answers_to(self.run, part.inputs))
             lengths.append(_lengths(part.inputs[0]) if self.run.spec.is_per_step else None)
         if not found:
             raise DataError("there is no row to predict")

@@ -15,9 +15,10 @@ from typing import Protocol, final
 from nnkit.config.cross import Objective
 from nnkit.config.domains import Domain
 from nnkit.errors import ConfigError, NnkitError, StorageError
+from nnkit.folds import cross_validate
 from nnkit.run import look_at_test
 from nnkit.runs import SWEEP, read_run
-from nnkit.storage import is_locked, read_bytes, remove_folder, write_json
+from nnkit.storage import FolderLock, is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.journal import Journal, starts
 from nnkit.sweep.outputs import importances, write_best, write_table
@@ -302,10 +303,18 @@ def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 def _test_of(winner: Group) -> dict[str, float]:
     looked = [_looked(outcome) for outcome in winner.outcomes]
-    return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]}
+    return {
+        name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]
+    }  # none without a test part
 
 
 def _looked(outcome: Outcome) -> dict[str, float]:
     """Return the test metrics of a trial; the test set is looked at once, also by a sweep that is run again."""
     before = {name: value for name, value in read_run(outcome.folder)["metrics"].items() if name.startswith(TESTS)}
-    return before or look_at_test(outcome.trial.config, outcome.folder)
+    if before:
+        return before
+    with FolderLock(outcome.folder):
+        if outcome.trial.config.cv.is_on:  # its folds have ended: what is left is the run that predicts
+            metrics = cross_validate(outcome.trial.config, outcome.folder).metrics
+            return {name: value for name, value in metrics.items() if name.startswith(TESTS)}
+        return look_at_test(outcome.trial.config, outcome.folder)

@@ -89,7 +89,7 @@ class Group:
         changed: what they have in common of what differs in the sweep.
         metric: the objective of their task.
         score: mean of the objective.
-        deviation: its standard deviation; None for one trial.
+        deviation: its standard deviation over the trials, or over the folds of one; None for one trial without folds.
         tie: mean validation loss.
     """
 
@@ -148,7 +148,7 @@ def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) ->
     if len(members) == 1:
         changed = members[0].trial.changed
     scores = [member.metrics[name] for member in members]
-    deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    deviation = statistics.stdev(scores) if len(scores) > 1 else members[0].metrics.get(f"{name}_sd")
     tie = statistics.fmean(member.metrics["val/loss"] for member in members)
     return Group(members, changed, name, statistics.fmean(scores), deviation, tie)
 

@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -15,6 +15,7 @@ from nnkit.config.cross import Objective
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.errors import DataError, NnkitError
+from nnkit.folds import cross_validate
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_config, read_run, write_config, write_run
 from nnkit.storage import FolderLock, make_folder, remove_folder
@@ -25,6 +26,7 @@ from nnkit.train.state import Record, TrainState
 from nnkit.train.stopping import Signals
 
 TESTS = ("test/", "baseline/")  # metrics that rank no trial
+CV = "cv/"  # metrics of rows that folds hold out: they rank a trial, in the place of those of one validation part
 
 
 @final
@@ -113,13 +115,20 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge:
     with FolderLock(folder):
         judged = Judged(trial.number, terms, judge)
         try:
-            config = _begun(folder)
-            if config is None:
+            config = None if trial.config.cv.is_on else _begun(folder)
+            if trial.config.cv.is_on:  # the winner alone is trained beyond its folds
+                cross_validate(without_final(trial.config), folder, (), signals, test=False)
+            elif config is None:
                 train(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
             else:
                 resume(config, folder, [judged], signals, test=False, stop=judged.stop)
         except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
             note_failure(trial, folder, error)
+
+
+def without_final(config: Config) -> Config:
+    """Return the config of a cross-validation whose folds are all that is trained."""
+    return replace(config, cv=replace(config.cv, final="none"))
 
 
 def _begun(folder: Path) -> Config | None:
@@ -158,11 +167,12 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
     except DataError:
         return None
     metrics = facts.get("metrics") or {} if facts["status"] in FINISHED else {}
+    folds = {f"val/{name.removeprefix(CV)}": value for name, value in metrics.items() if name.startswith(CV)}
     return Outcome(
         trial,
         folder,
         str(facts["status"]),
-        {name: value for name, value in metrics.items() if not name.startswith(TESTS)},
+        folds or {name: value for name, value in metrics.items() if not name.startswith(TESTS)},
         int(facts.get("epochs", 0)),
         float(facts.get("seconds", 0.0)),
         str(facts.get("error", "")),

@@ -14,27 +14,43 @@ from nnkit.train.state import Record
 
 
 @final
-class ProgressBar:
-    """A tqdm bar over epochs on standard error, with the values that matter."""
+class Picks:
+    """What was picked, in words, and what is in the data."""
 
     def __init__(self, show_data: Callable[[Report], None] | None = None) -> None:
-        """Start without a bar; `start` draws it.
-
-        Args:
-            show_data: prints what is in the data; None prints nothing of it.
-        """
+        """Take the function that prints what is in the data; None prints nothing of it."""
         self._show_data = show_data
-        self._bar: tqdm[Any] | None = None
-        self._steps_per_epoch = 1
 
     def start(self, info: RunInfo) -> None:
-        """Say what was picked, and draw the bar when standard error is a terminal."""
+        """Say what was picked."""
         if info.picks:
             print(f"{info.title}: {info.picks}", file=sys.stderr)
         for note in info.notes:
             print(f"note: {note}", file=sys.stderr)
         if info.report is not None and self._show_data is not None:
             self._show_data(info.report)
+
+    def write(self, record: Record) -> None:
+        """Nothing to say of it."""
+
+    def sync(self) -> None:
+        """Nothing to do: a terminal keeps nothing."""
+
+    def close(self, status: str) -> None:
+        """Nothing to do: the table says how it ended."""
+
+
+@final
+class ProgressBar:
+    """A tqdm bar over epochs on standard error, with the values that matter."""
+
+    def __init__(self) -> None:
+        """Start without a bar; `start` draws it."""
+        self._bar: tqdm[Any] | None = None
+        self._steps_per_epoch = 1
+
+    def start(self, info: RunInfo) -> None:
+        """Draw the bar when standard error is a terminal."""
         self._steps_per_epoch = info.steps_per_epoch
         self._bar = tqdm(
             total=info.max_epochs,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
+
+from nnkit.config.schema import Config
+from nnkit.errors import OutOfMemoryError
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
@@ -93,3 +97,19 @@ class Arithmetic:
         if self.precision != "fp32" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
             model = model.to(memory_format=torch.channels_last)
         return model.to(self.device)
+
+
+@contextmanager
+def worded_out_of_memory(config: Config) -> Iterator[None]:
+    """Turn torch's ways of saying that memory has run out into one error."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, RuntimeError) and "out of memory" not in text and "can't allocate memory" not in text:
+            raise
+        size = config.batching.batch_size
+        raise OutOfMemoryError(
+            f"out of memory with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
+            hint="a smaller batching.batch_size, with batching.accumulate to keep the step's size",
+        ) from error

@@ -60,6 +60,7 @@ def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: p
         ("2", "train", "see", ["seed="]),
         ("2", "list", "mod", ["model"]),
         ("2", "completion", "z", ["zsh"]),
+        ("2", "train", "cv.fold", ["cv.fold=", "cv.folds="]),
         ("1", "", "", list(COMMANDS)),
         ("1", "e", "e", ["eval", "export"]),
         ("2", "eval", "l", ["last"]),

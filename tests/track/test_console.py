@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from nnkit.track.console import ProgressBar
+from nnkit.track.console import Picks, ProgressBar
 from tests.trained import trained
 
 
@@ -31,8 +31,8 @@ def test_bar_shows_title_epochs_and_losses_on_a_terminal(monkeypatch: pytest.Mon
     assert shown.endswith("\r")  # nothing is left behind
 
 
-def test_without_a_terminal_it_draws_no_bar_but_says_what_was_picked(capsys: pytest.CaptureFixture[str]) -> None:
-    trained(sinks=(ProgressBar(),))
+def test_without_a_terminal_there_is_no_bar_but_what_was_picked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    trained(sinks=(Picks(), ProgressBar()))
     out, err = capsys.readouterr()
     assert out == ""
     picks = "loss cross_entropy, watching val/loss, cpu in fp32 with 1 thread(s)\n"
@@ -43,4 +43,5 @@ def test_without_a_terminal_it_draws_no_bar_but_says_what_was_picked(capsys: pyt
 
 def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     ProgressBar().close("failed")
+    Picks().close("failed")
     assert capsys.readouterr() == ("", "")

@@ -45,7 +45,7 @@ class EmbeddedClassesConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -59,7 +59,7 @@ class EmbeddedValuesConfig:
     target_scaling: Fixed[TargetScaling] = "auto"
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -93,7 +93,7 @@ class ArrayConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -111,7 +111,7 @@ class IdxConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -131,7 +131,7 @@ class TorchvisionConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -157,7 +157,7 @@ class ImagesConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -198,7 +198,7 @@ class TableConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
     @property
@@ -238,7 +238,7 @@ class CodeDataConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 

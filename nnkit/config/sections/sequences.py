@@ -40,7 +40,7 @@ class SeriesConfig:
     encoding: Fixed[Name] = "utf-8"
     scaling: Fixed[Scaling] = "standard"
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
 
     @property
     def targets(self) -> list[str]:
@@ -62,7 +62,7 @@ class TsConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -91,7 +91,7 @@ class TextConfig:
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -121,7 +121,7 @@ class AddingConfig:
     target_scaling: Fixed[TargetScaling] = "none"
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -137,7 +137,7 @@ class ParityConfig:
     scaling: Fixed[Scaling] = "none"
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
 
 
@@ -158,7 +158,7 @@ class SineConfig:
     season: Fixed[Count] = 25
     scaling: Fixed[Scaling] = "standard"
     val_fraction: Fixed[Share]
-    test_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
 
 
 SequenceConfig = SeriesConfig | TsConfig | TextConfig | Mnist1dConfig | AddingConfig | ParityConfig | SineConfig
