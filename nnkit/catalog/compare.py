@@ -42,7 +42,7 @@ def typed_words(values: Mapping[str, Any]) -> list[str]:
         if isinstance(kind, str) and kind in files and kind != chosen:
             words += [] if chosen == AUTO and kind != "code" else [f"{name}={kind}"]
             chosen = kind
-        defaults = _loaded(files[chosen]) if chosen in files else {}
+        defaults = _loaded(files[chosen]) if chosen in files else primary.get(name, {})  # cv stands in the primary
         words += _differing({key: found for key, found in value.items() if key != "kind"}, defaults, f"{name}.")
     return words
 

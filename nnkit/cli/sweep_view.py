@@ -119,7 +119,9 @@ def show(result: SweepResult) -> None:
         state = ["pruned" if group.is_pruned else ""] if has_state else []
         table.add_row(str(rank), *_cells(group, keys, name), *state)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
-    console.print(f"{len(result.outcomes)} trials, ranked by {name}", style="bold", highlight=False)
+    folds = {outcome.trial.config.cv.folds for outcome in result.outcomes} - {None}
+    said = f" over {folds.pop()} folds" if len(folds) == 1 else ""
+    console.print(f"{len(result.outcomes)} trials, ranked by {name}{said}", style="bold", highlight=False)
     console.print(table)
     if len(result.groups) > MOST_ROWS:
         console.print(f"… and {len(result.groups) - MOST_ROWS} more, in trials.csv", highlight=False)

@@ -302,10 +302,9 @@ def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 
 def _test_of(winner: Group) -> dict[str, float]:
+    """Return the mean test metrics of the winner's trials; none where there is no test part."""
     looked = [_looked(outcome) for outcome in winner.outcomes]
-    return {
-        name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]
-    }  # none without a test part
+    return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]}
 
 
 def _looked(outcome: Outcome) -> dict[str, float]:

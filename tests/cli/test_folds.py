@@ -135,7 +135,7 @@ def test_a_signal_stops_at_the_next_step_and_resume_trains_no_fold_twice(capsys:
     folder = Path(out.strip())
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["reason"]) == ("interrupted", "signal")
-    assert f"nnkit resume {folder}" in " ".join(err.split()).replace(" -", "-").replace("\n", "")
+    assert f"nnkitresume{folder}" in "".join(err.split())
     first = (folder / "fold-0" / "run.json").read_bytes()
     assert not (folder / "fold-2").exists()
 
