@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from contextlib import chdir, suppress
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nnkit.cli.messages import note
-from nnkit.cli.words import LAST, run_folder
+from nnkit.cli.words import LAST, OUTPUT_DIR, run_folder
 from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
@@ -19,9 +20,9 @@ from nnkit.config.marks import Resume
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
-from nnkit.errors import ConfigError, Problem
-from nnkit.runs import FINISHED, JOURNAL, read_config, read_run
-from nnkit.storage import FolderLock
+from nnkit.errors import ConfigError, Problem, StorageError
+from nnkit.runs import FINISHED, JOURNAL, SWEEP, find_runs, read_config, read_run
+from nnkit.storage import FolderLock, read_bytes
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ USAGE = """\
 usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
        nnkit resume SWEEP [hydra.sweeper.trials=N ...] [--retry-failed] [--trust]
 
-RUN is a run folder, or last (the newest below outputs/ or output_dir=FOLDER).
+RUN is a run folder, or last (the newest below outputs/ or output_dir=FOLDER; the sweep, if that has trials left).
 The run goes on as if it had never stopped.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
 the steps to come needs --allow KEY; what would make it another run is refused.
@@ -49,6 +50,9 @@ def command(argv: list[str]) -> int:
     sweeps = [word for word in argv if (Path(word) / JOURNAL).is_file()]
     if sweeps:
         return _resume_sweep(Path(sweeps[0]).absolute(), [word for word in argv if word != sweeps[0]])
+    last = _unfinished_sweep(argv)
+    if last is not None:
+        return _resume_sweep(last, [word for word in argv if word != LAST and not word.startswith(OUTPUT_DIR)])
     run, words, allowed = _read_words([word for word in argv if word != TRUST])
     folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None)
     with FolderLock(folder):
@@ -75,6 +79,23 @@ def command(argv: list[str]) -> int:
             else:
                 result = resume(config, folder, sinks, signals, changes=changes)
     return report(result, signals.number, plots=config.trainer.plots)
+
+
+def _unfinished_sweep(argv: list[str]) -> Path | None:
+    """Return the sweep that `last` means, where it has trials left; None for any other run."""
+    if LAST not in argv:
+        return None
+    places = [word.removeprefix(OUTPUT_DIR) for word in argv if word.startswith(OUTPUT_DIR)]
+    runs = find_runs(Path(places[-1] if places else "outputs").expanduser())
+    sweep = runs[-1].folder.parent.absolute() if runs else Path()
+    if not (sweep / JOURNAL).is_file():
+        return None
+    try:
+        facts = json.loads(read_bytes(sweep / SWEEP))
+        left = facts["planned"] - sum(trial["status"] in (*FINISHED, "failed") for trial in facts["trials"])
+    except (StorageError, ValueError, KeyError, TypeError):  # it was stopped before its first trial had ended
+        return sweep
+    return sweep if left > 0 else None
 
 
 def _resume_sweep(folder: Path, words: list[str]) -> int:

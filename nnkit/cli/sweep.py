@@ -30,6 +30,7 @@ from nnkit.config.words import read_words
 from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
 from nnkit.runs import default_name, timestamp
 from nnkit.storage import FolderLock, make_folder
+from nnkit.sweep import forkserver
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
 from nnkit.usercode import check_code, refuse_untrusted
@@ -142,7 +143,7 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
         )
         source = _source(checked, journal)
         with catching_signals() as signals, View(source.planned, checked.given) as view:
-            job = Sweep(folder, source, checked.space.domains, rules, _pruner(checked), view, signals)
+            job = Sweep(folder, source, rules, _pruner(checked), view, signals)
             make = partial(_executor, sweeper, config, hydra_context)
             result = job.run(journal, make)
         _close(result, signals.number, checked)
@@ -150,6 +151,8 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
 
 def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
     sweeper = sweeper_of(SWEEPERS[kind], settings)
+    if sweeper.jobs > 1 and config.hydra.launcher.get("_target_") == BASIC:
+        forkserver.warm_up()
     space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
     found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
     configs = _checked(found, refuses_code=asked.refuses_code)
@@ -310,7 +313,7 @@ def words_of(changed: Mapping[str, str]) -> str:
 def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
     from nnkit.cli.sweep_view import show
-    from nnkit.sweep.outputs import BEST
+    from nnkit.sweep.outputs import BEST, importances, write_importance
 
     show(result)
     if result.groups:
@@ -322,6 +325,10 @@ def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
         from nnkit.cli.pictures import draw_sweep
 
         draw_sweep(result.folder, result.objective, result.outcomes, checked.space.domains)
+        shares = importances(checked.space.domains, result.groups, result.objective)
+        if shares:
+            write_importance(result.folder, shares)
+            note("what made the scores differ: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items()))
     if signal_number:
         done = sum(outcome.is_finished for outcome in result.outcomes)
         told = f"stopped after {done} of {result.planned} trials"

@@ -100,7 +100,7 @@ class View:
         table.title = f"{self._done} of {self._planned} trials have ended"
         for rank, group in enumerate(self._groups[:SHOWN], 1):
             table.add_row(str(rank), *_cells(group, keys, name), "pruned" if group.is_pruned else "done")
-        for trial, score in self._running.values():
+        for trial, score in list(self._running.values()):  # Rich asks from a thread of its own
             shown = ("", "0") if score is None else (f"{score.value:.4f}", str(score.epoch))
             values = [trial.changed.get(key, "") for key in keys]
             table.add_row("", str(trial.number), *values, shown[0], "", shown[1], "", "runs")
@@ -125,9 +125,6 @@ def show(result: SweepResult) -> None:
     console.print(table)
     if len(result.groups) > MOST_ROWS:
         console.print(f"… and {len(result.groups) - MOST_ROWS} more, in trials.csv", highlight=False)
-    if result.importance:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importance.items())
-        console.print(f"what made the scores differ: {shares}", highlight=False)
     if result.test and name.replace("val/", "test/") in result.test:
         tested = name.replace("val/", "test/")
         worth = f"{tested.removeprefix('test/')} {result.test[tested]:.4f}"

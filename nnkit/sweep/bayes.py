@@ -100,7 +100,7 @@ class Bayes:
             distributions={key: distribution(domain) for key, domain in kept.items()},
         )
         self._study.add_trial(trial)
-        self._add(point, len(self._study.trials) - 1)
+        self._add(point, len(self._numbers))  # nothing has been asked for yet
 
     def _propose(self) -> None:
         """Ask the model for a point that is new, and fits; tell it what is known of others."""

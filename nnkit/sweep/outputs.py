@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import yaml
 from nnkit.config.cross import Objective
 from nnkit.config.domains import Domain
 from nnkit.config.origin import Composed
-from nnkit.storage import write_bytes
+from nnkit.runs import SWEEP
+from nnkit.storage import read_bytes, write_bytes, write_json
 from nnkit.sweep.trials import Group, Outcome, best_of
 
 TABLE, BEST = "trials.csv", "best.yaml"
@@ -66,6 +68,12 @@ def experiment(composed: Composed) -> dict[str, Any]:
         if last in value:
             place[last] = value[last]
     return {key: value for key, value in found.items() if value not in ([], {})}
+
+
+def write_importance(folder: Path, shares: Mapping[str, float]) -> None:
+    """Add what mattered to sweep.json. Raises: StorageError."""
+    facts = json.loads(read_bytes(folder / SWEEP))
+    write_json(folder / SWEEP, {**facts, "importance": dict(shares)})
 
 
 def importances(domains: Mapping[str, Domain], groups: Sequence[Group], objective: Objective) -> dict[str, float]:

@@ -14,6 +14,7 @@ from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any, final
 
+from nnkit.sweep import forkserver
 from nnkit.sweep.executor import ended
 from nnkit.sweep.trials import Outcome, Trial
 from nnkit.sweep.work import Judge, Score, Terms, run_trial
@@ -50,9 +51,7 @@ class Pool:
             terms: what each trial is held to.
             judge: is told each validation, in this process.
         """
-        self._context: Any = get_context("spawn" if devices else "forkserver")
-        if not devices:
-            self._context.set_forkserver_preload(["nnkit.sweep.work"])
+        self._context: Any = get_context("spawn") if devices else forkserver.context()
         self._jobs, self._devices, self._signals, self._terms, self._judge = jobs, devices, signals, terms, judge
         self._stop = RawValue(ctypes.c_int, 0)
         self._workers: list[_Worker] = []

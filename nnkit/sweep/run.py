@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol, final
 
 from nnkit.config.cross import Objective
-from nnkit.config.domains import Domain
-from nnkit.errors import ConfigError, NnkitError, StorageError
+from nnkit.errors import ConfigError, FolderInUseError, NnkitError, StorageError
 from nnkit.folds import cross_validate
 from nnkit.run import look_at_test
 from nnkit.runs import SWEEP, read_run
 from nnkit.storage import FolderLock, is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.journal import Journal, starts
-from nnkit.sweep.outputs import importances, write_best, write_table
+from nnkit.sweep.outputs import write_best, write_table
 from nnkit.sweep.pruning import Pruner
 from nnkit.sweep.source import Source
 from nnkit.sweep.trials import (
@@ -39,6 +37,7 @@ from nnkit.track.jsonl import METRICS
 from nnkit.train.stopping import Signals
 
 FORMAT = 1
+LONGEST_WAIT_S = 10.0  # for a trial that somebody else trains
 WRITE_EVERY = 20.0  # times as long as writing sweep.json took, until it is written again
 
 
@@ -89,7 +88,6 @@ class SweepResult:
         outcomes: of the trials that were run, by number.
         groups: the finished ones by rank.
         test: the winner's test metrics, mean over its seeds; empty when there is no winner or a signal came.
-        importance: the share of each swept setting in what makes the scores differ; empty where that cannot be told.
         planned: how many trials there are in all.
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
@@ -100,7 +98,6 @@ class SweepResult:
     outcomes: Sequence[Outcome]
     groups: Sequence[Group]
     test: dict[str, float]
-    importance: dict[str, float]
     planned: int
     problem: str = ""
     ended: str = ""
@@ -114,7 +111,6 @@ class Sweep:
     Attributes:
         folder: which is there, and locked by the caller.
         source: of the trials.
-        domains: of the swept settings.
         rules: what ranks them, and when no other starts.
         pruner: which of them stop early.
         watch: told what happens.
@@ -125,7 +121,6 @@ class Sweep:
 
     folder: Path
     source: Source
-    domains: Mapping[str, Domain]
     rules: Rules
     pruner: Pruner
     watch: Watch
@@ -194,16 +189,17 @@ class Sweep:
             if outcome is not None and outcome.status == "failed" and self.rules.retries_failed:
                 remove_folder(outcome.folder)
                 outcome = None
+            if outcome is not None:
+                self._remember(outcome)
             if outcome is not None and (outcome.is_finished or outcome.status == "failed"):
                 self.outcomes[trial.number] = outcome
                 self.source.ended(outcome)
-                self._remember(outcome)
             else:
                 pending.append(trial)
         return pending
 
     def _remember(self, outcome: Outcome) -> None:
-        """Let the pruner know the validations of a trial that has ended before."""
+        """Let the pruner know the validations of a trial that has begun before."""
         if self.pruner.kind == "none":
             return
         for epoch, values in _validations(outcome.folder):
@@ -219,7 +215,10 @@ class Sweep:
 
     def _start(self, trial: Trial, journal: Journal, executor: Executor) -> None:
         folder = self.folder / trial.folder_name
+        waited = time.monotonic() + LONGEST_WAIT_S
         while is_locked(folder) and not self.signals.number:  # a process that outlives the sweep's for a moment
+            if time.monotonic() > waited:
+                raise FolderInUseError(f"{folder} is in use by another process", hint="wait for it, or stop it first")
             time.sleep(0.05)
         journal.started(trial)
         self.watch.started(trial)
@@ -254,8 +253,7 @@ class Sweep:
         except (NnkitError, ValueError) as error:
             problem = str(error)
         found = objective(outcomes, self.rules.objective)
-        mattered = importances(self.domains, groups, found)
-        self._write(test, mattered)
+        self._write(test)
         write_table(self.folder, groups, outcomes)
         if groups:
             write_best(self.folder, groups[0], found, len(outcomes))
@@ -265,13 +263,12 @@ class Sweep:
             outcomes=outcomes,
             groups=groups,
             test=test,
-            importance=mattered,
             planned=self.source.planned,
             problem=problem,
             ended=ended,
         )
 
-    def _write(self, test: dict[str, float], mattered: Mapping[str, float] = MappingProxyType({})) -> None:
+    def _write(self, test: dict[str, float]) -> None:
         outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
         groups, (name, mode) = ranked(outcomes, self.rules.objective), objective(outcomes, self.rules.objective)
         facts = {
@@ -281,7 +278,6 @@ class Sweep:
             "planned": self.source.planned,
             "best": best_of(groups[0], mode).folder.name if groups else None,
             "test": test,
-            "importance": dict(mattered),
             "trials": [plain_outcome(outcome) for outcome in outcomes],
         }
         write_json(self.folder / SWEEP, facts)

@@ -48,7 +48,7 @@ def test_the_table_and_the_best_settings_stand_in_files(capsys: pytest.CaptureFi
 def test_what_mattered_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     space = ["hydra/sweeper=random", "hydra.sweeper.trials=12", "optimizer.lr=tag(log, interval(1e-5,1e-1))"]
     words = ["optimizer.beta2=0.99,0.999", "hydra.sweeper.objective=val/loss"]
-    assert main(["train", "-m", *QUICK, *space, *words]) == 0
+    assert main(["train", "-m", *QUICK[:-1], *space, *words]) == 0
     shares = facts()["importance"]
     assert sum(shares.values()) == pytest.approx(1, abs=0.001)
     assert next(iter(shares)) == "optimizer.lr"

@@ -59,6 +59,17 @@ def test_a_trial_that_is_gone_is_run_again_and_those_that_stopped_go_on(capsys: 
     assert events()[6:] == [("start", 0), ("end", 0), ("start", 1), ("end", 1)]
 
 
+def test_last_goes_on_with_a_sweep_that_has_trials_left(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "-m", *QUICK, "optimizer=sgd", "optimizer.lr=1e9,0.1,0.01"]
+    assert main([*words, "hydra.sweeper.fail_fast=true"]) == 9
+    assert len(facts()["trials"]) == 1
+    assert main(["resume", "last", "hydra.sweeper.fail_fast=false"]) == 9
+    assert [trial["status"] for trial in facts()["trials"]] == ["failed", "completed", "completed"]
+    capsys.readouterr()
+    assert main(["resume", "last"]) == 0  # nothing is left: last is the best run, and that has ended
+    assert capsys.readouterr().out.strip() == str((FOLDER / facts()["best"]).absolute())
+
+
 def test_failed_trials_are_tried_again_on_request_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,74 @@
+"""`nnkit tune`: given data, a model within a time."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from nnkit.cli import main, tune
+from nnkit.cli.tune import seconds_of
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90", 90), ("2m", 120), ("1.5h", 5400), ("20S", 20)])
+def test_a_budget_is_a_span_of_time(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["model=mlp"], "tune needs data"),
+        (["data=iris", "--budget", "10x"], "--budget must be a time such as 90s, 10m, 2h, got 10x"),
+        (["data=iris", "--budget", "3s"], "--budget must be at least 20s, got 3s"),
+        (["data=iris", "--jobs", "0"], "--jobs must be a whole number >= 1, got 0"),
+        (["data=iris", "--budgt", "3m"], "did you mean --budget?"),
+        (["data=irs"], "data=irs is not there"),
+        (["data=iris", "optimizer.lrr=1"], "did you mean optimizer.lr=1?"),
+        (["data=iris", "optimizer.lr=0.1,0.2"], "optimizer.lr=0.1,0.2 lists several values"),
+    ],
+)
+def test_what_cannot_be_tuned_is_told(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", *words]) == 2
+    assert text in capsys.readouterr().err
+    assert not Path("outputs").exists()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a budget be shorter than a user's, whose process has torch to load."""
+    monkeypatch.setattr(tune, "SHORTEST_S", 1.0)
+
+
+@pytest.mark.usefixtures("short")
+def test_tune_keeps_its_time_and_leaves_a_run_and_the_command_that_repeats_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begun = time.monotonic()
+    words = ["data=wine", "optimizer.lr=0.02", "optimizer=adam", "trainer.plots=false", "--budget", "8s", "--jobs", "1"]
+    assert main(["tune", *words]) == 0
+    assert time.monotonic() - begun < 8 + 6
+    captured = capsys.readouterr()
+    folder = Path(captured.out.strip())
+    assert f"nnkit train {folder}/best.yaml" in captured.err
+    facts = json.loads((folder / "sweep.json").read_text())
+    assert len(facts["trials"]) > 3
+    assert all("optimizer.lr" not in trial["changed"] for trial in facts["trials"])
+    assert facts["test"]["test/accuracy"] > 0.9
+    looked = [
+        trial["folder"]
+        for trial in facts["trials"]
+        if "test/accuracy" in json.loads((folder / trial["folder"] / "run.json").read_text())["metrics"]
+    ]
+    assert looked == [facts["best"]]
+
+
+@pytest.mark.usefixtures("short")
+def test_what_the_space_suggests_for_other_models_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "model=linear", "trainer.plots=false", "--budget", "3s", "--jobs", "1"]
+    assert main(["tune", *words, "trainer.max_epochs=1", "data.limit=60"]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    changed = [trial["changed"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
+    assert all(not any(key.startswith("model.") for key in each) for each in changed)
