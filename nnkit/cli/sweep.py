@@ -27,9 +27,9 @@ from nnkit.config.suggest import spell
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import read_words
-from nnkit.errors import ConfigError, NnkitError, Problem, SweepError
-from nnkit.runs import default_name, timestamp
-from nnkit.storage import FolderLock, make_folder
+from nnkit.errors import ConfigError, DataError, NnkitError, Problem, SweepError
+from nnkit.runs import JOURNAL, default_name, timestamp
+from nnkit.storage import FolderLock, make_folder, remove_folder
 from nnkit.sweep import forkserver
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nnkit.sweep.work import Terms
     from nnkit.train.stopping import Signals
 
+MOST_LOOKS = 8  # at the data, for trials that fit it
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -128,6 +129,8 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
     plan = _plan(kind, checked, asked)
     folder = asked.folder or sweep_folder(checked.configs)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
+        if not (folder / JOURNAL).exists():
+            _check_data(checked.configs, folder)
         journal = Journal(folder, plan)
         from nnkit.cli.sweep_view import View
         from nnkit.sweep.run import Rules, Sweep
@@ -245,6 +248,27 @@ def _plan(kind: str, checked: _Checked, asked: Asked) -> Plan:
         space={key: domain.plain() for key, domain in checked.space.domains.items()},
         bases=bases(checked.space),
     )
+
+
+def _check_data(configs: Sequence[Config], folder: Path) -> None:
+    """Refuse a sweep whose trials fit their data not at all, and remove its folder. Raises: ConfigError, DataError.
+
+    Where one of them fits, those that do not fail by themselves.
+    """
+    from nnkit.sweep.work import check_data
+
+    first: NnkitError | None = None
+    step = max(1, len(configs) // MOST_LOOKS)
+    for config in configs[::step]:
+        try:
+            check_data(config)
+        except (ConfigError, DataError) as error:
+            first = first or error
+        else:
+            return
+    remove_folder(folder)
+    assert first is not None
+    raise first
 
 
 def sweep_folder(configs: Sequence[Config]) -> Path:

@@ -25,6 +25,7 @@ from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS, Words, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
 
+_SWEPT = re.compile(r"^(choice|range|interval|tag|glob|sort|shuffle|int|float)\(")
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
 TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 
@@ -100,7 +101,9 @@ def hydra_words(
     named = sweeper_in_file(words, groups)
     overrides = [*hydra_overrides(read, dirs), *([f"{SWEEPERS}={named}"] if named else [])]
     with opened(dirs), translated(groups):
-        if not multirun:
+        if multirun:
+            parse(overrides)
+        else:
             refuse_sweeps(overrides)
         if starts:
             load(config_name, overrides, mode=RunMode.MULTIRUN if multirun else RunMode.RUN, trust=trust)
@@ -211,13 +214,22 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for word in overrides:
         try:
             parsed.append(parser.parse_override(word))
-        except (OverrideParseException, HydraException):
-            key, _, value = word.lstrip("+").partition("=")
-            hint = f"quote it: {key}=\"'{value}'\"" if value else f"{key}=VALUE"
-            problems.append(Problem(f"{key}={value} cannot be read as a value", hint))
+        except (OverrideParseException, HydraException) as error:
+            problems.append(_unreadable(word, error))
     if problems:
         raise ConfigError(*problems)
     return parsed
+
+
+def _unreadable(word: str, error: Exception) -> Problem:
+    """Word what Hydra's grammar does not take: a value, or a function of a sweep."""
+    key, _, value = word.lstrip("+").partition("=")
+    if _SWEPT.match(value):
+        reason = _first_line(error.__cause__ or error)
+        hint = f"{key}=choice(1,2), range(1,9,2), interval(0.1,0.5) or tag(log, interval(1e-4,1e-1))"
+        return Problem(f"{key}={value} is no space to sweep over: {reason}", hint)
+    hint = f"quote it: {key}=\"'{value}'\"" if value else f"{key}=VALUE"
+    return Problem(f"{key}={value} cannot be read as a value", hint)
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:

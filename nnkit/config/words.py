@@ -185,11 +185,14 @@ def _not_a_word(word: str, groups: Groups) -> Problem:
 
 
 def _hydra_problem(word: str, key: str) -> Problem:
-    if key.startswith(("hydra.run", "hydra.sweep")):
+    if key.startswith(("hydra.run.", "hydra.sweep.")):
         return Problem(f"{word} is not used: nnkit makes the run folders itself", "output_dir=FOLDER name=NAME")
     if key == "hydra.searchpath":
         return Problem(f"{word} is not used", "--config-dir FOLDER")
-    return Problem(f"{word} is not used: of Hydra's own settings nnkit reads hydra/sweeper and hydra/launcher")
+    section, _, rest = key.removeprefix("hydra.").removeprefix("hydra/").partition(".")
+    near = nearest(section, ["sweeper", "launcher"])
+    hint = f"did you mean hydra.{near}.{rest}?" if near and rest else f"did you mean hydra/{near}?" if near else ""
+    return Problem(f"{word} is not used: of Hydra's own settings nnkit reads hydra/sweeper and hydra/launcher", hint)
 
 
 def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> list[Problem]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
+from nnkit.assemble import prepare
 from nnkit.config.check import check
 from nnkit.config.cross import Objective
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.errors import DataError, NnkitError
-from nnkit.folds import cross_validate
+from nnkit.folds import cross_validate, fold_sizes
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_config, read_run, write_config, write_run
 from nnkit.storage import FolderLock, make_folder, remove_folder
@@ -124,6 +125,14 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge:
                 resume(config, folder, [judged], signals, test=False, stop=judged.stop)
         except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
             note_failure(trial, folder, error)
+
+
+def check_data(config: Config) -> None:
+    """Check that a trial fits its data, as its training will. Raises: ConfigError, DataError."""
+    if config.cv.is_on:
+        fold_sizes(config)
+    else:
+        prepare(config)
 
 
 def without_final(config: Config) -> Config:

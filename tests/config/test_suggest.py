@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 
 from nnkit.config.compose import compose
 from nnkit.config.fields import leaves, sections
+from nnkit.config.sections.sweeper import SWEEPERS
 from nnkit.config.suggest import key_hint, spell
 from nnkit.config.synonyms import SYNONYMS, nearest
 
@@ -43,7 +45,9 @@ def test_every_synonym_leads_to_its_setting(prefix: str) -> None:
         "model=lstm",
         "loss=cross_entropy",
     )
-    valid = {key for option in options for key in leaves(compose([option]).values)} | set(leaves(VALUES))
+    sweeper = {f"hydra.sweeper.{field.name}" for schema in SWEEPERS.values() for field in fields(schema)}
+    valid = sweeper | {"hydra/sweeper", "hydra/launcher"}
+    valid |= {key for option in options for key in leaves(compose([option]).values)} | set(leaves(VALUES))
     for word, target in SYNONYMS.items():
         name = target.partition("=")[0]
         assert name in valid or name in sections(), word
