@@ -25,7 +25,7 @@ from nnkit.config.sections.data import (
     TableConfig,
     TorchvisionConfig,
 )
-from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig
+from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig, NaiveConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
 from nnkit.data.folds import fold_kind
@@ -142,7 +142,7 @@ def _pick(config: Config, spec: DataSpec, source: data.Source, num_train: int, t
     mode = better_at(config, monitor) if trainer.mode == "auto" else trainer.mode
     device = pick_device(trainer.device)
     section = _pick_data(config.data, spec, target_scaling, source.rows.names)
-    picked = replace(config, loss=loss, data=section, model=_pick_model(config.model, spec))
+    picked = replace(config, loss=loss, data=section, model=_pick_model(config.model, spec, config.data))
     model = empty_model(picked, spec, num_outputs(loss, spec))
     if code := _own_parts(config):
         check_forward(model, spec, num_outputs(loss, spec), code=code)
@@ -195,8 +195,10 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
     return replace(section, **changes)
 
 
-def _pick_model(section: ModelConfig, spec: DataSpec) -> ModelConfig:
-    """Replace the width of embedded categories, where it was left open, by one width a column."""
+def _pick_model(section: ModelConfig, spec: DataSpec, data_section: DataConfig) -> ModelConfig:
+    """Replace what was left open: the method of a naive forecast, the widths of embedded categories, one a column."""
+    if isinstance(section, NaiveConfig) and section.method == "auto":
+        return replace(section, method="seasonal" if getattr(data_section, "season", 1) > 1 else "last")
     sizes = [size for each in spec.inputs for size in each.sizes]
     if not isinstance(section, MLPConfig) or section.embedding_size != "auto" or not sizes:
         return section

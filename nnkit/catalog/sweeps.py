@@ -47,7 +47,9 @@ def _sweep(name: str, trials: Sequence[Entry], count: int, facts: Mapping[str, A
         "best": best.run if best else None,
     }
     parts = best.parts if best else trials[0].parts
-    return Entry(name, "sweep", _status(statuses, unstarted=planned - count), kept, parts, "", told)
+    return Entry(
+        name, "sweep", _status(statuses, unstarted=0 if facts.get("ended") else planned - count), kept, parts, "", told
+    )
 
 
 def _status(statuses: Mapping[str, int], *, unstarted: int) -> str:

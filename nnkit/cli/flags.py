@@ -10,7 +10,7 @@ from typing import final
 
 from nnkit.errors import ConfigError, Problem
 
-OWN = ("--dry-run", "--trust", "--help", "--multirun")
+OWN = ("--dry-run", "--trust", "--help", "--multirun", "--retry-failed")
 VALUED = {"--config-name": "name", "--config-dir": "dir", "--cfg": "hydra", "--package": "hydra", "--info": "hydra"}
 HYDRA = ("--resolve", "--hydra-help")
 SHORT = {

@@ -47,9 +47,9 @@ def command(argv: list[str]) -> int:
     if not argv or "--help" in argv or "-h" in argv:
         print(USAGE)
         return 0 if argv else 2
-    sweeps = [word for word in argv if (Path(word) / JOURNAL).is_file()]
-    if sweeps:
-        return _resume_sweep(Path(sweeps[0]).absolute(), [word for word in argv if word != sweeps[0]])
+    sweeps = {word: place for word in argv if (place := _sweep_at(word)) is not None}
+    for word, place in sweeps.items():
+        return _resume_sweep(place.absolute(), [other for other in argv if other != word])
     last = _unfinished_sweep(argv)
     if last is not None:
         return _resume_sweep(last, [word for word in argv if word != LAST and not word.startswith(OUTPUT_DIR)])
@@ -81,6 +81,15 @@ def command(argv: list[str]) -> int:
     return report(result, signals.number, plots=config.trainer.plots)
 
 
+def _sweep_at(word: str) -> Path | None:
+    """Return the sweep that a word names: its folder, also relative to outputs/, or its name; None for none."""
+    places = [Path(word), Path("outputs") / word, Path("outputs") / word / "sweep"]
+    try:
+        return next((place for place in places if (place / JOURNAL).is_file()), None)
+    except OSError:  # no name of a file
+        return None
+
+
 def _unfinished_sweep(argv: list[str]) -> Path | None:
     """Return the sweep that `last` means, where it has trials left; None for any other run."""
     if LAST not in argv:
@@ -105,8 +114,8 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     from nnkit.sweep.journal import read_plan
 
     flags = [word for word in words if word in (TRUST, RETRY)]
-    settings = [word for word in words if word.startswith("hydra.sweeper.")]
-    wrong = [word for word in words if word not in (*flags, *settings)]
+    settings = [word.lstrip("+") for word in words if word.lstrip("+").startswith("hydra.sweeper.")]
+    wrong = [word for word in words if word not in flags and word.lstrip("+") not in settings]
     if wrong:
         hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
         raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
@@ -117,6 +126,8 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     named = {word.partition("=")[0] for word in settings}
     kept = [word for word in plan.words if word.partition("=")[0] not in named]
     retry = ["hydra.sweeper.retry_failed=true"] if RETRY in flags else []
+    if plan.is_tuning:
+        note("the time begins anew; hydra.sweeper.timeout_s=SECONDS sets another")
     with chdir(place):
         read = Flags(
             words=[*kept, *settings, *retry],
@@ -124,7 +135,7 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
             config_name=plan.config_name,
             config_dirs=[Path(path) for path in plan.config_dirs],
         )
-        return sweep(read, folder)
+        return sweep(read, folder, is_tuning=plan.is_tuning)
 
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:

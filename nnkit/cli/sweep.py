@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, cast, final
 from nnkit.cli.messages import note, warn
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code
-from nnkit.config.cross import Objective, better_at, monitors
+from nnkit.config.cross import METRICS, Objective, better_at, monitors
 from nnkit.config.fields import hints
 from nnkit.config.marks import Resume
 from nnkit.config.options import find_groups
 from nnkit.config.points import bases, points, probes
 from nnkit.config.schema import Config
+from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
 from nnkit.config.suggest import spell
@@ -130,7 +131,7 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
     folder = asked.folder or sweep_folder(checked.configs)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
         if not (folder / JOURNAL).exists():
-            _check_data(checked.configs, folder)
+            _check_data(checked.configs, folder, checked.given)
         journal = Journal(folder, plan)
         from nnkit.cli.sweep_view import View
         from nnkit.sweep.run import Rules, Sweep
@@ -161,6 +162,7 @@ def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Seque
     configs = _checked(found, refuses_code=asked.refuses_code)
     given = _objective(sweeper.objective, configs)
     _check_launcher(sweeper, config.hydra.launcher)
+    _check_read(sweeper)
     if sweeper.pruner != "none" and any(each.cv.is_on for each in configs):
         text = f"hydra.sweeper.pruner={sweeper.pruner} compares single trainings, but cv.folds={configs[0].cv.folds}"
         raise ConfigError(text, hint="hydra.sweeper.pruner=none")
@@ -217,6 +219,24 @@ def _checked(combinations: Sequence[Combination], *, refuses_code: bool) -> list
     return configs
 
 
+def _check_read(sweeper: SweepConfig) -> None:
+    """Refuse settings that nothing reads. Raises: ConfigError."""
+    default, unread = SweepConfig(), []
+    if sweeper.pruner == "none":
+        unread += ["min_epochs"]
+    if sweeper.pruner in ("none", "median"):
+        unread += ["reduction"]
+    if sweeper.fail_fast:
+        unread += ["max_failures"]
+    problems = [
+        Problem(f"hydra.sweeper.{name} is set, but nothing reads it here", f"leave hydra.sweeper.{name} out")
+        for name in unread
+        if getattr(sweeper, name) != getattr(default, name)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
 def _check_launcher(sweeper: SweepConfig, launcher: Any) -> None:
     """Refuse what one of Hydra's own launchers cannot do. Raises: ConfigError."""
     if launcher.get("_target_") == BASIC:
@@ -247,10 +267,11 @@ def _plan(kind: str, checked: _Checked, asked: Asked) -> Plan:
         settings={name: getattr(checked.sweeper, name) for name in fixed},
         space={key: domain.plain() for key, domain in checked.space.domains.items()},
         bases=bases(checked.space),
+        is_tuning=asked.is_tuning,
     )
 
 
-def _check_data(configs: Sequence[Config], folder: Path) -> None:
+def _check_data(configs: Sequence[Config], folder: Path, given: Objective | None) -> None:
     """Refuse a sweep whose trials fit their data not at all, and remove its folder. Raises: ConfigError, DataError.
 
     Where one of them fits, those that do not fail by themselves.
@@ -261,7 +282,11 @@ def _check_data(configs: Sequence[Config], folder: Path) -> None:
     step = max(1, len(configs) // MOST_LOOKS)
     for config in configs[::step]:
         try:
-            check_data(config)
+            task, own = check_data(config), config.metric
+            names = ["loss", *METRICS[task], *([own.name] if isinstance(own, CodeMetricConfig) else [])]
+            if given is not None and given[0].removeprefix("val/") not in names:
+                text = f"hydra.sweeper.objective={given[0]} is no metric of this task ({task})"
+                raise ConfigError(text, hint=f"one of {', '.join(f'val/{name}' for name in names)}")
         except (ConfigError, DataError) as error:
             first = first or error
         else:
@@ -336,14 +361,15 @@ def words_of(changed: Mapping[str, str]) -> str:
 
 def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
-    from nnkit.cli.sweep_view import show
+    from nnkit.cli.sweep_view import ENDLESS, show
     from nnkit.sweep.outputs import BEST, importances, write_importance
 
     show(result)
     if result.groups:
         note(f"the same again: nnkit train {result.folder / BEST}")
     if result.ended:
-        print(f"ended after {len(result.outcomes)} of {result.planned} trials: {result.ended}", file=sys.stderr)
+        of = f" of {result.planned}" if result.planned < ENDLESS else ""
+        print(f"ended after {len(result.outcomes)}{of} trials: {result.ended}", file=sys.stderr)
     print(result.folder, flush=True)
     if checked.configs[0].trainer.plots and result.groups:
         from nnkit.cli.pictures import draw_sweep
@@ -356,6 +382,7 @@ def _close(result: SweepResult, signal_number: int, checked: _Checked) -> None:
     if signal_number:
         done = sum(outcome.is_finished for outcome in result.outcomes)
         told = f"stopped after {done} of {result.planned} trials"
+        told = "stopped before the winner was tested" if done == result.planned else told
         raise InterruptedSweepError(signal_number, told, f"nnkit resume {result.folder}")
     failed = [outcome for outcome in result.outcomes if outcome.status == "failed"]
     problems = [Problem(f"trial {o.trial.number} ({words_of(o.trial.changed)}) failed: {o.error}") for o in failed]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 10  # ranks of the live table
 WIDTH = 140  # of a table that is not on a terminal
 MOST_ROWS = 40  # of the table at the end
+ENDLESS = 10_000  # trials that only the time ends
 MOST_LONG = 4  # swept settings with their full names
 
 
@@ -84,7 +85,8 @@ class View:
     def _line(self, outcome: Outcome) -> str:
         name, _ = objective([outcome], self._given)
         said = outcome.error or (f"{name} {outcome.metrics[name]:.4g}" if name in outcome.metrics else "")
-        head = f"[{self._done}/{self._planned}] trial {outcome.trial.number}: {words_of(outcome.trial.changed)}"
+        of = f"/{self._planned}" if self._planned < ENDLESS else ""
+        head = f"[{self._done}{of}] trial {outcome.trial.number}: {words_of(outcome.trial.changed)}"
         return f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}"
 
     def _say(self, text: str) -> None:
@@ -122,13 +124,18 @@ def show(result: SweepResult) -> None:
     folds = {outcome.trial.config.cv.folds for outcome in result.outcomes} - {None}
     said = f" over {folds.pop()} folds" if len(folds) == 1 else ""
     console.print(f"{len(result.outcomes)} trials, ranked by {name}{said}", style="bold", highlight=False)
+    if not result.groups:
+        return
     console.print(table)
     if len(result.groups) > MOST_ROWS:
         console.print(f"… and {len(result.groups) - MOST_ROWS} more, in trials.csv", highlight=False)
     if result.test and name.replace("val/", "test/") in result.test:
         tested = name.replace("val/", "test/")
         worth = f"{tested.removeprefix('test/')} {result.test[tested]:.4f}"
-        console.print(f"the winner on the test set: {worth}", highlight=False)
+        count = len(result.groups[0].outcomes)
+        console.print(
+            f"the winner on the test set: {worth}{f' (mean of {count} seeds)' if count > 1 else ''}", highlight=False
+        )
 
 
 def _keys(groups: Sequence[Group]) -> list[str]:

@@ -31,6 +31,10 @@ def command(argv: list[str]) -> int:
         return 0
     if "--dry-run" in flags.own and (flags.multirun or flags.hydra):
         raise ConfigError("--dry-run looks at one run", hint="leave out -m, --cfg and --info")
+    if "--retry-failed" in flags.own:
+        if not flags.multirun:
+            raise ConfigError("--retry-failed is for a sweep", hint="nnkit train -m … --retry-failed")
+        flags.words.append("hydra.sweeper.retry_failed=true")
     if flags.multirun:
         return sweep(flags)
     if flags.hydra:

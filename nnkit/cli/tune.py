@@ -27,7 +27,7 @@ validation rows alone. The winner looks at the test set once. Words narrow the s
 The spaces are nnkit's options of hydra/sweeper that begin with tune_ (nnkit list hydra/sweeper)."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 SHORTEST_S = 20.0
-RESERVE = 0.03  # of the time, for the table and the winner's test
+RESERVE, LEAST_RESERVE_S = 0.03, 2.0  # of the time, for the table and the winner's test
 BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 FEWEST_STEPS = 10  # an epoch, for a batch size to be tried
 LONG_STEPS = 12_000  # of the longest training, at the middle batch size
@@ -45,6 +45,11 @@ def command(argv: list[str]) -> int:
     jobs = _jobs(read)
     if not any(word.startswith(("data=", "experiment=")) or word.endswith((".yaml", ".yml")) for word in read.words):
         raise ConfigError("tune needs data", hint="nnkit tune data=table data.path=my.csv data.target=price")
+    for word in read.words:
+        if word.lstrip("+").startswith("hydra"):
+            raise ConfigError(
+                f"{word}: tune sets the sweeper itself", hint="--budget, --jobs, and words that narrow it"
+            )
     config = check(compose(read.words))
     if config.cv.is_on:
         raise ConfigError("tune chooses on the validation rows, and cv.folds has none", hint="leave out cv.folds")
@@ -52,7 +57,7 @@ def command(argv: list[str]) -> int:
     from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep
 
-    left = budget * (1 - RESERVE) - (time.monotonic() - begun)
+    left = budget - max(budget * RESERVE, LEAST_RESERVE_S) - (time.monotonic() - begun)
     named = {word.partition("=")[0] for word in read.words}
     words = [word for word in _by_size(rows) if word.partition("=")[0] not in named]
     words += [f"{SWEEPERS}=tune_{_kind(spec)}", f"hydra.sweeper.timeout_s={left:.1f}", f"hydra.sweeper.jobs={jobs}"]

@@ -118,6 +118,8 @@ def read_command(
         elif name in flags:
             problems.append(Problem(f"{word}: {head} takes no value", head))
         elif name in valued and ((value or name in empty) if equals else left and not left[0].startswith("--")):
+            if name in found.values:
+                problems.append(Problem(f"{head} is given twice", f"{head} VALUE"))
             found.values[name] = value if equals else left.pop(0)
         elif name in valued:
             problems.append(Problem(f"{head} needs a value", f"{head} VALUE"))

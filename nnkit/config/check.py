@@ -48,9 +48,12 @@ def check(composed: Composed) -> Config:
 def read_by(composed: Composed, key: str) -> bool:
     """Whether somebody reads a setting or group; yes as long as the config is wrong for other reasons."""
     try:
-        unread = unread_settings(_validated(composed.values))
+        config = _validated(composed.values)
     except ValidationError:
         return True
+    unread = unread_settings(config)
+    if key == "regularization":  # an option that brings dropout, where nothing drops out
+        return not ("regularization.dropout" in unread and config.regularization.dropout)
     return not any(key == name or key.startswith(name + ".") for name in unread)
 
 

@@ -54,7 +54,11 @@ def compose(
     overrides = hydra_overrides(read, dirs)
     with opened(dirs), translated(groups):
         refuse_sweeps(overrides)
-        return composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+        composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+    swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
+    if swept and not trust:
+        raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint="nnkit train -m …")
+    return composed
 
 
 def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any]) -> Sequence[Problem]:

@@ -23,6 +23,7 @@ from nnkit.errors import ConfigError, Problem
 
 # A reference that no setting changes; where there are others, OmegaConf resolves each point anew.
 _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}]*\}")
+OF_THE_SWEEP = ("name", "output_dir", "tags")
 MOST_BASES = 256  # sets of group choices that are looked at to see whether a setting is read anywhere
 
 
@@ -89,7 +90,7 @@ class Space:
         Raises:
             ConfigError: a sweep over nothing, or an interval that is none.
         """
-        self._parsed = parse(overrides)
+        self._parsed = _last_of_each(parse(overrides))
         self._config_name, self._groups, self._trust = config_name, groups, trust
         self._typed = {o.key_or_group: COMMAND_LINE for o in self._parsed if not o.key_or_group.startswith("hydra")}
         found = {o.key_or_group: domain_of(o, groups) for o in self._parsed}
@@ -228,7 +229,7 @@ def grid(space: Space) -> Iterator[Combination]:
     """
     endless = [key for key, domain in space.domains.items() if isinstance(domain, Interval)]
     if endless:
-        hint = "{0}=1e-3,1e-2 or range(1,9,2); an interval is for hydra/sweeper=random"
+        hint = "{0}=1e-3,1e-2 or range(1,9,2); an interval is for hydra/sweeper=random or bayes"
         raise ConfigError(*(Problem(f"{key} is an interval, which has no grid", hint.format(key)) for key in endless))
     lists = [domain.values for domain in space.domains.values() if isinstance(domain, Choices)]
     seen: set[tuple[tuple[str, str], ...]] = set()
@@ -238,6 +239,22 @@ def grid(space: Space) -> Iterator[Combination]:
         if key not in seen:
             seen.add(key)
             yield combination
+
+
+def _last_of_each(parsed: Sequence[Override]) -> list[Override]:
+    """Return the overrides that count: of a key that is given twice the last one, as Hydra has it.
+
+    Raises:
+        ConfigError: one that decides nothing is swept over.
+    """
+    problems = []
+    for override in parsed:
+        if override.key_or_group in OF_THE_SWEEP and override.is_sweep_override():
+            text = f"{override.key_or_group} decides nothing, and all trials of a sweep have it in common"
+            problems.append(Problem(text, f"{override.key_or_group}=VALUE"))
+    if problems:
+        raise ConfigError(*problems)
+    return list({override.key_or_group: override for override in parsed}.values())
 
 
 def _is_setting(override: Override) -> bool:
@@ -272,6 +289,8 @@ def domain_of(override: Override, groups: Groups) -> Domain | None:
     if not override.is_sweep_override():
         return None
     key, value = override.key_or_group, override.value()
+    if getattr(value, "shuffle", False):
+        raise ConfigError(Problem(f"{key}: shuffle(…) would be another sweep each time", f"{key}=choice(…)"))
     if isinstance(value, Glob):
         return _options_of(key, value, groups)
     if isinstance(value, IntervalSweep):

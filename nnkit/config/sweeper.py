@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from nnkit.config.fields import describe, hints
+from nnkit.config.fields import choices_of, describe, hints
 from nnkit.config.sections.sweeper import SweepConfig
 from nnkit.config.suggest import spell
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, Problem
 
 S = TypeVar("S", bound=SweepConfig)
@@ -38,4 +39,6 @@ def sweeper_of(schema: type[S], values: Mapping[str, Any]) -> S:
 
 def _problem(name: str, value: Any, annotation: Any, default: Any) -> Problem:
     got = f"'{value}'" if isinstance(value, str) else spell(value)
-    return Problem(f"{PREFIX}{name} must be {describe(annotation)}, got {got}", f"{PREFIX}{name}={spell(default)}")
+    near = nearest(str(value), choices_of(annotation))
+    hint = f"{PREFIX}{name}={near or spell(default)}"
+    return Problem(f"{PREFIX}{name} must be {describe(annotation)}, got {got}", hint)

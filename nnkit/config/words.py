@@ -82,7 +82,9 @@ def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
         overlays.clear()
     if len(overlays) > 1:
         problems.append(Problem(f"one config file at a time, got {', '.join(overlays)}"))
-    problems += _sweeper_problems(words, groups)
+    unknown = _sweeper_problems([*good, *overlays], groups)
+    problems += unknown.values()
+    good = [word for word in good if word not in unknown]
     missing = [path for path in overlays if not Path(path).is_file()]
     problems += [Problem(f"{path} is not there") for path in missing]
     return good + [path for path in overlays[:1] if path not in missing], problems
@@ -101,6 +103,8 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
         return [Problem(f"{word} removes a setting, but each one is needed", hint)]
     if value is None:
         return [_not_a_word(word, groups)]
+    if word.startswith(HYDRA_WORDS) and not multirun:
+        return [Problem(f"{word} is for a sweep", f"nnkit train -m {word}")]
     if word.startswith(HYDRA_WORDS):
         # An option of the sweepers need not show all settings; which there are is checked beside.
         found.overrides.append(f"++{word}" if word.startswith("hydra.sweeper.") else word)
@@ -122,15 +126,15 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
     return []
 
 
-def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
-    """Return which settings of hydra.sweeper the chosen sweeper does not have."""
+def _sweeper_problems(words: Sequence[str], groups: Groups) -> dict[str, Problem]:
+    """Return the words that name settings of hydra.sweeper which the chosen sweeper does not have."""
     sweepers = groups.get(SWEEPERS, {})
     chosen = [word.partition("=")[2] for word in words if word.startswith(f"{SWEEPERS}=")]
     name = chosen[-1] if chosen else sweeper_in_file(words, groups) or "grid"
     if name not in sweepers:
-        return []
+        return {}
     known = _settings_of(sweepers[name])
-    problems = []
+    problems = {}
     for word in words:
         key = word.partition("=")[0].removeprefix("hydra.sweeper.")
         if word.startswith("hydra.sweeper.") and key not in known:
@@ -138,7 +142,7 @@ def _sweeper_problems(words: Sequence[str], groups: Groups) -> list[Problem]:
             hint = f"{' and '.join(f'hydra/sweeper={other}' for other in others)} have it" if others else ""
             near = nearest(key, known)
             hint = hint or (f"did you mean hydra.sweeper.{near}?" if near else f"it has {', '.join(known)}")
-            problems.append(Problem(f"hydra.sweeper.{key} is not a setting of hydra/sweeper={name}", hint))
+            problems[word] = Problem(f"hydra.sweeper.{key} is not a setting of hydra/sweeper={name}", hint)
     return problems
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import torch
 from torch import nn
@@ -94,7 +94,8 @@ def _network(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
             return _users_model(code, kwargs, spec)
         case NaiveConfig(method=method):
             assert isinstance(config.data, ForecastConfig)
-            return Naive(spec.target.channels, spec.target.horizon, config.data.season, method=method)
+            past: Literal["last", "seasonal"] = "seasonal" if method == "seasonal" else "last"
+            return Naive(spec.target.channels, spec.target.horizon, config.data.season, method=past)
         case MLPConfig() as chosen:
             categories = [size for each in spec.inputs if each.kind == "categories" for size in each.sizes]
             width = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")

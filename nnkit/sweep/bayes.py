@@ -6,6 +6,7 @@ import statistics
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
 from nnkit.config.check import check
@@ -44,7 +45,7 @@ class Bayes:
         self._points: list[list[Trial]] = []
         self._waiting: deque[Trial] = deque()
         self._numbers: list[int] = []  # of each point in the study
-        self._seen: dict[tuple[tuple[str, str], ...], int] = {}  # points by what they change
+        self._seen: set[tuple[tuple[str, str], ...]] = set()  # what the points change
         self._losses: dict[int, dict[int, float | None]] = {}  # of each point's trials; None for a failure
         self._is_used_up = False
         first = {int(entry["trial"]) // sweeper.seeds: entry for entry in reversed([*starts(list(entries))])}
@@ -83,7 +84,7 @@ class Bayes:
         import optuna
 
         known = [loss for loss in losses if loss is not None]
-        if known:
+        if len(known) == len(losses):
             self._study.tell(number, statistics.fmean(known))
         else:
             self._study.tell(number, state=optuna.trial.TrialState.FAIL)
@@ -103,22 +104,16 @@ class Bayes:
         self._add(point, len(self._numbers))  # nothing has been asked for yet
 
     def _propose(self) -> None:
-        """Ask the model for a point that is new, and fits; tell it what is known of others."""
+        """Ask the model for a point that is new, and fits."""
         for attempt in range(MOST_ASKS):
             self._study.sampler = _sampler(self._sweeper, derive(self._sweeper.seed, len(self._points), attempt))
             trial = self._study.ask()
             point = self._space.point(self._suggested(trial))
-            same = self._seen.get(tuple(point.changed.items()))
-            if same is not None:
-                losses = list(self._losses.get(same, {}).values())
-                self._tell(trial.number, losses)
-                continue
-            try:
-                self._waiting.extend(self._add(point, trial.number))
-            except ConfigError:  # two settings that do not go together, each fit by itself
-                self._tell(trial.number, [])
-                continue
-            return
+            with suppress(ConfigError):  # two settings that do not go together, each fit by itself
+                if tuple(point.changed.items()) not in self._seen:
+                    self._waiting.extend(self._add(point, trial.number))
+                    return
+            self._tell(trial.number, [None])  # as if it had not been asked for, as it is after a resume
         self._is_used_up = True
 
     def _suggested(self, trial: optuna.Trial) -> dict[str, str]:
@@ -134,7 +129,7 @@ class Bayes:
         first = len(self._points) * self._sweeper.seeds
         seeded = self._space.seeded(point, self._sweeper.seeds)
         trials = [Trial.of(first + k, each, check(each.composed)) for k, each in enumerate(seeded)]
-        self._seen[tuple(point.changed.items())] = len(self._points)
+        self._seen.add(tuple(point.changed.items()))
         self._points.append(trials)
         self._numbers.append(number)
         return trials

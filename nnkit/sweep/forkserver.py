@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.forkserver
+import signal
 from typing import Any
 
 PRELOADED = ["nnkit.sweep.work"]
@@ -19,4 +20,8 @@ def context() -> Any:
 def warm_up() -> None:
     """Start the server, which loads torch while the words are checked."""
     context()
-    multiprocessing.forkserver.ensure_running()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its processes
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)

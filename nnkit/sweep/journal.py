@@ -104,10 +104,17 @@ def read(path: Path) -> list[dict[str, Any]]:
         try:
             entry = json.loads(line)
             assert isinstance(entry["event"], str)
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
+            assert entry["event"] != "start" or _is_start(entry)
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise DataError(f"{path} is damaged in line {number}: {error}", hint="choose another name=NAME") from error
         entries.append(entry)
     return entries
+
+
+def _is_start(entry: Mapping[str, Any]) -> bool:
+    """Tell whether a line has what the start of a trial has."""
+    texts = (entry["folder"], entry["identity"], *entry["values"].values(), *entry["changed"].values())
+    return isinstance(entry["trial"], int) and all(isinstance(text, str) for text in texts)
 
 
 def _plan_of(entries: list[dict[str, Any]], path: Path) -> Plan:
@@ -115,8 +122,11 @@ def _plan_of(entries: list[dict[str, Any]], path: Path) -> Plan:
     if head.get("event") != "plan" or head.get("format") != FORMAT:
         told = f"{path} is of format {head.get('format')}, not of this nnkit's {FORMAT}"
         raise DataError(told, hint="choose another name=NAME, or use the nnkit that began it")
-    names = [each.name for each in fields(Plan)]
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return Plan(**{name: head[name] for name in names})
-    except KeyError as error:
-        raise DataError(f"{path} is damaged in line 1: {error} is missing", hint="choose another name=NAME") from error
+        values = {each.name: head[each.name] for each in fields(Plan)}
+        return TypeAdapter(Plan).validate_json(json.dumps(values), strict=True)
+    except (KeyError, ValidationError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error.errors()[0]["msg"]
+        raise DataError(f"{path} is damaged in line 1: {said}", hint="choose another name=NAME") from error

@@ -9,7 +9,7 @@ from typing import Any, final
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem
 
-HINT = "hydra.sweeper.trials and limits may change; for anything else choose another name=NAME"
+HINT = "hydra.sweeper.trials, jobs and timeout_s may change; for anything else choose another name=NAME"
 
 
 @final
@@ -25,6 +25,7 @@ class Plan:
         sweeper: its name.
         settings: of hydra.sweeper that decide which trials there are, by name.
         space: the domain of each swept setting, as plain data.
+        is_tuning: whether `nnkit tune` asks.
         bases: by each set of swept group choices, what the trials have in common: settings by key.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     settings: dict[str, Any]
     space: dict[str, Any]
     bases: dict[str, dict[str, Any]]
+    is_tuning: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Return the plan as plain data."""

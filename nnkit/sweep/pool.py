@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -62,9 +63,12 @@ class Pool:
 
     def start(self, trial: Trial, folder: Path) -> None:
         """Give a trial to a process that has none."""
+        for worker in [each for each in self._workers if each.trial is None and not each.process.is_alive()]:
+            self._workers.remove(worker)
         worker = next((each for each in self._workers if each.trial is None), None) or self._hired()
         worker.trial, worker.folder = trial, folder
-        worker.connection.send((trial, folder, self._terms))
+        with suppress(OSError):  # one that has died meanwhile is found by the next look
+            worker.connection.send((trial, folder, self._terms))
 
     def _hired(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -99,7 +103,8 @@ class Pool:
             self._workers.remove(worker)
             message, died = None, _how_it_died(worker.process.exitcode)
         if isinstance(message, Score):
-            worker.connection.send(self._judge(message))
+            with suppress(OSError):  # one that has died meanwhile is found by the next look
+                worker.connection.send(self._judge(message))
             return None
         if isinstance(message, Exception):
             raise message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from collections import defaultdict
@@ -27,6 +28,7 @@ class Pruner:
         seed: of the choice of brackets.
         best: of each trial (by objective), the best score after each epoch with a validation; lower is better.
         ended: trials that trained to their end.
+        brackets: of the trials, once they have been drawn.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class Pruner:
     seed: int = 0
     best: dict[str, dict[int, dict[int, float]]] = field(default_factory=lambda: defaultdict(dict))
     ended: set[int] = field(default_factory=set)
+    brackets: dict[int, int] = field(default_factory=dict)
 
     def scored(self, trial: int, epoch: int, name: str, loss: float) -> bool:
         """Note a validation, and tell whether the trial shall stop.
@@ -44,14 +47,16 @@ class Pruner:
             trial: its number.
             epoch: from 1.
             name: of the objective; trials with another one are not compared with.
-            loss: the objective, lower being better.
+            loss: the objective, lower being better; what is not finite is the worst there is.
         """
         if self.kind == "none":
             return False
         mine = self.best[name].setdefault(trial, {})
-        first = epoch not in mine
-        mine[epoch] = min([loss, *mine.values()])
-        if not first or epoch < self.min_epochs:
+        if epoch in mine:  # a trial that goes on from its checkpoint does some epochs again
+            return False
+        finite = loss if math.isfinite(loss) else math.inf
+        mine[epoch] = min([finite, *(before for at, before in mine.items() if at < epoch)])
+        if epoch < self.min_epochs:
             return False
         if self.kind == "median":
             return self._is_behind_median(trial, epoch, name)
@@ -93,6 +98,11 @@ class Pruner:
         """Li et al. 2018 (Hyperband): how many rungs a trial skips, by chance, each with the weight of its budget."""
         if self.kind != "hyperband":
             return 0
+        if trial not in self.brackets:
+            self.brackets[trial] = self._drawn_bracket(trial)
+        return self.brackets[trial]
+
+    def _drawn_bracket(self, trial: int) -> int:
         last = 0
         while self.min_epochs * self.reduction ** (last + 1) < self.max_epochs:
             last += 1

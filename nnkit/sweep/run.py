@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, final
 
+from nnkit.assemble import prepare
 from nnkit.config.cross import Objective
-from nnkit.errors import ConfigError, FolderInUseError, NnkitError, StorageError
+from nnkit.config.identity import LIMITS
+from nnkit.config.suggest import spell
+from nnkit.errors import ConfigError, DataError, FolderInUseError, StorageError
 from nnkit.folds import cross_validate
 from nnkit.run import look_at_test
-from nnkit.runs import SWEEP, read_run
+from nnkit.runs import SWEEP, read_config, read_run
 from nnkit.storage import FolderLock, is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.journal import Journal, starts
@@ -158,27 +162,37 @@ class Sweep:
             FolderInUseError: another process trains one of them.
             StorageError: a file cannot be written.
         """
-        pending = iter(self._taken_up(journal))
-        self.watch.began(list(self.outcomes.values()), self.source.planned)
-        ends = ""
-        with closing(journal), closing(make(self.signals, self.terms, self.judge)) as executor:
-            while True:
-                while not self.signals.number and executor.free() and not (ends := self._ends()):
-                    trial = next(pending, None) or self.source.next()
-                    if trial is None:
-                        break
-                    self._start(trial, journal, executor)
-                outcome = executor.wait()
-                if outcome is None:
-                    break
-                self._note(outcome, journal)
+        with closing(journal):
+            pending = iter(self._taken_up(journal))
+            self.watch.began(list(self.outcomes.values()), self.source.planned)
+            with closing(make(self.signals, self.terms, self.judge)) as executor:
+                ends = self._trained(pending, journal, executor)
         return self._closed(ends if len(self.outcomes) < self.source.planned else "")
+
+    def _trained(self, pending: Iterator[Trial], journal: Journal, executor: Executor) -> str:
+        """Train trial after trial, and return why not all were started; empty where they were."""
+        ends = ""
+        while True:
+            while not self.signals.number and executor.free() and not (ends := self._ends()):
+                trial = next(pending, None) or self.source.next()
+                if trial is None:
+                    break
+                self._start(trial, journal, executor)
+            outcome = executor.wait()
+            if outcome is None:
+                break
+            self._note(outcome, journal)
+        return ends
 
     def _taken_up(self, journal: Journal) -> list[Trial]:
         """Take what an earlier process has left, and return the known trials that are still to be trained."""
         begun = {int(entry["trial"]): entry for entry in starts(journal.entries)}
+        known = self.source.known()
+        if begun and max(begun) >= self.source.planned:
+            text = f"{max(begun) + 1} trials of this sweep have begun, and {self.source.planned} are asked for"
+            raise ConfigError(text, hint=f"hydra.sweeper.trials={max(begun) + 1}")
         pending = []
-        for trial in self.source.known():
+        for trial in known:
             entry = begun.get(trial.number)
             if entry is not None and entry["identity"] != trial.identity:
                 words = " ".join(f"{key}={value}" for key, value in entry["changed"].items())
@@ -186,6 +200,8 @@ class Sweep:
                     f"trial {trial.number} of this sweep was another one: {words}", hint="another name=NAME"
                 )
             outcome = None if entry is None else outcome_of(trial, self.folder / trial.folder_name)
+            if outcome is not None:
+                _check_limits(trial, outcome.folder)
             if outcome is not None and outcome.status == "failed" and self.rules.retries_failed:
                 remove_folder(outcome.folder)
                 outcome = None
@@ -196,7 +212,17 @@ class Sweep:
                 self.source.ended(outcome)
             else:
                 pending.append(trial)
+        self._check_data(pending)
         return pending
+
+    def _check_data(self, pending: Sequence[Trial]) -> None:
+        """Refuse to go on with other data than that of a trial that has ended. Raises: DataError."""
+        for trial in pending[:1]:
+            same = [o for o in self.outcomes.values() if o.is_finished and o.trial.config.data == trial.config.data]
+            if same and not prepare(trial.config).source.is_of(read_run(same[0].folder)):
+                raise DataError(
+                    f"the data of {self.folder} has changed since the sweep began", hint="another name=NAME"
+                )
 
     def _remember(self, outcome: Outcome) -> None:
         """Let the pruner know the validations of a trial that has begun before."""
@@ -204,8 +230,9 @@ class Sweep:
             return
         for epoch, values in _validations(outcome.folder):
             name, mode = objective_among(values, self.rules.objective)
-            if values.get(name) is not None:  # what was not finite is null
-                score = Score(outcome.trial.number, epoch, name, mode, values[name])
+            if name in values:
+                value = math.nan if values[name] is None else values[name]  # what was not finite is null
+                score = Score(outcome.trial.number, epoch, name, mode, value)
                 self.pruner.scored(score.trial, score.epoch, score.name, score.loss)
         self._note_end(outcome)
 
@@ -246,17 +273,18 @@ class Sweep:
         """Look at the test set with the winner, and write the table."""
         outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
         groups = ranked(outcomes, self.rules.objective)
-        test: dict[str, float] = {}
-        problem = ""
-        try:
-            test = _test_of(groups[0]) if groups and not self.signals.number else {}
-        except (NnkitError, ValueError) as error:
-            problem = str(error)
         found = objective(outcomes, self.rules.objective)
-        self._write(test)
+        self._write({}, ended)
         write_table(self.folder, groups, outcomes)
         if groups:
             write_best(self.folder, groups[0], found, len(outcomes))
+        test: dict[str, float] = {}
+        problem = ""
+        try:
+            test = _test_of(groups[0], self.signals) if groups and not self.signals.number else {}
+            self._write(test, ended)
+        except Exception as error:  # noqa: BLE001 - the table stands, whatever becomes of its winner
+            problem = str(error) or type(error).__name__
         return SweepResult(
             folder=self.folder,
             objective=found,
@@ -268,7 +296,7 @@ class Sweep:
             ended=ended,
         )
 
-    def _write(self, test: dict[str, float]) -> None:
+    def _write(self, test: dict[str, float], ended: str = "") -> None:
         outcomes = [self.outcomes[number] for number in sorted(self.outcomes)]
         groups, (name, mode) = ranked(outcomes, self.rules.objective), objective(outcomes, self.rules.objective)
         facts = {
@@ -278,9 +306,21 @@ class Sweep:
             "planned": self.source.planned,
             "best": best_of(groups[0], mode).folder.name if groups else None,
             "test": test,
+            "ended": ended,
             "trials": [plain_outcome(outcome) for outcome in outcomes],
         }
         write_json(self.folder / SWEEP, facts)
+
+
+def _check_limits(trial: Trial, folder: Path) -> None:
+    """Refuse a trial that has gone on by itself, for longer than the others. Raises: ConfigError."""
+    section = read_config(folder).get("trainer", {})
+    for key in LIMITS:
+        name, wanted = key.removeprefix("trainer."), getattr(trial.config.trainer, key.removeprefix("trainer."))
+        if section.get(name) != wanted:
+            found = f"{key}={spell(section.get(name))}, and this sweep has {spell(wanted)}"
+            text = f"trial {trial.number} was trained with {found}"
+            raise ConfigError(text, hint=f"move {folder} away: it is trained anew")
 
 
 def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
@@ -297,19 +337,19 @@ def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
             continue
 
 
-def _test_of(winner: Group) -> dict[str, float]:
-    """Return the mean test metrics of the winner's trials; none where there is no test part."""
-    looked = [_looked(outcome) for outcome in winner.outcomes]
-    return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0]}
+def _test_of(winner: Group, signals: Signals) -> dict[str, float]:
+    """Return the mean test metrics of the winner's trials; none where there is no test part, or a signal came."""
+    looked = [_looked(outcome, signals) for outcome in winner.outcomes]
+    return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0] if all(looked)}
 
 
-def _looked(outcome: Outcome) -> dict[str, float]:
+def _looked(outcome: Outcome, signals: Signals) -> dict[str, float]:
     """Return the test metrics of a trial; the test set is looked at once, also by a sweep that is run again."""
     before = {name: value for name, value in read_run(outcome.folder)["metrics"].items() if name.startswith(TESTS)}
     if before:
         return before
     with FolderLock(outcome.folder):
         if outcome.trial.config.cv.is_on:  # its folds have ended: what is left is the run that predicts
-            metrics = cross_validate(outcome.trial.config, outcome.folder).metrics
+            metrics = cross_validate(outcome.trial.config, outcome.folder, (), signals).metrics
             return {name: value for name, value in metrics.items() if name.startswith(TESTS)}
         return look_at_test(outcome.trial.config, outcome.folder)

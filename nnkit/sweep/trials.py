@@ -121,8 +121,9 @@ def objective(outcomes: Iterable[Outcome], given: Objective | None = None) -> Ob
 def ranked(outcomes: Sequence[Outcome], given: Objective | None = None) -> list[Group]:
     """Return the finished trials, those equal but for `seed` together, the best first.
 
-    A pruned one ranks by what its best weights are worth, as any other. Trials of another task have another objective,
-    which cannot be compared; they stand behind, ranked for themselves.
+    Of several seeds all must have finished: a mean over fewer stands behind. A pruned trial ranks by what its best
+    weights are worth, as any other. Trials of another task have another objective, which cannot be compared; they stand
+    behind, ranked for themselves.
     """
     left, groups = [outcome for outcome in outcomes if outcome.is_finished and outcome.metrics], []
     if given is not None:
@@ -140,8 +141,8 @@ def _ranked(outcomes: Sequence[Outcome], name: str, mode: str) -> list[Group]:
         key = tuple((k, v) for k, v in outcome.trial.changed.items() if k != "seed")
         together.setdefault(key, []).append(outcome)
     groups = [_group(dict(key), members, name) for key, members in together.items()]
-    sign = -1 if mode == "max" else 1
-    return sorted(groups, key=lambda group: (sign * group.score, group.tie))
+    sign, most = -1 if mode == "max" else 1, max((len(group.outcomes) for group in groups), default=0)
+    return sorted(groups, key=lambda group: (len(group.outcomes) < most, sign * group.score, group.tie))
 
 
 def _group(changed: Mapping[str, str], members: Sequence[Outcome], name: str) -> Group:

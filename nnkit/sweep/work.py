@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from nnkit.assemble import prepare
-from nnkit.config.check import check
 from nnkit.config.cross import Objective
-from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.errors import DataError, NnkitError
-from nnkit.folds import cross_validate, fold_sizes
+from nnkit.folds import cross_validate, fold_sizes, read_cv
 from nnkit.run import resume, train
-from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_config, read_run, write_config, write_run
+from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_run, write_config, write_run
+from nnkit.spec import Task
 from nnkit.storage import FolderLock, make_folder, remove_folder
 from nnkit.sweep.trials import Outcome, Trial, objective_among
 from nnkit.track.log import RunLog
@@ -27,7 +26,6 @@ from nnkit.train.state import Record, TrainState
 from nnkit.train.stopping import Signals
 
 TESTS = ("test/", "baseline/")  # metrics that rank no trial
-CV = "cv/"  # metrics of rows that folds hold out: they rank a trial, in the place of those of one validation part
 
 
 @final
@@ -116,23 +114,21 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge:
     with FolderLock(folder):
         judged = Judged(trial.number, terms, judge)
         try:
-            config = None if trial.config.cv.is_on else _begun(folder)
             if trial.config.cv.is_on:  # the winner alone is trained beyond its folds
                 cross_validate(without_final(trial.config), folder, (), signals, test=False)
-            elif config is None:
-                train(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
+            elif _has_begun(folder):  # as its words say: its folder may be a stranger's
+                resume(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
             else:
-                resume(config, folder, [judged], signals, test=False, stop=judged.stop)
+                train(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
         except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
             note_failure(trial, folder, error)
 
 
-def check_data(config: Config) -> None:
-    """Check that a trial fits its data, as its training will. Raises: ConfigError, DataError."""
+def check_data(config: Config) -> Task:
+    """Check that a trial fits its data, as its training will, and return its task. Raises: ConfigError, DataError."""
     if config.cv.is_on:
         fold_sizes(config)
-    else:
-        prepare(config)
+    return prepare(config).spec.task
 
 
 def without_final(config: Config) -> Config:
@@ -140,14 +136,14 @@ def without_final(config: Config) -> Config:
     return replace(config, cv=replace(config.cv, final="none"))
 
 
-def _begun(folder: Path) -> Config | None:
-    """Return the config of a run that can go on, picks included; None where a new one starts, from an empty folder."""
+def _has_begun(folder: Path) -> bool:
+    """Tell whether a run can go on; where it cannot, the folder is made ready for a new one."""
     if any((folder / CHECKPOINTS).glob("step-*")) and (folder / RUN).exists():
-        return check(Composed(read_config(folder)))
+        return True
     for path in folder.iterdir():
         if path.is_dir():
             remove_folder(path)
-    return None
+    return False
 
 
 def note_failure(trial: Trial, folder: Path, error: Exception | str) -> None:
@@ -175,14 +171,21 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
         facts = read_run(folder)
     except DataError:
         return None
-    metrics = facts.get("metrics") or {} if facts["status"] in FINISHED else {}
-    folds = {f"val/{name.removeprefix(CV)}": value for name, value in metrics.items() if name.startswith(CV)}
-    return Outcome(
-        trial,
-        folder,
-        str(facts["status"]),
-        folds or {name: value for name, value in metrics.items() if not name.startswith(TESTS)},
-        int(facts.get("epochs", 0)),
-        float(facts.get("seconds", 0.0)),
-        str(facts.get("error", "")),
-    )
+    status = str(facts["status"])
+    metrics = facts.get("metrics") or {} if status in FINISHED else {}
+    metrics = {name: value for name, value in metrics.items() if not name.startswith(TESTS)}
+    epochs = int(facts.get("epochs", 0))
+    folds = read_cv(folder) if trial.config.cv.is_on else None
+    if folds is not None:  # whatever becomes of the run that the winner is trained to beyond them
+        status, metrics = "completed", _of_folds(folds)
+        epochs = sum(int(fold["epochs"]) for fold in folds["each"])
+    seconds, error = float(facts.get("seconds", 0.0)), str(facts.get("error", ""))
+    return Outcome(trial, folder, status, metrics, epochs, seconds, error if status == "failed" else "")
+
+
+def _of_folds(folds: Mapping[str, Any]) -> dict[str, float]:
+    """Return what ranks a cross-validated trial, in the place of the metrics of one validation part."""
+    found: dict[str, float] = {}
+    for name, each in folds["metrics"].items():
+        found |= {f"val/{name}": float(each["mean"]), f"val/{name}_sd": float(each["sd"])}
+    return found

@@ -97,6 +97,10 @@ def test_all_wrong_trials_are_reported_before_the_first_starts(capsys: pytest.Ca
         ("hydra.sweeper.seeds=0", "hydra.sweeper.seeds must be a whole number >= 1, got 0"),
         ("hydra.sweeper.fail_fast=2", "hydra.sweeper.fail_fast must be true or false, got 2"),
         ("hydra.sweep.dir=x", "output_dir=FOLDER"),
+        ("hydra.sweeper.reduction=2", "hydra.sweeper.reduction is set, but nothing reads it here"),
+        ("name=a,b", "name decides nothing"),
+        ("optimizer.lr=shuffle(0.1,0.2)", "shuffle(…) would be another sweep each time"),
+        ("optimizer.lr=choice()", "is no space to sweep over: empty choice is not legal"),
     ],
 )
 def test_a_space_that_grid_cannot_take_is_refused(word: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,7 +254,9 @@ def test_a_sweep_ends_after_too_many_failures(word: str, done: int, capsys: pyte
 
 
 def test_no_trial_starts_after_the_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
-    code, folder, err = swept([*QUICK, "trainer.max_epochs=40", "seed=0,1,2", "hydra.sweeper.timeout_s=0.02"], capsys)
+    code, folder, err = swept(
+        [*QUICK[:2], "trainer.max_epochs=40", "seed=0,1,2", "hydra.sweeper.timeout_s=0.02"], capsys
+    )
     assert code == 0
     assert len(trials_of(folder)) == 1
     assert "ended after 1 of 3 trials: hydra.sweeper.timeout_s=0.02 was over" in err
@@ -264,3 +270,30 @@ def test_settings_of_one_model_are_swept_beside_another_model(capsys: pytest.Cap
         {"model": "mlp", "model.hidden": "[4]"},
         {"model": "mlp", "model.hidden": "[8]"},
     ]
+
+
+def test_a_sweep_whose_trials_fit_their_data_not_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, "loss=bce", "seed=0,1"]) == 2
+    assert "loss=bce needs one output" in capsys.readouterr().err
+    assert main(["train", "-m", *QUICK, "hydra.sweeper.objective=val/rmse"]) == 2
+    assert "hydra.sweeper.objective=val/rmse is no metric of this task (classification)" in capsys.readouterr().err
+    assert main(["train", "-m", *QUICK, "cv.folds=99"]) == 2
+    assert "cv.folds=99 is more than the smallest class" in capsys.readouterr().err
+    assert not list(Path("outputs").glob("**/sweep*"))
+
+
+@pytest.mark.parametrize("words", [["hydra.sweeper.trials=3"], ["hydra/sweeper=random"], ["space.yaml"]])
+def test_what_is_for_a_sweep_is_not_taken_by_a_single_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("space.yaml").write_text("# @package _global_\nhydra: {sweeper: {params: {seed: '1,2'}}}\n")
+    assert main(["train", *QUICK, *words]) == 2
+    err = capsys.readouterr().err
+    assert "is for a sweep" in err
+    assert "nnkit train -m" in err
+
+
+def test_a_setting_of_which_a_seed_failed_stands_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["activation=code", "activation.code=tests.own_trials:Breaking"]
+    words = [*own, "activation.kwargs.how=not,raises", "seed=0,1", "optimizer.lr=0.001,0.1"]
+    code, folder, _ = swept([*QUICK, *words], capsys)
+    assert code == 9
+    assert json.loads((folder / "sweep.json").read_text())["best"] is not None

@@ -190,3 +190,54 @@ def test_a_sweep_from_a_place_that_is_gone_is_told(
     Path("there").rmdir()
     assert main(["resume", str(FOLDER)]) == 2
     assert "the sweep was begun in" in capsys.readouterr().err
+
+
+def test_other_data_is_not_mixed_into_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    def write(slope: float) -> None:
+        rows = "".join(f"{k},{slope * k},{'ab'[k % 2]}\n" for k in range(60))
+        Path("my.csv").write_text("x,z,y\n" + rows)
+
+    words = ["train", "-m", "name=mine", "data=table", "data.path=my.csv", "data.target=y", "trainer.max_epochs=1"]
+    words += ["hydra/sweeper=random", "optimizer.lr=interval(0.01,0.1)", "model.hidden=[4]", "data.test_fraction=0.2"]
+    write(1.5)
+    assert main([*words, "hydra.sweeper.trials=1"]) == 0
+    write(2.5)
+    assert main([*words, "hydra.sweeper.trials=2"]) == 3
+    assert "has changed since the sweep began" in capsys.readouterr().err
+
+
+def test_a_trial_that_was_trained_for_longer_by_itself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "-m", *QUICK, "optimizer.lr=0.1,0.01"]
+    assert main(words) == 0
+    assert main(["resume", str(FOLDER / facts()["trials"][0]["folder"]), "trainer.max_epochs=5"]) == 0
+    assert main(words) == 2
+    assert "trial 0 was trained with trainer.max_epochs=5, and this sweep has 2" in capsys.readouterr().err
+
+
+def test_fewer_trials_than_have_begun_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    space = ["hydra/sweeper=random", "optimizer.lr=interval(0.001,0.1)"]
+    assert main(["train", "-m", *QUICK, *space, "hydra.sweeper.trials=2"]) == 0
+    assert main(["resume", str(FOLDER), "hydra.sweeper.trials=1"]) == 2
+    assert "2 trials of this sweep have begun, and 1 are asked for" in capsys.readouterr().err
+
+
+def test_the_code_that_a_trials_folder_names_is_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "-m", *QUICK, "trainer.checkpoint_every=2", "optimizer.lr=0.1,0.01"]
+    assert main(words) == 0
+    folder = FOLDER / facts()["trials"][0]["folder"]
+    config = (folder / "config.yaml").read_text()
+    Path("evil.py").write_text("open('evil', 'w').close()\n")
+    changed = config.replace("activation:\n  kind: relu\n", "activation:\n  kind: code\n  code: evil:Net\n")
+    assert changed != config
+    (folder / "config.yaml").write_text(changed)
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**run, "status": "interrupted"}))
+    assert main(["resume", str(FOLDER)]) == 0
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize("name", ["mine", "mine/sweep", "outputs/mine/sweep"])
+def test_a_sweep_goes_on_by_its_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, "optimizer.lr=0.1,0.01"]) == 0
+    assert main(["resume", name]) == 0
+    assert "2 of 2 trials have ended before" in capsys.readouterr().err

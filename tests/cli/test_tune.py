@@ -47,7 +47,17 @@ def test_tune_keeps_its_time_and_leaves_a_run_and_the_command_that_repeats_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     begun = time.monotonic()
-    words = ["data=wine", "optimizer.lr=0.02", "optimizer=adam", "trainer.plots=false", "--budget", "8s", "--jobs", "1"]
+    words = [
+        "data=wine",
+        "optimizer.lr=0.02",
+        "optimizer=adam",
+        "trainer.max_epochs=9",
+        "trainer.plots=false",
+        "--budget",
+        "8s",
+        "--jobs",
+        "1",
+    ]
     assert main(["tune", *words]) == 0
     assert time.monotonic() - begun < 8 + 6
     captured = capsys.readouterr()

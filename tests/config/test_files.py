@@ -105,9 +105,9 @@ def test_no_experiment_may_be_asked_for() -> None:
         ("model.hidden.5=3", "model.hidden.5=3 cannot be set: list index out of range"),
         ("seed.x=3", "seed must be a whole number, got {'x': 3}"),
         ("seed=${oc.env:NNKIT_NOT_SET}", "seed cannot be resolved: KeyError raised while resolving interpolation"),
-        ("hydra/launcher=nope", "hydra/launcher=nope is not there"),
-        ("hydra.launcher._target_=os.system", "hydra.launcher would run os.system"),
-        ("hydra/sweeper=grd", "hydra/sweeper=grd is not there"),
+        ("hydra/launcher=nope", "hydra/launcher=nope is for a sweep"),
+        ("hydra.launcher._target_=os.system", "hydra.launcher._target_=os.system is for a sweep"),
+        ("hydra/sweeper=grd", "hydra/sweeper=grd is for a sweep"),
         ("loss.class_weights=[]", "loss.class_weights must be one of none, balanced or a list, each a number > 0"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_journal_tells_what_was_asked_for_and_what_became_of_each_trial(tmp_pa
 @given(st.integers(1, 400))
 def test_a_torn_last_line_is_cut_off_and_the_journal_goes_on(cut: int) -> None:
     path = Path(JOURNAL)
-    whole = "".join(json.dumps({"event": "start", "trial": number, "x": "ä" * number}) + "\n" for number in range(5))
+    whole = "".join(json.dumps({"event": "end", "trial": number, "x": "ä" * number}) + "\n" for number in range(5))
     data = whole.encode()[:-cut]
     path.write_bytes(data)
     repair(path)
@@ -73,7 +73,11 @@ def test_a_line_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
     ("head", "text"),
     [
         ('{"event": "plan", "format": 2}', "is of format 2, not of this nnkit's 1"),
-        ('{"event": "start", "trial": 0}', "is of format None"),
+        ('{"event": "end", "trial": 0}', "is of format None"),
+        ('{"event": "start", "trial": 0}', "is damaged in line 1"),
+        ('{"event": "start", "trial": "x", "folder": "", "identity": "", "values": 3}', "is damaged in line 1"),
+        (json.dumps({"event": "plan", "format": 1, **PLAN.to_plain(), "bases": 3}), "is damaged in line 1"),
+        (json.dumps({"event": "plan", "format": 1, **PLAN.to_plain(), "words": "abc"}), "is damaged in line 1"),
         ('{"event": "plan", "format": 1, "words": []}', "is damaged in line 1: 'config_name' is missing"),
         ("[1]", "is damaged in line 1"),
     ],

@@ -111,6 +111,21 @@ def test_what_is_told_twice_counts_once() -> None:
     assert not pruner.scored(1, 1, "val/loss", 2.0)  # a trial that goes on from its checkpoint
 
 
+def test_what_is_done_again_is_not_compared_with_what_comes_later() -> None:
+    pruner = Pruner("asha", 1, 2, 9)
+    for epoch, loss in enumerate((1.0, 0.9, 0.5), 1):
+        pruner.scored(0, epoch, "val/loss", loss)
+    pruner.scored(0, 1, "val/loss", 1.0)
+    assert pruner.best["val/loss"][0] == {1: 1.0, 2: 0.9, 3: 0.5}
+
+
+def test_a_score_that_is_not_finite_is_the_worst() -> None:
+    pruner = Pruner("asha", 1, 2, 9)
+    pruner.scored(0, 1, "val/loss", 0.1)
+    assert pruner.scored(1, 1, "val/loss", float("nan"))
+    assert pruner.scored(2, 1, "val/loss", 0.2)
+
+
 def test_scores_better_than_before_count_not_the_newest() -> None:
     pruner = Pruner("asha", 2, 2, 9)
     pruner.scored(0, 2, "val/loss", 1.0)

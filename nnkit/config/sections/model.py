@@ -124,7 +124,7 @@ class NaiveConfig:
     reads: ClassVar[frozenset[str]] = frozenset()
 
     kind: Fixed[Literal["naive"]]
-    method: Fixed[Literal["last", "seasonal"]] = "last"
+    method: Fixed[Literal["auto", "last", "seasonal"]] = "auto"
 
 
 @final
