@@ -273,6 +273,8 @@ def _best_trial(folder: Path) -> Path:
 
 def _hint_at_runs(folder: Path) -> str:
     """Name a run that is near: around a folder or file, or the newest of those directly below."""
+    if (folder / LOCK_NAME).is_file():
+        return "it was stopped before anything had begun: the same words start it"
     around = next((path for path in folder.parents if (path / CONFIG).is_file()), None)
     if around is not None:
         return f"did you mean {around}?"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnkit.config.options import Groups, find_groups, search_dirs
+from nnkit.config.options import PRIMARY, Groups, config_dir, find_groups, search_dirs
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS
 from nnkit.errors import ConfigError
@@ -26,6 +26,9 @@ def command(argv: list[str]) -> int:
         raise ConfigError(
             f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: ")
         )
+    if words[:1] == ["cv"]:
+        print(_of_primary("cv"))
+        return 0
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name or name in OURS}
     group, option = _asked(words[0] if words else "", groups)
     if group and group not in groups:
@@ -39,6 +42,14 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"{group} has no option {option}", hint=hint)
     print(_as_json(groups, group) if "--json" in argv else _as_text(groups, group, option))
     return 0
+
+
+def _of_primary(section: str) -> str:
+    """Return the lines of a section that has no options and stands in the primary config."""
+    lines = (config_dir() / PRIMARY).read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith(f"{section}:"))
+    behind = (n for n, line in enumerate(lines[first + 1 :], first + 1) if not line.startswith(" "))
+    return "\n".join(lines[first : next(behind, len(lines))]).rstrip()
 
 
 def _asked(word: str, groups: Groups) -> tuple[str, str]:

@@ -108,6 +108,8 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
         return Problem(f"{key} is missing: {_expected(key, known)}{place}", f"{key}=…")
     if kind.startswith("union_tag"):
         return _wrong_kind(section, value, composed.place(f"{section}.kind"))
+    if key == "cv":  # it has no options
+        return Problem(f"cv must be a section, got {_shown(value)}{place}", f"cv.folds={value}, or another of cv.*")
     if key in sections():
         option = value if isinstance(value, str) else "OPTION"
         return Problem(

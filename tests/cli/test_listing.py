@@ -22,6 +22,8 @@ def test_list_shows_groups_options_and_settings(capsys: pytest.CaptureFixture[st
     assert "model=cnn" in capsys.readouterr().out
     assert main(["list", "hydra/sweeper"]) == 0
     assert "hydra/sweeper=random" in capsys.readouterr().out
+    assert main(["list", "cv"]) == 0
+    assert capsys.readouterr().out.startswith("cv:")
     for word in ("model/cnn", "model=cnn"):
         assert main(["list", word]) == 0
         assert capsys.readouterr().out.strip() == (config_dir() / "model" / "cnn.yaml").read_text().strip()

@@ -241,3 +241,11 @@ def test_a_sweep_goes_on_by_its_name(name: str, capsys: pytest.CaptureFixture[st
     assert main(["train", "-m", *QUICK, "optimizer.lr=0.1,0.01"]) == 0
     assert main(["resume", name]) == 0
     assert "2 of 2 trials have ended before" in capsys.readouterr().err
+
+
+def test_a_sweep_that_was_stopped_before_its_first_trial_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "lock").touch()
+    assert main(["resume", str(FOLDER)]) == 2
+    assert "it was stopped before anything had begun: the same words start it" in capsys.readouterr().err
+    assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
