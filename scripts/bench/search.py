@@ -57,7 +57,7 @@ def searched(job: tuple[str, int, int]) -> tuple[list[int], list[float]]:
     kind, seed, trials = job
     words = [f"hydra/sweeper={KINDS[kind]}", f"hydra.sweeper.seed={seed}", "name=search"]
     words += [f"hydra.sweeper.trials={trials * (4 if kind == 'asha' else 1)}"]
-    words += ["hydra.sweeper.pruner=asha"] if kind == "asha" else []
+    words += {"asha": ["hydra.sweeper.pruner=asha"], "bayes": ["hydra.sweeper.startup_trials=5"]}.get(kind, [])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         told = io.StringIO()
         with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
