@@ -32,6 +32,7 @@ from nnkit.errors import ConfigError, DataError, NnkitError, Problem, SweepError
 from nnkit.runs import JOURNAL, default_name, timestamp
 from nnkit.storage import FolderLock, make_folder, remove_folder
 from nnkit.sweep import forkserver
+from nnkit.sweep.bayes import check_installed
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
 from nnkit.usercode import check_code, refuse_untrusted
@@ -155,6 +156,8 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
 
 def _check(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> _Checked:
     sweeper = sweeper_of(SWEEPERS[kind], settings)
+    if isinstance(sweeper, BayesConfig):
+        check_installed(sweeper)
     if sweeper.jobs > 1 and config.hydra.launcher.get("_target_") == BASIC:
         forkserver.warm_up()
     space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)

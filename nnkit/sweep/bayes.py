@@ -135,9 +135,10 @@ class Bayes:
         return trials
 
 
-def _study(sweeper: BayesConfig) -> optuna.Study:
+def check_installed(sweeper: BayesConfig) -> None:
+    """Check that what proposes is there. Raises: ConfigError."""
     try:
-        import optuna
+        import optuna  # noqa: F401 - it is used where points are proposed
 
         if sweeper.sampler == "cmaes":
             import cmaes  # noqa: F401 - Optuna imports it when it is needed, in the midst of the sweep
@@ -145,6 +146,12 @@ def _study(sweeper: BayesConfig) -> optuna.Study:
         raise ConfigError(
             f"hydra/sweeper=bayes with sampler={sweeper.sampler} needs {error.name}", hint="pip install 'nnkit[sweep]'"
         ) from error
+
+
+def _study(sweeper: BayesConfig) -> optuna.Study:
+    check_installed(sweeper)
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(direction="minimize", sampler=_sampler(sweeper, sweeper.seed))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +298,15 @@ def test_a_setting_of_which_a_seed_failed_stands_behind(capsys: pytest.CaptureFi
     code, folder, _ = swept([*QUICK, *words], capsys)
     assert code == 9
     assert json.loads((folder / "sweep.json").read_text())["best"] is not None
+
+
+def test_a_sweep_that_lacks_a_package_leaves_no_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    words = ["hydra/sweeper=bayes", "hydra.sweeper.sampler=cmaes", "optimizer.lr=interval(0.1,0.2)"]
+    assert main(["train", "-m", *QUICK, *words]) == 2
+    err = capsys.readouterr().err
+    assert "hydra/sweeper=bayes with sampler=cmaes needs cmaes" in err
+    assert "hint: pip install 'nnkit[sweep]'" in err
+    assert not Path("outputs").exists()
