@@ -13,6 +13,7 @@ from typing import Any, Literal, final
 import yaml
 
 from nnkit.config.schema import Config, to_plain
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, reporting, write_bytes
 
@@ -279,4 +280,7 @@ def _hint_at_runs(folder: Path) -> str:
     if around is not None:
         return f"did you mean {around}?"
     below = sorted(path.parent for path in folder.glob(f"*/{RUN}"))
-    return f"it holds runs: {below[-1]}" if below else "last, or a folder below outputs/"
+    if below:
+        return f"it holds runs: {below[-1]}"
+    near = nearest(folder.name, [path.name for path in Path("outputs").glob("*/")])
+    return f"did you mean outputs/{near}?" if near else "last, or a folder below outputs/"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
-    ("errors", "seeding"),
+    ("errors", "seeding", "machine"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -33,7 +33,20 @@ RANKS = (
     ("__main__",),
 )
 RANK_OF = {name: rank for rank, names in enumerate(RANKS) for name in names}
-LIGHT = {"errors", "seeding", "storage", "spec", "geometry", "config", "runs", "catalog", "cli", "__init__", "__main__"}
+LIGHT = {
+    "errors",
+    "seeding",
+    "machine",
+    "storage",
+    "spec",
+    "geometry",
+    "config",
+    "runs",
+    "catalog",
+    "cli",
+    "__init__",
+    "__main__",
+}
 COMMAND_LINE = {"cli", "__init__", "__main__"}
 HYDRAS = ("nnkit/config/compose.py", "nnkit/config/space.py", "nnkit/cli/", "hydra_plugins/")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40

@@ -102,7 +102,7 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
         folder: of the sweep that shall go on, whose words they are; None for what the user has typed.
         is_tuning: whether hydra.sweeper.params are suggestions, and the time ends the trials that run, too.
     """
-    from nnkit.cli.sweep import Asked, asking
+    from nnkit.cli.sweep_asked import Asked, asking
 
     asked = Asked(
         words=flags.words,

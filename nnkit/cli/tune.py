@@ -12,6 +12,7 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.words import SWEEPERS
 from nnkit.errors import ConfigError
+from nnkit.machine import cores
 
 if TYPE_CHECKING:
     from nnkit.config.schema import Config
@@ -77,8 +78,6 @@ def seconds_of(text: str) -> float:
 
 
 def _jobs(read: Read) -> int:
-    from nnkit.train.device import cores
-
     text = read.values.get("jobs")
     if text is None:
         return cores()

@@ -12,7 +12,7 @@ from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.data.batches import Samples, spans
 from nnkit.data.ragged import Ragged
 from nnkit.data.sequences import Sequences
-from nnkit.data.source import Rows, Source, class_numbers, numbers_of
+from nnkit.data.source import Array, Rows, Source, class_numbers, numbers_of
 from nnkit.infer import measures
 from nnkit.infer.answers import Answers, answers, answers_of
 from nnkit.infer.bootstrap import intervals
@@ -42,8 +42,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
     found, own = _answered(run, source, rows)
-    target = class_numbers(source.target, rows)
-    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
+    target, lengths = _truth(source, rows)
     weight = None if source.weight is None else source.weight[rows]
     if lengths is not None:
         weight = None if weight is None else weight.repeat(lengths)
@@ -94,9 +93,14 @@ def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
     found = answers_of(run, source, rows)
-    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
-    target = class_numbers(source.target, rows)
+    target, lengths = _truth(source, rows)
     return Evaluation(numbers_of(source, rows), {}, {}, target, found, lengths=lengths)
+
+
+def _truth(source: Source, rows: Rows) -> tuple[Array, Rows | None]:
+    """Return the target of rows (N, …), or of all their steps (M,) and then the steps of each row (N,)."""
+    lengths = source.target.lengths[rows] if isinstance(source.target, Sequences) else None
+    return class_numbers(source.target, rows), lengths
 
 
 def _own(run: Finished, outputs: Tensor, samples: Samples) -> dict[str, float | None]:

@@ -15,11 +15,11 @@ from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any, final
 
+from nnkit.machine import cores
 from nnkit.sweep import forkserver
 from nnkit.sweep.executor import ended
 from nnkit.sweep.trials import Outcome, Trial
 from nnkit.sweep.work import Judge, Score, Terms, run_trial
-from nnkit.train.device import cores
 from nnkit.train.stopping import Signals
 
 LOOK_EVERY_S = 0.2  # at the signals, while nothing is told

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nnkit.config.schema import Config
 from nnkit.errors import OutOfMemoryError
+from nnkit.machine import cores
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
@@ -46,11 +47,6 @@ def pick_threads(wanted: int | Literal["auto"], flops_a_step: int) -> int:
         return 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(cores(), int(limit))) if limit.isdigit() else cores()
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_precision(wanted: str, device: str) -> Precision:

@@ -292,14 +292,6 @@ def test_what_is_for_a_sweep_is_not_taken_by_a_single_run(words: list[str], caps
     assert "nnkit train -m" in err
 
 
-def test_a_setting_of_which_a_seed_failed_stands_behind(capsys: pytest.CaptureFixture[str]) -> None:
-    own = ["activation=code", "activation.code=tests.own_trials:Breaking"]
-    words = [*own, "activation.kwargs.how=not,raises", "seed=0,1", "optimizer.lr=0.001,0.1"]
-    code, folder, _ = swept([*QUICK, *words], capsys)
-    assert code == 9
-    assert json.loads((folder / "sweep.json").read_text())["best"] is not None
-
-
 def test_a_sweep_that_lacks_a_package_leaves_no_folder(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

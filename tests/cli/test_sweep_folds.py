@@ -48,3 +48,12 @@ def test_folds_and_a_pruner_do_not_go_together(capsys: pytest.CaptureFixture[str
     assert "compares single trainings, but cv.folds=3" in capsys.readouterr().err
     assert main(["tune", "data=wine", "cv.folds=3"]) == 2
     assert "cv.folds has none" in capsys.readouterr().err
+
+
+def test_folds_are_no_runs_of_their_own_in_a_list_by_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "data=wine", "cv.folds=3", "model.hidden=[4]", "trainer.max_epochs=2"]) == 0
+    capsys.readouterr()
+    assert main(["runs", "ls", "--by-seed"]) == 0
+    assert "cv.fold=" not in capsys.readouterr().out
+    assert main(["runs", "ls", "--by-seed", "--all"]) == 0
+    assert "cv.fold=" in capsys.readouterr().out

@@ -249,3 +249,9 @@ def test_a_sweep_that_was_stopped_before_its_first_trial_is_told(capsys: pytest.
     assert main(["resume", str(FOLDER)]) == 2
     assert "it was stopped before anything had begun: the same words start it" in capsys.readouterr().err
     assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
+
+
+def test_a_mistyped_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
+    assert main(["resume", "mien"]) == 2
+    assert "hint: did you mean outputs/mine?" in capsys.readouterr().err
