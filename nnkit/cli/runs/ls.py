@@ -45,7 +45,8 @@ def command(argv: list[str]) -> int:
         note_none(catalog)
     extra = dict.fromkeys(key for key in (*(condition.key for condition in filters), sort))
     if "by-seed" in read.flags:
-        _show_groups(found, sort, limit, read.flags)
+        alone = [entry for entry in found if entry.kind != "fold" or "all" in read.flags]  # a fold is a part of its run
+        _show_groups(alone, sort, limit, read.flags)
         return 0
     lines = found if is_whole or "all" in read.flags else summarised(catalog, found)
     ordered = in_order(lines, sort, reverse="reverse" in read.flags)
