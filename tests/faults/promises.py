@@ -1,0 +1,7 @@
+"""Every promise of the table "What survives", in its order. scripts/soak tries them all."""
+
+from __future__ import annotations
+
+from tests.faults.survival import Promise
+
+PROMISES: tuple[Promise, ...] = ()
