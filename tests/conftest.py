@@ -29,3 +29,13 @@ def on_one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of what survives, whichever process has tried it."""
+    reports = [report for group in ("passed", "failed") for report in terminalreporter.stats.get(group, [])]
+    rows = [value for report in reports for name, value in report.user_properties if name == "survives"]
+    if rows:
+        terminalreporter.section("what survives")
+        for row in rows:
+            terminalreporter.write_line(row)

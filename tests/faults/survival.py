@@ -1,4 +1,4 @@
-"""What survives: a promise is tried so many times by a test, and many more times by scripts/soak, which prints the table."""
+"""What survives: a promise is tried some times by a test, and many times by scripts/soak, which prints the table."""
 
 from __future__ import annotations
 
@@ -55,9 +55,17 @@ def tried(promise: Promise, count: int) -> Figures:
     return Figures(len(outcomes), broken, time.perf_counter() - started)
 
 
-def check(promise: Promise) -> None:
-    """Try a promise as often as a test can afford, and print the figures. Raises: AssertionError."""
+def check(promise: Promise, record_property: Callable[[str, object], None]) -> None:
+    """Try a promise as often as a test can afford; the figures are printed at the end of all tests.
+
+    Args:
+        promise: to be tried.
+        record_property: pytest's fixture of that name.
+
+    Raises:
+        AssertionError: it is broken.
+    """
     figures = tried(promise, promise.in_ci)
-    print(figures.row(promise))
+    record_property("survives", figures.row(promise))
     assert figures.tried >= max(promise.at_least, 1)
     assert not figures.broken, f"{len(figures.broken)} of {figures.tried} broke, such as: {figures.broken[0]}"
