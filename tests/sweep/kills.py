@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-TRIALS, PLACE = 60, "outputs/killed/sweep"
+TRIALS, PLACE, SAID = 60, "outputs/killed/sweep", "said.txt"
 SWEEP = ["train", "-m", "name=killed", "data=iris", "model.hidden=[8]", "trainer.max_epochs=60"]
 SWEEP += ["trainer.patience=null", "hydra/sweeper=random", f"hydra.sweeper.trials={TRIALS}", "hydra.sweeper.jobs=2"]
 SWEEP += ["optimizer.lr=tag(log, interval(1e-4,1e-1))", "trainer.checkpoint_every=100", "batching.batch_size=8"]
@@ -20,8 +20,8 @@ SWEEP += ["optimizer.lr=tag(log, interval(1e-4,1e-1))", "trainer.checkpoint_ever
 def sweep(folder: Path) -> subprocess.Popen[bytes]:
     """Start the sweep, or go on with it."""
     command = [sys.executable, "-m", "nnkit", *SWEEP]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet)  # type: ignore[call-overload,no-any-return]
+    with (folder / SAID).open("a") as said:
+        return subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=said, stderr=said)
 
 
 def killed(folder: Path, times: int, seed: int) -> int:
@@ -39,7 +39,7 @@ def killed(folder: Path, times: int, seed: int) -> int:
         process.send_signal(signal.SIGKILL)
         process.wait()
         done += 1
-    assert sweep(folder).wait() == 0
+    assert sweep(folder).wait() == 0, "\n".join((folder / SAID).read_text().splitlines()[-100:])
     return done
 
 
