@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
@@ -45,6 +45,7 @@ class Bayes:
         self._points: list[list[Trial]] = []
         self._waiting: deque[Trial] = deque()
         self._numbers: list[int] = []  # of each point in the study
+        self._values: dict[int, float] = {}  # of the study's points that have ended well
         self._seen: set[tuple[tuple[str, str], ...]] = set()  # what the points change
         self._losses: dict[int, dict[int, float | None]] = {}  # of each point's trials; None for a failure
         self._is_used_up = False
@@ -85,7 +86,8 @@ class Bayes:
 
         known = [loss for loss in losses if loss is not None]
         if len(known) == len(losses):
-            self._study.tell(number, statistics.fmean(known))
+            self._values[number] = statistics.fmean(known)
+            self._study.tell(number, self._values[number])
         else:
             self._study.tell(number, state=optuna.trial.TrialState.FAIL)
 
@@ -105,6 +107,8 @@ class Bayes:
 
     def _propose(self) -> None:
         """Ask the model for a point that is new, and fits."""
+        if self._sweeper.sampler == "gp":
+            self._study = _levelled(self._study, self._values)
         for attempt in range(MOST_ASKS):
             self._study.sampler = _sampler(self._sweeper, derive(self._sweeper.seed, len(self._points), attempt))
             trial = self._study.ask()
@@ -135,6 +139,30 @@ class Bayes:
         return trials
 
 
+def _levelled(study: optuna.Study, values: Mapping[int, float]) -> optuna.Study:
+    """Return the study with its bad values pulled in: a process with one scale sees nothing beside one that diverged.
+
+    Args:
+        study: which minimises.
+        values: of its points by number, as they were.
+
+    Returns:
+        A study with the same points, none of them further above the median than the best one is below it.
+    """
+    import optuna
+
+    if not values:
+        return study
+    median = statistics.median(values.values())
+    worst = 2 * median - min(values.values())
+    levelled = optuna.create_study(direction="minimize", sampler=study.sampler)
+    for trial in study.get_trials(deepcopy=True):
+        if trial.number in values:
+            trial.values = [min(values[trial.number], worst)]
+        levelled.add_trial(trial)
+    return levelled
+
+
 def check_installed(sweeper: BayesConfig) -> None:
     """Check that what proposes is there. Raises: ConfigError."""
     try:
@@ -152,7 +180,7 @@ def _study(sweeper: BayesConfig) -> optuna.Study:
     check_installed(sweeper)
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.create_study(direction="minimize", sampler=_sampler(sweeper, sweeper.seed))
 
 

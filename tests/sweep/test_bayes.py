@@ -118,3 +118,13 @@ def test_a_sampler_that_is_not_installed_is_told(space: Callable[..., Space], mo
     monkeypatch.setitem(sys.modules, "cmaes", None)
     with pytest.raises(ConfigError, match="hydra/sweeper=bayes with sampler=cmaes needs cmaes"):
         Bayes(space(LR), BayesConfig(sampler="cmaes"), LOSS, [])
+
+
+def test_a_process_with_one_scale_is_not_blinded_by_what_diverged(space: Callable[..., Space]) -> None:
+    def cliff(trial: Trial) -> float:
+        return 1e6 if trial.config.optimizer.lr > 0.05 else parabola(trial)
+
+    words = [LR, "regularization=dropout", "regularization.dropout=interval(0.0,0.5)"]
+    sweeper = BayesConfig(trials=24, sampler="gp", startup_trials=6)
+    trials = searched(Bayes(space(*words), sweeper, LOSS, []), cliff)
+    assert sorted(cliff(trial) for trial in trials[6:])[9] < 0.3  # half of what it proposes lies near the best
