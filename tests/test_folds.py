@@ -106,7 +106,7 @@ def test_scaling_is_fitted_on_the_training_rows_of_the_fold(iris: Path) -> None:
     config = config_of(*THREE)
     x = read(config.data).inputs[0].astype(np.float64)
     for fold in range(3):
-        preprocess = read_preprocess(iris / f"fold-{fold}")
+        preprocess = read_preprocess(iris / f"fold-{fold}", {})
         assert preprocess is not None
         train_rows = split_by(config.data, read(config.data), of_fold(config, fold).cv).train
         (scaled,) = preprocess.store((x[train_rows].astype(np.float32),))[0]

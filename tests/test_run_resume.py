@@ -17,9 +17,10 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import CheckpointError, DataError, StorageError
-from nnkit.run import Result, resume, train
+from nnkit.final import Result
+from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config
-from nnkit.train import checkpoints
+from nnkit.train import checkpoints, persist
 from nnkit.train.stopping import Signals
 from tests.own_code import HERE
 from tests.trained import Watcher, config_of, events, is_equal, last_state, last_weights, trained
@@ -157,7 +158,8 @@ def test_resume_after_a_crash_goes_back_to_the_last_save_and_is_exact() -> None:
     assert "error" not in facts
 
 
-def test_resume_after_a_full_disk_is_exact() -> None:
+def test_resume_after_a_full_disk_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persist, "WAIT_S", 0.0)
     config = config_of(*CHANCE, "trainer.checkpoint_every=4")
     whole = train(config, new_folder(config))
     folder, before = new_folder(config), resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -167,10 +169,16 @@ def test_resume_after_a_full_disk_is_exact() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
 
     try:
-        with pytest.raises(StorageError, match=r"cannot write .*step-00000008.*\(errno 27\)"):
-            train(config, folder, [FillsTheDisk(at_save=2)])
+        watcher = FillsTheDisk(at_save=2)
+        with pytest.raises(StorageError, match=r"cannot write .*step-00000015.*\(errno 27\)"):
+            train(config, folder, [watcher])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [text.split(":")[0] for text in watcher.warnings[:2]] == [
+        f"step {step} could not be saved, the next save tries again" for step in (8, 12)
+    ]
+    assert all(text.endswith("(errno 27); trying again") for text in watcher.warnings[2:])
+    assert len(watcher.warnings) == 4  # the last save is tried three times
     assert checkpoints.pointed(folder / CHECKPOINTS, "last").name == "step-00000004"
     assert_same_run(folder, resume(config, folder), whole)
 
@@ -250,7 +258,7 @@ def test_another_rule_is_refused() -> None:
         resume(config_of(*CHANCE, "optimizer=sgd"), folder)
 
 
-def test_run_without_a_checkpoint_is_refused() -> None:
+def test_run_whose_checkpoints_are_all_damaged_is_refused() -> None:
     folder = trained(*CHANCE).folder
     for path in (folder / CHECKPOINTS).glob("step-*/manifest.json"):
         path.unlink()
