@@ -37,7 +37,7 @@ from nnkit.runs import (
     write_run,
 )
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
-from nnkit.storage import json_bytes, remove_folder, write_files
+from nnkit.storage import json_bytes, remove_folder, remove_temporaries, write_files
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.train import checkpoints, gradients
@@ -168,6 +168,7 @@ def resume(
     if not checkpoints.resumable(folder / CHECKPOINTS):
         job = _begun_again(config, folder, changes or {}, test=test, known=known or {})
         return _go(job, sinks, stop_when(job.prepared.config.trainer, signals, also=stop))
+    remove_temporaries(folder)
     facts = read_run(folder)
     _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
     with worded_out_of_memory(config):
@@ -206,6 +207,7 @@ def _begun_again(
         if "data_fingerprint" in facts:
             _check_same(prepared, facts, folder)
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
+    remove_temporaries(folder)
     remove_folder(folder / CHECKPOINTS)
     notes = ["nothing had been saved: the run started from its beginning"]
     notes += [f"{key} is now {value}" for key, value in changes.items()]

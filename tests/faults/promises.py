@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.faults.killed import KILLED
+from tests.faults.power import POWER
 from tests.faults.survival import Promise
 
-PROMISES: tuple[Promise, ...] = ()
+PROMISES: tuple[Promise, ...] = (KILLED, POWER)
