@@ -181,14 +181,22 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
     for step in reversed(resumable(checkpoints)):
         folder = step_folder(checkpoints, step)
         try:
-            best = read_manifest(folder)["best"]
-            if best is not None:
-                _verified(step_folder(checkpoints, best), WEIGHTS)
+            _check_best(checkpoints, folder)
             return folder, read_weights(folder), read_state(folder), skipped
         except CheckpointError as error:
             skipped += [problem.text for problem in error.problems]
     detail = f": {'; '.join(skipped)}" if skipped else ""
     raise CheckpointError(f"{checkpoints} has no checkpoint to go on from{detail}", hint="start a new run")
+
+
+def _check_best(checkpoints: Path, folder: Path) -> None:
+    """Check the best weights that a checkpoint counts on. Raises: CheckpointError."""
+    best = read_manifest(folder)["best"]
+    try:
+        if best is not None:
+            _verified(step_folder(checkpoints, best), WEIGHTS)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {folder} has lost its best weights: {error}") from error
 
 
 def resumable(checkpoints: Path) -> list[int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from nnkit.train import checkpoints
 from nnkit.train.checkpoints import STATE, WEIGHTS
 from tests.faults.calls import Call
 from tests.faults.survival import Promise
-from tests.faults.tried import whole_run
+from tests.faults.tried import in_memory, whole_run
 from tests.trained import is_equal
 
 
@@ -254,8 +253,7 @@ def _wrong_beside(folder: Path, state: Mapping[str, Any]) -> str | None:
 @contextmanager
 def written(contents: Mapping[str, bytes]) -> Iterator[Path]:
     """Write a state into an empty folder, and yield the folder of its run."""
-    memory = Path("/dev/shm")
-    top = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    top = Path(tempfile.mkdtemp(dir=in_memory()))
     for path, data in contents.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(data)

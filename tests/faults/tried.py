@@ -104,6 +104,12 @@ def lost(folder: Path) -> str | None:
     )
 
 
+def in_memory() -> Path:
+    """Return a folder in memory where there is one: waiting for a disk would prove nothing."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
 @contextmanager
 def empty_place() -> Iterator[Path]:
     """Make an empty folder for one case; a warm process of one thread trains in it."""
@@ -111,8 +117,7 @@ def empty_place() -> Iterator[Path]:
     _warm()
     torch.set_num_threads(1)
     _acknowledged[0] = 0
-    memory = Path("/dev/shm")
-    place = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else Path.cwd())).resolve()
+    place = Path(tempfile.mkdtemp(dir=in_memory())).resolve()
     try:
         yield place
     finally:
