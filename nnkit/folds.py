@@ -44,7 +44,16 @@ from nnkit.runs import (
     write_run,
 )
 from nnkit.scoring import untuned_threshold
-from nnkit.storage import FolderLock, json_bytes, make_folder, read_bytes, remove_folder, write_bytes, write_json
+from nnkit.storage import (
+    FolderLock,
+    json_bytes,
+    make_folder,
+    read_bytes,
+    remove_folder,
+    remove_temporaries,
+    write_bytes,
+    write_json,
+)
 from nnkit.track.log import RunLog
 from nnkit.train.checkpoints import resumable
 from nnkit.train.device import worded_out_of_memory
@@ -133,6 +142,7 @@ def cross_validate(
         _check_same(whole.source, folder)
         job = _Job(whole, folder, signals, watch)
         _checked_folds(whole)
+    remove_temporaries(folder)
     _begin(job)
     log = RunLog(folder)
     try:

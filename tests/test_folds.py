@@ -287,6 +287,17 @@ def test_a_stop_anywhere_changes_nothing(iris: Path, at_record: int, in_refit: b
     assert events(folder) == events(iris)
 
 
+def test_a_kill_between_a_checkpoint_and_its_pointer_loses_nothing(iris: Path) -> None:
+    folder = stopped(THREE, at_record=2)
+    (folder / "fold-0" / "checkpoints" / "last").unlink()
+    for torn in (folder / ".tmp-cv.json-1", folder / "fold-0" / ".tmp-run.json-1"):
+        torn.write_text("{")
+    validated(*THREE, folder=folder)
+    assert "resumed" in read_run(folder / "fold-0")
+    assert (folder / CV).read_bytes() == (iris / CV).read_bytes()
+    assert not list(folder.rglob(".tmp-*"))
+
+
 @pytest.mark.parametrize("last", [0, 2])
 def test_a_signal_between_two_trainings_starts_no_other(iris: Path, last: int) -> None:
     signals = Signals()
