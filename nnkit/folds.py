@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import traceback
@@ -21,16 +22,40 @@ from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
 from nnkit.facts import facts_of_data, now, title_of
+from nnkit.final import OF_THE_END, Result, outcome_of
+from nnkit.final import look_at_test as look_at_own_test
 from nnkit.infer.evaluate import evaluate, predicted
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.predictions import write_held_out
-from nnkit.run import OF_THE_END, Result, outcome_of, resume, train_prepared
-from nnkit.run import look_at_test as look_at_own_test
-from nnkit.runs import CHECKPOINTS, CV, DATA, FINISHED, PREPROCESS, RUN, fold_name, read_run, write_config, write_run
+from nnkit.run import resume, train_prepared
+from nnkit.runs import (
+    CHECKPOINTS,
+    CV,
+    DATA,
+    FINISHED,
+    PREPROCESS,
+    PREPROCESS_SUM,
+    RUN,
+    begun,
+    fold_name,
+    read_run,
+    write_config,
+    write_run,
+)
 from nnkit.scoring import untuned_threshold
-from nnkit.storage import FolderLock, make_folder, read_bytes, remove_folder, write_json
+from nnkit.storage import (
+    FolderLock,
+    json_bytes,
+    make_folder,
+    read_bytes,
+    remove_folder,
+    remove_temporaries,
+    write_bytes,
+    write_json,
+)
 from nnkit.track.log import RunLog
+from nnkit.train.checkpoints import resumable
 from nnkit.train.device import worded_out_of_memory
 from nnkit.train.sink import Sink
 from nnkit.train.stopping import Signals
@@ -117,6 +142,7 @@ def cross_validate(
         _check_same(whole.source, folder)
         job = _Job(whole, folder, signals, watch)
         _checked_folds(whole)
+    remove_temporaries(folder)
     _begin(job)
     log = RunLog(folder)
     try:
@@ -160,7 +186,7 @@ def look_at_test(config: Config, folder: Path) -> dict[str, float]:
         folder: of the run, which has ended.
 
     Returns:
-        As `nnkit.run.look_at_test`; nothing where there is no test part, or no network but those of the folds.
+        As `nnkit.final.look_at_test`; nothing where there is no test part, or no network but those of the folds.
 
     Raises:
         CheckpointError: the weights are missing or damaged.
@@ -216,20 +242,24 @@ def _checked_folds(whole: Prepared) -> list[Splits]:
 
 def _check_same(source: Source, folder: Path) -> None:
     """Check that the data is that of a cross-validation that goes on. Raises: DataError."""
-    if (folder / RUN).exists() and not source.is_of(read_run(folder)):
+    facts = begun(folder)
+    if facts and not source.is_of(facts):
         raise DataError(f"the data of {folder} has changed since the run started", hint="nnkit train starts a new run")
 
 
 def _begin(job: _Job) -> None:
-    """Write what the run is, and tell what is in its data, once."""
+    """Write what the run is, and tell what is in its data, once; config.yaml makes the folder a run."""
     whole = job.whole
-    write_config(job.folder, whole.config)
-    write_run(job.folder, {**_facts(job), "status": "running"})
+    facts = {**_facts(job), "status": "running"}
     if whole.config.cv.is_ensemble:  # what reads rows for its networks has to know all columns that one of them reads
         section, rows = whole.config.data, np.union1d(whole.splits.train, whole.splits.val)
         scaling = getattr(section, "target_scaling", "none")
         preprocess = fitted(section, whole.source, rows, target_scaling=scaling)
-        write_json(job.folder / PREPROCESS, preprocess.to_plain())
+        data = json_bytes(preprocess.to_plain())
+        write_bytes(job.folder / PREPROCESS, data)
+        facts[PREPROCESS_SUM] = hashlib.sha256(data).hexdigest()
+    write_run(job.folder, facts)
+    write_config(job.folder, whole.config)
     if not (job.folder / DATA).exists():
         report = examine(whole.source, whole.splits, whole.preprocess)
         write_json(job.folder / DATA, report.to_plain())
@@ -238,7 +268,7 @@ def _begin(job: _Job) -> None:
 
 def _facts(job: _Job) -> dict[str, Any]:
     """Return what run.json says beside how it ended."""
-    before = read_run(job.folder) if (job.folder / RUN).exists() else {"started": now()}
+    before = begun(job.folder) or {"started": now()}
     return {**{name: value for name, value in before.items() if name not in OF_THE_END}, **facts_of_data(job.whole)}
 
 
@@ -268,7 +298,7 @@ def _has_ended(folder: Path) -> bool:
 
 
 def _has_checkpoint(folder: Path) -> bool:
-    return (folder / CHECKPOINTS / "last").exists()
+    return bool(resumable(folder / CHECKPOINTS))
 
 
 def _train_fold(job: _Job, number: int, folder: Path) -> None:

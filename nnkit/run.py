@@ -5,26 +5,31 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 
 import nnkit
-from nnkit.assemble import Prepared, assemble, count_parameters, measured, prepare
-from nnkit.baseline import baseline, baseline_notes
+from nnkit.assemble import Prepared, assemble, count_parameters, prepare
+from nnkit.baseline import baseline_notes
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
-from nnkit.errors import CheckpointError, DataError, DivergenceError
+from nnkit.errors import CheckpointError, DataError, DivergenceError, StorageError
 from nnkit.facts import facts_of, now, title_of, told_before
+from nnkit.final import OF_THE_END, Result, best_weights, metrics_of_part, metrics_of_test, outcome_of
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
     DATA,
     PREPROCESS,
+    PREPROCESS_SUM,
     RUN,
+    begun,
     config_bytes,
     read_run,
     run_bytes,
@@ -32,12 +37,13 @@ from nnkit.runs import (
     write_run,
 )
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
-from nnkit.storage import json_bytes, write_files
+from nnkit.storage import json_bytes, remove_folder, remove_temporaries, write_files
 from nnkit.track.jsonl import JsonLines
-from nnkit.track.log import RunLog
+from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.train import checkpoints, gradients
 from nnkit.train.device import worded_out_of_memory
-from nnkit.train.loop import evaluate, fit, note_score, save, write_record
+from nnkit.train.loop import evaluate, fit, note_score, save_at_last, warn, write_record
+from nnkit.train.persist import persistently
 from nnkit.train.run import Run
 from nnkit.train.sink import RunInfo, Sink
 from nnkit.train.state import TrainState
@@ -45,54 +51,6 @@ from nnkit.train.stopping import Signals, Stop, never, stop_when
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
 STATUS_OF_REASON |= {"budget": "stopped_early"}
-# What run.json says of an end; a run that goes on has none.
-OF_THE_END = (
-    "reason",
-    "ended",
-    "epochs",
-    "steps",
-    "seconds",
-    "samples_per_second",
-    "best",
-    "metrics",
-    "decision_threshold",
-    "error",
-)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a run ended.
-
-    Attributes:
-        folder: the run's folder.
-        status: completed, stopped_early, interrupted or pruned.
-        reason: the limit that ended it: max_epochs, max_steps, max_time_s, patience or signal; or nothing_to_learn; or
-            what `stop` said.
-        epochs: finished in all.
-        steps: done in all.
-        seconds: of training, without validation.
-        samples_per_second: of training; 0 where there was none.
-        best: epoch, step, monitor and value of the best validation; None before the first.
-        metrics: train/…, val/…, test/… and baseline/…; empty for an interrupted run.
-        notes: what the user should know.
-        threshold: with two classes, the probability from which the second one is predicted.
-        title: what was trained on what, in words.
-    """
-
-    folder: Path
-    status: str
-    reason: str
-    epochs: int
-    steps: int
-    seconds: float
-    samples_per_second: float
-    best: dict[str, Any] | None
-    metrics: dict[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    threshold: float = 0.5
-    title: str = ""
 
 
 def train(
@@ -150,17 +108,31 @@ def train_prepared(
 
     Raises: as `train`.
     """
-    started = now()
+    job = _new_job(prepared, folder, report, test=test, known=known or {})
+    return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
+
+
+def _new_job(
+    prepared: Prepared,
+    folder: Path,
+    report: Report | None,
+    *,
+    test: bool,
+    known: Mapping[str, float],
+    notes: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
+) -> _Job:
+    """Write what a run is before its first step; config.yaml comes last, for it makes the folder a run."""
+    started, preprocess = now(), json_bytes(prepared.preprocess.to_plain())
     with worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
     facts = {"status": "running", "started": started, **facts_of(run, prepared)}
-    files = {CONFIG: config_bytes(prepared.config), PREPROCESS: json_bytes(prepared.preprocess.to_plain())}
-    if report is not None:
-        files[DATA] = json_bytes(report.to_plain())
-    write_files(folder, {**files, RUN: run_bytes(facts)})
+    facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **(more or {})}
+    data = {} if report is None else {DATA: json_bytes(report.to_plain())}
+    files = {PREPROCESS: preprocess, **data, RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)}
+    write_files(folder, files)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    job = _Job(folder, prepared, run, state, facts, test=test, report=report, known=dict(known or {}))
-    return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
+    return _Job(folder, prepared, run, state, facts, tuple(notes), test=test, report=report, known=dict(known))
 
 
 def resume(
@@ -176,6 +148,8 @@ def resume(
 ) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
+    Where nothing has been saved it starts from its beginning: that is the very same run.
+
     Args:
         config: the run's own, perhaps with settings that may change.
         folder: of the run.
@@ -187,17 +161,20 @@ def resume(
         known: metrics that stand beside the run's own: those of its folds.
 
     Raises:
-        CheckpointError: there is nothing to go on from.
+        CheckpointError: what has been saved is damaged.
         DataError: the data is not what it was.
         NnkitError: the run failed.
     """
+    if not checkpoints.resumable(folder / CHECKPOINTS):
+        job = _begun_again(config, folder, changes or {}, test=test, known=known or {})
+        return _go(job, sinks, stop_when(job.prepared.config.trainer, signals, also=stop))
+    remove_temporaries(folder)
     facts = read_run(folder)
     _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
     with worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
-    if not prepared.source.is_of(facts):
-        raise DataError(f"the data of {folder} has changed since the run started", hint="nnkit train starts a new run")
+    _check_same(prepared, facts, folder)
     try:
         state = run.load_plain(weights, plain)
     except (KeyError, RuntimeError, TypeError) as error:
@@ -220,6 +197,29 @@ def resume(
     return _go(job, sinks, ends)
 
 
+def _begun_again(
+    config: Config, folder: Path, changes: Mapping[str, Any], *, test: bool, known: Mapping[str, float]
+) -> _Job:
+    """Make ready a run that was stopped before its first save."""
+    facts = begun(folder)
+    with worded_out_of_memory(config):
+        prepared = prepare(config)
+        if "data_fingerprint" in facts:
+            _check_same(prepared, facts, folder)
+        report = examine(prepared.source, prepared.splits, prepared.preprocess)
+    remove_temporaries(folder)
+    remove_folder(folder / CHECKPOINTS)
+    notes = ["nothing had been saved: the run started from its beginning"]
+    notes += [f"{key} is now {value}" for key, value in changes.items()]
+    more = {"resumed": [*facts.get("resumed", []), {"step": 0, "changes": dict(changes)}]}
+    return _new_job(prepared, folder, report, test=test, known=known, notes=notes, more=more)
+
+
+def _check_same(prepared: Prepared, facts: Mapping[str, Any], folder: Path) -> None:
+    if not prepared.source.is_of(facts):
+        raise DataError(f"the data of {folder} has changed since the run started", hint="nnkit train starts a new run")
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -238,7 +238,7 @@ class _Job:
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     log = RunLog(job.folder)
-    sinks = [JsonLines(), *sinks]
+    sinks = [JsonLines(), LoggedWarnings(log), *sinks]
     status = "failed"
     try:
         log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
@@ -249,16 +249,20 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             log.note(note)
         for sink in sinks:
             sink.start(info)
+        if log.refused:
+            warn(sinks, f"{log.refused}; the run goes on without")
         with worded_out_of_memory(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
-        write_run(job.folder, {**job.facts, **outcome_of(result)})
+        facts = {**job.facts, **outcome_of(result)}
+        persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
         return result
     except BaseException as error:
         log.note(traceback.format_exc())
         status = "failed" if isinstance(error, Exception) else "interrupted"
-        write_run(job.folder, {**job.facts, "status": status, "error": str(error) or type(error).__name__})
+        with suppress(StorageError):  # what ended the run is told, not what could not be noted of it
+            write_run(job.folder, {**job.facts, "status": status, "error": str(error) or type(error).__name__})
         raise
     finally:
         for sink in sinks:
@@ -270,7 +274,7 @@ def _trained(job: _Job, sinks: Sequence[Sink], stop: Stop) -> str:
     """Train, and return why it ended; a network without parameters has nothing to learn, and is saved as it is."""
     if job.run.parameters.names:
         return fit(job.run, job.state, sinks, stop)
-    save(job.run, job.state, sinks)
+    save_at_last(job.run, job.state, sinks)
     return "nothing_to_learn"
 
 
@@ -279,7 +283,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
     run, state = job.run, job.state
     if state.best is None and reason != "signal":
         write_record(state, sinks, note_score(run, state, evaluate(run, run.val)))
-        run.checkpoints.point_best()
+        persistently(run.checkpoints.point_best, lambda text: warn(sinks, text))
         if state.best is None:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
@@ -290,9 +294,9 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         run.load_validated(best_weights(run, job.folder))
         threshold = decision_threshold(run, job.prepared.config)
         run.metrics = metrics_of(job.prepared.config, job.prepared.preprocess, threshold)
-        metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
+        metrics = metrics_of_part(run, job.prepared, "train") | metrics_of_part(run, job.prepared, "val")
         if job.test and len(job.prepared.splits.test):
-            metrics |= _test_metrics(run, job.prepared)
+            metrics |= metrics_of_test(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
         if not all(math.isfinite(value) for value in metrics.values()):
@@ -314,59 +318,6 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         threshold=threshold,
         title=title_of(job.prepared.config),
     )
-
-
-def _measured(run: Run, prepared: Prepared, part: Literal["train", "val", "test"]) -> dict[str, float]:
-    batches = measured(run.train.samples, prepared.config) if part == "train" else getattr(run, part)
-    return {f"{part}/{key}": value for key, value in evaluate(run, batches).items()}
-
-
-def _test_metrics(run: Run, prepared: Prepared) -> dict[str, float]:
-    known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
-    return _measured(run, prepared, "test") | known_nothing
-
-
-def look_at_test(config: Config, folder: Path) -> dict[str, float]:
-    """Return the test metrics of a finished run that has not looked at its test set, and add them to its run.json.
-
-    Args:
-        config: the run's own.
-        folder: of the run.
-
-    Raises:
-        CheckpointError: its best weights are missing or damaged.
-    """
-    prepared = prepare(config)
-    run = assemble(prepared, None)
-    run.load_validated(best_weights(run, folder))
-    facts = read_run(folder)
-    run.metrics = metrics_of(prepared.config, prepared.preprocess, facts.get("decision_threshold"))
-    metrics = _test_metrics(run, prepared) if len(prepared.splits.test) else {}
-    write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
-    return metrics
-
-
-def best_weights(run: Run, folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of the best validation, from memory or from disk. Raises: CheckpointError."""
-    if run.checkpoints.best_weights is not None:
-        return run.checkpoints.best_weights
-    return checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))
-
-
-def outcome_of(result: Result) -> dict[str, Any]:
-    """Return what run.json says of how a run ended."""
-    return {
-        "status": result.status,
-        "reason": result.reason,
-        "ended": now(),
-        "epochs": result.epochs,
-        "steps": result.steps,
-        "seconds": round(result.seconds, 6),
-        "samples_per_second": round(result.samples_per_second, 1),
-        "best": result.best,
-        "metrics": result.metrics,
-        "decision_threshold": result.threshold,
-    }
 
 
 def _info(job: _Job) -> RunInfo:

@@ -18,6 +18,7 @@ from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
+PREPROCESS_SUM = "preprocess_sha256"  # in run.json
 DATA, CV, JOURNAL = "data.json", "cv.json", "journal.jsonl"  # the journal is a sweep's
 FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
@@ -122,6 +123,19 @@ def read_facts(folder: Path) -> dict[str, Any]:
     except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
     return facts
+
+
+def begun(folder: Path) -> dict[str, Any]:
+    """Return run.json of a run that may have been stopped before it was written: nothing where it is missing or torn.
+
+    Raises:
+        DataError: it is of a newer format.
+    """
+    try:
+        dict(json.loads(read_bytes(folder / RUN)))["format"]
+    except (StorageError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return read_run(folder)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
@@ -43,9 +43,12 @@ def reporting(action: str, path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents; one that is there already is fine. Raises: StorageError."""
+    """Make a folder and its parents, so that they survive; one that is there already is fine. Raises: StorageError."""
     with reporting("make folder", path):
+        missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for made in reversed(missing):
+            _sync_folder(made.parent)
 
 
 def remove_folder(path: Path) -> None:
@@ -76,13 +79,22 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     with reporting("write", path):
-        try:
-            _write_synced(temporary, data)
+        with _or_nothing(temporary):
+            _write_all_synced({temporary: data})
             os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         _sync_folder(path.parent)
+
+
+@contextmanager
+def _or_nothing(*temporaries: Path) -> Iterator[None]:
+    """Remove what a writer that failed has left; where that is refused, too, the failure that came first is told."""
+    try:
+        yield
+    except BaseException:
+        for path in temporaries:
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -100,18 +112,19 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         file = open(temporary, "wb")  # noqa: SIM115 - closed below
-    try:
-        yield file
-        with reporting("write", path):
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-    except BaseException:
-        file.close()
-        temporary.unlink(missing_ok=True)
-        raise
+    with _or_nothing(temporary):
+        try:
+            yield file
+            with reporting("write", path):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                os.replace(temporary, path)
+                _sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):  # what waits to be written is refused once more
+                file.close()
+            raise
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -143,22 +156,18 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
     Args:
         folder: which is there.
-        files: content by file name.
+        files: content by file name; they appear in this order.
 
     Raises:
         StorageError: the file system refused; no temporary file stays, and each file is the old one or the new one.
     """
     temporary = {folder / name: folder / f"{TEMPORARY}{name}-{os.getpid()}" for name in files}
     with reporting("write", folder):
-        try:
+        with _or_nothing(*temporary.values()):
             _write_all_synced({temporary[folder / name]: data for name, data in files.items()})
             for path, written in temporary.items():
                 with reporting("write", path):
                     os.replace(written, path)
-        except BaseException:
-            for written in temporary.values():
-                written.unlink(missing_ok=True)
-            raise
         _sync_folder(folder)
 
 
@@ -174,14 +183,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     temporary = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}")
     with reporting("write", folder):
-        try:
+        with _or_nothing(temporary):
             temporary.mkdir()
             _write_all_synced({temporary / name: data for name, data in files.items()})
             _sync_folder(temporary)
             os.rename(temporary, folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
         _sync_folder(folder.parent)
 
 
@@ -193,10 +199,6 @@ def remove_temporaries(folder: Path) -> None:
         else:
             with reporting("remove", path):
                 path.unlink(missing_ok=True)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    _write_all_synced({path: data})
 
 
 def _write_all_synced(files: Mapping[Path, bytes]) -> None:
@@ -233,27 +235,58 @@ class LineFile:
             StorageError: the file system refused.
         """
         self.path = path
+        self._torn_at: int | None = None  # behind so many bytes there is half a line
+        self._is_doubtful = False  # after a refused fsync, the system no longer knows what has not reached the disk
         with reporting("write", path):
             if keep_lines is not None and path.exists():
                 lines = path.read_bytes().splitlines(keepends=True)
                 write_bytes(path, b"".join(lines[:keep_lines]))
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - it stays open
+            self._is_named = path.exists()  # a new file's name has to reach the disk, too
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - it stays open
 
     def append(self, line: str) -> None:
-        """Add one line; a reader sees it at once, a power loss may still take it. Raises: StorageError."""
+        """Add one line, or nothing of it; a reader sees it at once, a power loss may still take it.
+
+        Raises:
+            StorageError: the file system refused; half of a line that could not be taken away goes before the next one.
+        """
+        descriptor, data = self._file.fileno(), f"{line}\n".encode()
         with reporting("write", self.path):
-            self._file.write(line + "\n")
-            self._file.flush()
+            self._cut()
+            before = os.fstat(descriptor).st_size
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            except BaseException:
+                self._torn_at = before
+                with suppress(OSError):
+                    self._cut()
+                raise
 
     def sync(self) -> None:
         """Make all lines so far survive a power loss. Raises: StorageError."""
         with reporting("write", self.path):
+            self._cut()
+            if self._is_doubtful:
+                write_bytes(self.path, self.path.read_bytes())
+                before, self._file = self._file, open(self.path, "ab", buffering=0)  # noqa: SIM115 - it stays open
+                before.close()
+            self._is_doubtful = True
             os.fsync(self._file.fileno())
+            self._is_doubtful = False
+            if not self._is_named:
+                _sync_folder(self.path.parent)
+                self._is_named = True
 
     def close(self) -> None:
-        """Close the file; further lines are refused. Raises: StorageError, when lines were still to be written."""
+        """Close the file; further lines are refused. Raises: StorageError."""
         with reporting("write", self.path):
             self._file.close()
+
+    def _cut(self) -> None:
+        if self._torn_at is not None:
+            os.ftruncate(self._file.fileno(), self._torn_at)
+            self._torn_at = None
 
 
 # A POSIX lock belongs to the process, and closing *any* descriptor of its file drops it. So the folders that this
@@ -279,9 +312,13 @@ class FolderLock:
             raise FolderInUseError(
                 f"{folder} is in use by {owner or 'another process'}", hint="wait for it, or stop it first"
             )
-        with reporting("lock", path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        try:
+            with reporting("lock", path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        except BaseException:
+            os.close(descriptor)
+            raise
         _held[self._folder] = descriptor
 
     def __enter__(self) -> None:

@@ -19,6 +19,7 @@ import pytest
 from nnkit.cli import main
 from nnkit.infer.finished import Finished, open_run
 from nnkit.run import train
+from nnkit.train.checkpoints import sealed
 from tests.own_code import HERE
 from tests.trained import config_of
 
@@ -273,4 +274,9 @@ def put_bombs(folder: Path) -> None:
         for name in manifest["sha256"]:
             (path / name).write_bytes(data)
             manifest["sha256"][name] = hashlib.sha256(data).hexdigest()
-        (path / "manifest.json").write_text(json.dumps(manifest))
+        reseal(path / "manifest.json", manifest)
+
+
+def reseal(path: Path, manifest: dict[str, Any]) -> None:
+    """Write another manifest of a checkpoint, with its right check."""
+    path.write_bytes(sealed({key: value for key, value in manifest.items() if key != "check"}))

@@ -23,6 +23,7 @@ RANKS = (
     ("catalog",),
     ("assemble",),
     ("facts", "baseline"),
+    ("final",),
     ("run",),
     ("infer",),
     ("folds",),

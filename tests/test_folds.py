@@ -106,7 +106,7 @@ def test_scaling_is_fitted_on_the_training_rows_of_the_fold(iris: Path) -> None:
     config = config_of(*THREE)
     x = read(config.data).inputs[0].astype(np.float64)
     for fold in range(3):
-        preprocess = read_preprocess(iris / f"fold-{fold}")
+        preprocess = read_preprocess(iris / f"fold-{fold}", {})
         assert preprocess is not None
         train_rows = split_by(config.data, read(config.data), of_fold(config, fold).cv).train
         (scaled,) = preprocess.store((x[train_rows].astype(np.float32),))[0]
@@ -285,6 +285,17 @@ def test_a_stop_anywhere_changes_nothing(iris: Path, at_record: int, in_refit: b
     assert read_run(folder)["metrics"] == read_run(iris)["metrics"]
     assert is_equal(last_weights(folder), last_weights(iris))
     assert events(folder) == events(iris)
+
+
+def test_a_kill_between_a_checkpoint_and_its_pointer_loses_nothing(iris: Path) -> None:
+    folder = stopped(THREE, at_record=2)
+    (folder / "fold-0" / "checkpoints" / "last").unlink()
+    for torn in (folder / ".tmp-cv.json-1", folder / "fold-0" / ".tmp-run.json-1"):
+        torn.write_text("{")
+    validated(*THREE, folder=folder)
+    assert "resumed" in read_run(folder / "fold-0")
+    assert (folder / CV).read_bytes() == (iris / CV).read_bytes()
+    assert not list(folder.rglob(".tmp-*"))
 
 
 @pytest.mark.parametrize("last", [0, 2])

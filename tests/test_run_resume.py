@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -17,9 +18,10 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import CheckpointError, DataError, StorageError
-from nnkit.run import Result, resume, train
+from nnkit.final import Result
+from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config
-from nnkit.train import checkpoints
+from nnkit.train import checkpoints, persist
 from nnkit.train.stopping import Signals
 from tests.own_code import HERE
 from tests.trained import Watcher, config_of, events, is_equal, last_state, last_weights, trained
@@ -157,7 +159,8 @@ def test_resume_after_a_crash_goes_back_to_the_last_save_and_is_exact() -> None:
     assert "error" not in facts
 
 
-def test_resume_after_a_full_disk_is_exact() -> None:
+def test_resume_after_a_full_disk_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persist, "WAIT_S", 0.0)
     config = config_of(*CHANCE, "trainer.checkpoint_every=4")
     whole = train(config, new_folder(config))
     folder, before = new_folder(config), resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -167,10 +170,16 @@ def test_resume_after_a_full_disk_is_exact() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
 
     try:
-        with pytest.raises(StorageError, match=r"cannot write .*step-00000008.*\(errno 27\)"):
-            train(config, folder, [FillsTheDisk(at_save=2)])
+        watcher = FillsTheDisk(at_save=2)
+        with pytest.raises(StorageError, match=r"cannot write .*step-00000015.*\(errno 27\)"):
+            train(config, folder, [watcher])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [text.split(":")[0] for text in watcher.warnings[:2]] == [
+        f"step {step} could not be saved, the next save tries again" for step in (8, 12)
+    ]
+    assert all(text.endswith("(errno 27); trying again") for text in watcher.warnings[2:])
+    assert len(watcher.warnings) == 4  # the last save is tried three times
     assert checkpoints.pointed(folder / CHECKPOINTS, "last").name == "step-00000004"
     assert_same_run(folder, resume(config, folder), whole)
 
@@ -250,7 +259,7 @@ def test_another_rule_is_refused() -> None:
         resume(config_of(*CHANCE, "optimizer=sgd"), folder)
 
 
-def test_run_without_a_checkpoint_is_refused() -> None:
+def test_run_whose_checkpoints_are_all_damaged_is_refused() -> None:
     folder = trained(*CHANCE).folder
     for path in (folder / CHECKPOINTS).glob("step-*/manifest.json"):
         path.unlink()
@@ -287,3 +296,65 @@ def test_a_run_with_a_users_part_goes_on_in_mid_epoch(words: tuple[str, ...]) ->
     whole = train(config, new_folder(config))
     folder = stopped(config, mid_epoch=7)
     assert_same_run(folder, resume(config, folder), whole)
+
+
+# before the first save
+
+
+def not_begun(folder: Path) -> None:
+    """Leave of a run what there is before its first save: the best weights alone were being written."""
+    for path in (folder / CHECKPOINTS).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    checkpoints.write(folder / CHECKPOINTS / "step-00000001", {}, None)
+    (folder / CHECKPOINTS / ".tmp-step-00000002-1").mkdir()
+    (folder / ".tmp-run.json-1").write_text("{")
+
+
+@pytest.mark.parametrize("text", ["as it was", None, "", '{"format": 2, "sta', "[]"])
+def test_a_run_that_was_stopped_before_its_first_save_starts_anew(text: str | None) -> None:
+    config = config_of(*CHANCE)
+    whole = train(config, new_folder(config))
+    folder = stopped(config, mid_epoch=None)
+    not_begun(folder)
+    if text is None:
+        (folder / "run.json").unlink()
+    elif text != "as it was":
+        (folder / "run.json").write_text(text)
+    watcher = Watcher()
+    result = resume(config, folder, [watcher], changes={"trainer.plots": False})
+    assert result.notes == ("nothing had been saved: the run started from its beginning", "trainer.plots is now False")
+    assert_same_run(folder, result, whole)
+    assert watcher.info is not None
+    assert watcher.info.report is not None
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["resumed"] == [{"step": 0, "changes": {"trainer.plots": False}}]
+    assert not list(folder.rglob(".tmp-*"))
+    assert sorted(path.name for path in (folder / CHECKPOINTS).iterdir()) == ["best", "last", "step-00000015"]
+
+
+def test_a_run_with_checkpoints_but_no_run_json_is_left_alone() -> None:
+    folder = stopped(config_of(*CHANCE), mid_epoch=None)
+    (folder / "run.json").unlink()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(DataError, match=rf"{folder}/run.json cannot be read"):
+        resume(config_of(*CHANCE), folder)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_run_of_a_newer_format_does_not_start_anew() -> None:
+    folder = stopped(config_of(*CHANCE), mid_epoch=None)
+    not_begun(folder)
+    (folder / "run.json").write_text('{"format": 99, "status": "running"}')
+    with pytest.raises(DataError, match=r"run.json has format 99, newer than this nnkit's 2"):
+        resume(config_of(*CHANCE), folder)
+
+
+def test_a_run_does_not_start_anew_on_other_data() -> None:
+    x, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+    np.savez("data.npz", x=x.astype(np.float32), y=y)
+    config = config_of("data=array", "data.path=data.npz")
+    folder = stopped(config, mid_epoch=1)
+    not_begun(folder)
+    np.savez("data.npz", x=x.astype(np.float32) + 1, y=y)
+    with pytest.raises(DataError, match=rf"the data of {folder} has changed since the run started"):
+        resume(config, folder)

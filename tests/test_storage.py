@@ -120,11 +120,74 @@ def test_a_half_written_last_line_is_cut_off_with_the_lines_behind_a_save(tmp_pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full device is Linux's")
-def test_a_full_disk_is_told_when_lines_are_added_and_when_the_file_is_closed() -> None:
+def test_a_full_disk_is_told_when_lines_are_added() -> None:
     file = LineFile(Path("/dev/full"))
-    for call in (lambda: file.append("a"), file.close):
-        with pytest.raises(StorageError, match=r"cannot write /dev/full: No space left on device \(errno 28\)"):
-            call()
+    with pytest.raises(StorageError, match=r"cannot write /dev/full: No space left on device \(errno 28\)"):
+        file.append("a")
+    file.close()
+
+
+def test_a_line_that_is_half_written_is_taken_away_at_once_or_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, write = LineFile(tmp_path / "lines"), os.write
+    file.append("one")
+
+    def half(descriptor: int, data: bytes) -> int:
+        if len(data) < 4:
+            failing()
+        return write(descriptor, data[: len(data) // 2])
+
+    for refused in ([], ["ftruncate"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", half)
+            for call in refused:
+                patch.setattr(os, call, failing)
+            with pytest.raises(StorageError, match=r"cannot write .*lines: No space left on device"):
+                file.append("a longer line")
+        assert ((tmp_path / "lines").read_text() == "one\n") == (not refused)
+    file.append("two")
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+    file.close()
+
+
+def test_lines_whose_sync_was_refused_are_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = LineFile(tmp_path / "lines")
+    file.append("one")
+    before = (tmp_path / "lines").stat().st_ino
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises(StorageError, match=r"cannot write .*lines: No space left on device"):
+            file.sync()
+    file.sync()  # the system may have forgotten what it has not written: a second fsync alone would prove nothing
+    assert (tmp_path / "lines").stat().st_ino != before
+    file.append("two")
+    file.close()
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+
+
+def test_a_lock_that_cannot_be_written_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", failing)
+        with pytest.raises(StorageError, match=r"cannot lock .*lock: No space left on device"):
+            FolderLock(tmp_path)
+    assert not is_locked(tmp_path)
+    FolderLock(tmp_path).release()
+
+
+def test_what_failed_first_is_told_where_tidying_up_fails_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    monkeypatch.setattr(os, "unlink", broken)
+    monkeypatch.setattr(os, "rmdir", broken)
+    with pytest.raises(StorageError, match=r"errno 28"):
+        write_bytes(tmp_path / "file", b"new")
+    with pytest.raises(StorageError, match=r"errno 28"):
+        write_folder(tmp_path / "folder", {"a": b"1"})
+    with pytest.raises(StorageError, match=r"errno 28"), writing(tmp_path / "other") as file:
+        file.write(b"new")
 
 
 def held_by_another(folder: Path) -> subprocess.Popen[str]:

@@ -16,7 +16,8 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.run import Result, train
+from nnkit.final import Result
+from nnkit.run import train
 from nnkit.runs import CHECKPOINTS, new_folder
 from nnkit.train import checkpoints
 from nnkit.train.run import Run
@@ -84,6 +85,7 @@ class Watcher:
     ) -> None:
         self.records: list[Record] = []
         self.saves = 0
+        self.warnings: list[str] = []
         self.info: RunInfo | None = None
         self.status = ""
         self._signals, self._at_record, self._at_save, self._error = signals, at_record, at_save, error
@@ -100,6 +102,9 @@ class Watcher:
         self.saves += 1
         if self.saves == self._at_save:
             self._act()
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
     def close(self, status: str) -> None:
         self.status = status

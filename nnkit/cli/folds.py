@@ -12,8 +12,8 @@ from nnkit.config.cross import METRICS
 
 if TYPE_CHECKING:
     from nnkit.config.schema import Config
+    from nnkit.final import Result
     from nnkit.folds import Fold
-    from nnkit.run import Result
     from nnkit.train.sink import Sink
     from nnkit.train.stopping import Signals
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nnkit.cli.messages import note
 
 if TYPE_CHECKING:
-    from nnkit.run import Result
+    from nnkit.final import Result
 
 WORDS = {"completed": "completed", "stopped_early": "stopped early", "interrupted": "interrupted, resumable"}
 WORDS |= {"pruned": "pruned"}

@@ -21,7 +21,7 @@ from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
-from nnkit.runs import FINISHED, JOURNAL, SWEEP, find_runs, read_config, read_run
+from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config
 from nnkit.storage import FolderLock, read_bytes
 from nnkit.usercode import refuse_untrusted
 
@@ -33,7 +33,7 @@ usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
        nnkit resume SWEEP [hydra.sweeper.trials=N ...] [--retry-failed] [--trust]
 
 RUN is a run folder, or last (the newest below outputs/ or output_dir=FOLDER; the sweep, if that has trials left).
-The run goes on as if it had never stopped.
+The run goes on as if it had never stopped; one that was stopped before its first save starts anew.
 Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
 the steps to come needs --allow KEY; what would make it another run is refused.
 SWEEP is the folder of a sweep: trials that have not ended go on, those that have are left alone; --retry-failed starts
@@ -62,7 +62,7 @@ def command(argv: list[str]) -> int:
         config, changes = changed_config(values, words, allowed)
         from nnkit.cli.train import report
 
-        facts = read_run(folder)
+        facts = begun(folder)
         if (told := _nothing_to_do(facts, changes, config.model.kind)) is not None:
             note(told)
             print(folder)
@@ -144,7 +144,7 @@ def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -
         return "all folds of the run have ended, and without a network of its own there is nothing to go on with"
     if facts.get("reason") == "nothing_to_learn":
         return f"model={model} has nothing to learn: the run has ended, and there is nothing to go on with"
-    if facts["status"] not in FINISHED or changes:
+    if not facts or facts["status"] not in FINISHED or changes:
         return None
     if facts["status"] == "pruned":
         return "the run was pruned by its sweep; raise trainer.max_epochs to train it to its end all the same"

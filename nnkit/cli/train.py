@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.config.compose import compose
-from nnkit.errors import ConfigError, NnkitError
+from nnkit.errors import ConfigError, NnkitError, StorageError
 from nnkit.storage import FolderLock, remove_folder
 from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
     from nnkit.config.schema import Config
-    from nnkit.run import Result
+    from nnkit.final import Result
     from nnkit.train.sink import Sink
 
 
@@ -74,7 +75,8 @@ def _train(config: Config) -> int:
             if (folder / CONFIG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
             else:  # it never began: wrong words for the data, bad data, no memory
-                remove_folder(folder)
+                with suppress(StorageError):  # what is wrong has been said
+                    remove_folder(folder)
             raise
     return report(result, signals.number, plots=config.trainer.plots)
 

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -24,7 +25,18 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, Stora
 from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
-from nnkit.runs import CHECKPOINTS, CONFIG, CV, FINISHED, PREPROCESS, RUN, fold_name, read_config, read_run
+from nnkit.runs import (
+    CHECKPOINTS,
+    CONFIG,
+    CV,
+    FINISHED,
+    PREPROCESS,
+    PREPROCESS_SUM,
+    RUN,
+    fold_name,
+    read_config,
+    read_run,
+)
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
@@ -156,7 +168,7 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     if config.cv.is_on and config.cv.final != "refit":
         return _of_folds(folder, config, facts, threshold, trust=trust)
     weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
-    preprocess = read_preprocess(folder) or prepare(config).preprocess
+    preprocess = read_preprocess(folder, facts) or prepare(config).preprocess
     model = _loaded(config, preprocess.spec, weights, folder)
     arithmetic = Arithmetic.of(config.trainer.device, config.trainer.precision)  # type: ignore[arg-type]
     return Finished(folder, config, facts, preprocess, arithmetic.place(model).eval(), arithmetic, threshold)
@@ -170,7 +182,7 @@ def _of_folds(folder: Path, config: Config, facts: dict[str, Any], threshold: fl
     if not (folder / CV).exists():
         raise CheckpointError(f"not all folds of {folder} have ended", hint=f"nnkit resume {folder}")
     members = tuple(open_run(folder / fold_name(number), trust=trust) for number in range(config.cv.count))
-    preprocess = read_preprocess(folder)
+    preprocess = read_preprocess(folder, facts)
     assert preprocess is not None  # runs of the first format have no folds
     networks = nn.ModuleList([member.model for member in members])
     return Finished(folder, config, facts, preprocess, networks, members[0].arithmetic, threshold, members)
@@ -221,15 +233,22 @@ def _loaded(config: Config, spec: DataSpec, weights: dict[str, Tensor], folder: 
     return model
 
 
-def read_preprocess(folder: Path) -> Preprocess | None:
+def read_preprocess(folder: Path, facts: Mapping[str, Any]) -> Preprocess | None:
     """Return what was fitted on a run's training rows; None for a run of the first format, which kept too little.
+
+    Args:
+        folder: of the run.
+        facts: its run.json, which has the sum of preprocess.json, but for older runs.
 
     Raises:
         DataError: preprocess.json is missing, damaged, or of a newer format.
     """
     path = folder / PREPROCESS
     try:
-        plain = json.loads(read_bytes(path))
+        data = read_bytes(path)
+        if facts.get(PREPROCESS_SUM, (found := hashlib.sha256(data).hexdigest())) != found:
+            raise DataError(f"{path} is damaged: it is not what was written (SHA-256 differs)")
+        plain = json.loads(data)
     except (StorageError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
     if not isinstance(plain, dict):

@@ -92,6 +92,9 @@ class Judged:
     def sync(self) -> None:
         """Nothing waits."""
 
+    def warn(self, text: str) -> None:
+        """Nothing to do: it stands in run.log."""
+
     def close(self, status: str) -> None:
         """Nothing to finish."""
 

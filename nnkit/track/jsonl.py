@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from typing import final
 
+from nnkit.errors import StorageError
 from nnkit.storage import LineFile
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
@@ -15,28 +17,46 @@ METRICS = "metrics.jsonl"
 
 @final
 class JsonLines:
-    """Writes each event as one JSON object: step, epoch, and the values; a value that is not finite is null."""
+    """Writes each event as one JSON object: step, epoch, and the values; a value that is not finite is null.
+
+    A line that the file system refuses waits, and with it those behind it; no save counts it before it is written.
+    """
 
     def __init__(self) -> None:
         """Start without a file; `start` opens it."""
         self._file: LineFile | None = None
+        self._waiting: list[str] = []
 
     def start(self, info: RunInfo) -> None:
-        """Open the file, cut back to the events that a save has counted."""
+        """Open the file, cut back to the events that a save has counted. Raises: StorageError."""
         self._file = LineFile(info.folder / METRICS, keep_lines=info.records)
 
     def write(self, record: Record) -> None:
-        """Add one line."""
-        assert self._file is not None
+        """Add one line, at once where the file system lets it."""
         values = {name: value if math.isfinite(value) else None for name, value in record.values.items()}
-        self._file.append(json.dumps({"step": record.step, "epoch": record.epoch, **values}))
+        self._waiting.append(json.dumps({"step": record.step, "epoch": record.epoch, **values}))
+        with suppress(StorageError):
+            self._write()
+
+    def _write(self) -> None:
+        assert self._file is not None
+        while self._waiting:
+            self._file.append(self._waiting[0])
+            del self._waiting[0]
 
     def sync(self) -> None:
-        """Make all lines so far survive a power loss."""
+        """Make all lines so far survive a power loss. Raises: StorageError."""
         assert self._file is not None
+        self._write()
         self._file.sync()
 
+    def warn(self, text: str) -> None:
+        """Nothing to do: it stands in run.log."""
+
     def close(self, status: str) -> None:  # noqa: ARG002 - the status stands in run.json
-        """Close the file."""
+        """Close the file; no save has counted what still waits."""
         if self._file is not None:
-            self._file.close()
+            with suppress(StorageError):
+                self._write()
+            with suppress(StorageError):
+                self._file.close()

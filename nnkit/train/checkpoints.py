@@ -1,4 +1,7 @@
-"""Checkpoints on disk: committed by one rename, verified by SHA-256 before anything is parsed."""
+"""Checkpoints on disk: committed by one rename, verified by SHA-256 before anything is parsed.
+
+The manifest has the sums of the files and one of its own, and a pointer has that of its manifest: no bit is uncovered.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,32 @@ from torch import Tensor
 
 from nnkit.errors import CheckpointError, StorageError
 from nnkit.storage import (
+    discard_folder,
     json_bytes,
     make_folder,
     read_bytes,
-    remove_folder,
     remove_temporaries,
     write_files,
     write_folder,
 )
 
 WEIGHTS, STATE, MANIFEST = "model.safetensors", "state.pt", "manifest.json"
-FORMAT = 1
+FORMAT = 2  # 1: neither the manifest nor a pointer had a sum
+CHECK = "check"
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """Return plain data as JSON with one more member, `check`: the SHA-256 of the JSON without it."""
+    return json_bytes({**content, CHECK: hashlib.sha256(json_bytes(dict(content))).hexdigest()})
+
+
+def _unsealed(data: bytes) -> dict[str, Any]:
+    """Return what `sealed` was given. Raises: ValueError, KeyError, TypeError where a single bit of it differs."""
+    content = dict(json.loads(data))
+    del content[CHECK]
+    if sealed(content) != data:
+        raise ValueError("it is not what was written (its check differs)")
+    return content
 
 
 def step_folder(checkpoints: Path, step: int) -> Path:
@@ -56,9 +74,9 @@ def write(
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {"format": FORMAT, "torch": str(torch.__version__), "best": best, "sha256": sums}
     make_folder(folder.parent)
-    if folder.exists():
-        remove_folder(folder)
-    write_folder(folder, {**files, MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode()})
+    if folder.exists():  # of a save that was cut short, or damaged
+        discard_folder(folder)
+    write_folder(folder, {**files, MANIFEST: sealed(manifest)})
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -84,9 +102,30 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def _verified(folder: Path, name: str) -> bytes:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a checkpoint: format, torch, best, sha256.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of a newer format.
+    """
     try:
-        wanted = json.loads(read_bytes(folder / MANIFEST))["sha256"][name]
+        data = read_bytes(folder / MANIFEST)
+        form = json.loads(data)["format"]
+        if form > FORMAT:
+            raise CheckpointError(
+                f"checkpoint {folder} has format {form}, newer than this nnkit's {FORMAT}", hint="update nnkit"
+            )
+        manifest: dict[str, Any] = json.loads(data) if form == 1 else _unsealed(data)
+        dict(manifest["sha256"]), int(manifest["best"] or 0)
+    except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST}: {error}") from error
+    return manifest
+
+
+def _verified(folder: Path, name: str) -> bytes:
+    manifest = read_manifest(folder)
+    try:
+        wanted = manifest["sha256"][name]
         data = read_bytes(folder / name)
     except (StorageError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {error}") from error
@@ -96,19 +135,35 @@ def _verified(folder: Path, name: str) -> bytes:
 
 
 def point(checkpoints: Path, names: Mapping[str, int]) -> None:
-    """Let `best`, `last` or both name a step each. Raises: StorageError."""
-    write_files(checkpoints, {name: json_bytes({"step": step}) for name, step in names.items()})
+    """Let `best`, `last` or both name a step each, whose checkpoint is there. Raises: StorageError."""
+    write_files(checkpoints, {name: sealed(_named(checkpoints, step)) for name, step in names.items()})
+
+
+def _named(checkpoints: Path, step: int) -> dict[str, Any]:
+    data = read_bytes(step_folder(checkpoints, step) / MANIFEST)
+    return {"format": FORMAT, "step": step, "manifest": hashlib.sha256(data).hexdigest()}
 
 
 def pointed(checkpoints: Path, name: str) -> Path:
-    """Return the folder that `best` or `last` names. Raises: CheckpointError where it does not."""
+    """Return the folder that `best` or `last` names.
+
+    Raises:
+        CheckpointError: it names none, is damaged, or its checkpoint is another one, or damaged.
+    """
     path = checkpoints / name
     try:
-        return step_folder(checkpoints, int(json.loads(read_bytes(path))["step"]))
-    except (StorageError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} does not name a checkpoint: {error}", hint="was the run stopped before its first save?"
-        ) from error
+        data = read_bytes(path)
+        is_first = json.loads(data).keys() == {"step"}  # of format 1
+        named = json.loads(data) if is_first else _unsealed(data)
+        folder = step_folder(checkpoints, int(named["step"]))
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        hint = "" if path.exists() else "was the run stopped before its first save?"
+        raise CheckpointError(f"{path} does not name a checkpoint: {error}", hint=hint) from error
+    manifest = read_manifest(folder)
+    is_meant = manifest["format"] == 1 if is_first else named == _named(checkpoints, named["step"])
+    if not is_meant:
+        raise CheckpointError(f"{path} does not name a checkpoint: {folder} is not the one that it was written for")
+    return folder
 
 
 def steps(checkpoints: Path) -> list[int]:
@@ -123,11 +178,10 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
         CheckpointError: there is none.
     """
     skipped: list[str] = []
-    for step in reversed(steps(checkpoints)):
+    for step in reversed(resumable(checkpoints)):
         folder = step_folder(checkpoints, step)
-        if not (folder / STATE).exists() and (folder / MANIFEST).exists() and not _lists_state(folder):
-            continue  # the best weights alone
         try:
+            _check_best(checkpoints, folder)
             return folder, read_weights(folder), read_state(folder), skipped
         except CheckpointError as error:
             skipped += [problem.text for problem in error.problems]
@@ -135,10 +189,25 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
     raise CheckpointError(f"{checkpoints} has no checkpoint to go on from{detail}", hint="start a new run")
 
 
+def _check_best(checkpoints: Path, folder: Path) -> None:
+    """Check the best weights that a checkpoint counts on. Raises: CheckpointError."""
+    best = read_manifest(folder)["best"]
+    try:
+        if best is not None:
+            _verified(step_folder(checkpoints, best), WEIGHTS)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {folder} has lost its best weights: {error}") from error
+
+
+def resumable(checkpoints: Path) -> list[int]:
+    """Return the steps of the checkpoints that are more than the best weights alone, or damaged, in order."""
+    return [step for step in steps(checkpoints) if _lists_state(step_folder(checkpoints, step))]
+
+
 def _lists_state(folder: Path) -> bool:
     try:
-        return STATE in json.loads(read_bytes(folder / MANIFEST))["sha256"]
-    except (StorageError, ValueError, KeyError, TypeError):
+        return STATE in read_manifest(folder)["sha256"]
+    except CheckpointError:
         return True
 
 
@@ -152,16 +221,16 @@ def prune(checkpoints: Path, *, newest: int, keep_last: int) -> None:
     """
     remove_temporaries(checkpoints)
     found = steps(checkpoints)
-    resumable = [step for step in found if step <= newest and (step_folder(checkpoints, step) / STATE).exists()]
-    kept = {name for step in resumable[-keep_last:] for name in (step, _best_of(step_folder(checkpoints, step)))}
+    whole = [step for step in found if step <= newest and (step_folder(checkpoints, step) / STATE).exists()]
+    kept = {name for step in whole[-keep_last:] for name in (step, _best_of(step_folder(checkpoints, step)))}
     for step in found:
         if step not in kept:
-            remove_folder(step_folder(checkpoints, step))
+            discard_folder(step_folder(checkpoints, step))
 
 
 def _best_of(folder: Path) -> int | None:
     try:
-        best: int | None = json.loads(read_bytes(folder / MANIFEST))["best"]
-    except (StorageError, ValueError, KeyError, TypeError):
+        best: int | None = read_manifest(folder)["best"]
+    except CheckpointError:
         return None
     return best

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from nnkit.data.batches import Batch, Batches, spans
 from nnkit.data.tokens import UNKNOWN_NUMBER
-from nnkit.errors import DivergenceError
+from nnkit.errors import DivergenceError, StorageError
 from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation, schedule_factor
 from nnkit.seeding import derive
 from nnkit.train.norms import read_norms
+from nnkit.train.persist import TRIES, persistently
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink
 from nnkit.train.state import Record, Score, TrainState, is_better
@@ -43,7 +44,7 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
         if run.checkpoints.is_due(state):
             save(run, state, sinks)
     if run.checkpoints.saved_step != state.step:
-        save(run, state, sinks)
+        save_at_last(run, state, sinks)
     return reason
 
 
@@ -259,9 +260,40 @@ def evaluate(run: Run, batches: Batches) -> dict[str, float]:
     return {"loss": float(loss), **run.metrics.compute(sums)}
 
 
+def warn(sinks: Sequence[Sink], text: str) -> None:
+    """Tell every sink what the user should know at once."""
+    for sink in sinks:
+        sink.warn(text)
+
+
 def save(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
-    """Commit: what the sinks wrote first, then the checkpoint that counts it."""
+    """Commit; where the file system refuses, the training goes on, and the next save tries again.
+
+    Raises:
+        StorageError: it has refused so many times in a row that it is of no use to go on.
+    """
+    try:
+        commit(run, state, sinks)
+    except StorageError as error:
+        run.checkpoints.note_failure()
+        if run.checkpoints.failed >= TRIES:
+            raise StorageError(
+                f"{TRIES} saves in a row have failed, the last one at step {state.step}: {error}",
+                hint=f"{error.problems[0].hint}; then nnkit resume",
+            ) from error
+        warn(sinks, f"step {state.step} could not be saved, the next save tries again: {error}")
+
+
+def save_at_last(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
+    """Commit where there is no next save. Raises: StorageError."""
+    persistently(lambda: commit(run, state, sinks), lambda text: warn(sinks, text))
+
+
+def commit(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
+    """Save what the sinks wrote, then the checkpoint that counts it. Raises: StorageError; DivergenceError."""
     run.check_weights(state)
     for sink in sinks:
         sink.sync()
-    run.checkpoints.save(state, run.validated_weights(), run.to_plain(state))
+    left = run.checkpoints.save(state, run.validated_weights(), run.to_plain(state))
+    if left is not None:
+        warn(sinks, f"step {state.step} was saved, but {left}")

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 
 from torch import Tensor
 
+from nnkit.errors import StorageError
 from nnkit.storage import remove_temporaries
 from nnkit.train.checkpoints import point, prune, step_folder, write
 from nnkit.train.state import TrainState
@@ -17,6 +18,8 @@ from nnkit.train.state import TrainState
 FIRST_GUESS_S = 0.02
 # A save may cost a fiftieth of the time between two of them.
 TIMES_ITS_COST = 50
+# Where no number says when to save: a full disk may be empty again after so long, in seconds.
+AFTER_A_FAILURE_S = 10.0
 
 
 @final
@@ -25,6 +28,7 @@ class Saver:
 
     Attributes:
         saved_step: of the newest save; None before the first.
+        failed: saves in a row that the file system has refused.
     """
 
     def __init__(self, folder: Path | None, *, every: int | Literal["auto"], keep_last: int) -> None:
@@ -36,6 +40,7 @@ class Saver:
         self._cost = FIRST_GUESS_S
         self._saved_at = time.monotonic()
         self.saved_step: int | None = None
+        self.failed = 0
 
     @property
     def best_weights(self) -> dict[str, Tensor] | None:
@@ -64,7 +69,13 @@ class Saver:
             return False
         if self._every != "auto":
             return state.step % self._every == 0
-        return time.monotonic() - self._saved_at >= TIMES_ITS_COST * self._cost
+        wait = TIMES_ITS_COST * self._cost
+        return time.monotonic() - self._saved_at >= (max(wait, AFTER_A_FAILURE_S) if self.failed else wait)
+
+    def note_failure(self) -> None:
+        """Count a save that the file system refused; the best weights stay in memory."""
+        self.failed += 1
+        self._saved_at = time.monotonic()
 
     def point_best(self) -> None:
         """Let `best` name the best weights, which have been written. Raises: StorageError."""
@@ -72,24 +83,31 @@ class Saver:
             point(self._folder, {"best": self._best[0]})
             self._best = None
 
-    def save(self, state: TrainState, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    def save(self, state: TrainState, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> StorageError | None:
         """Write the best weights that are not on disk yet, then the checkpoint itself, then tidy up.
+
+        Returns:
+            Why what is needed no more could not be removed, which the next save tries again; None where it was.
 
         Raises:
             StorageError: the file system refused; what was saved before is still whole.
         """
         if self._folder is None:
             self.saved_step = state.step
-            return
+            return None
         started = time.monotonic()
         if self._best is not None and self._best[0] != state.step:
             write(step_folder(self._folder, self._best[0]), self._best[1], None)
         best_step = None if state.best is None else state.best.step
         write(step_folder(self._folder, state.step), weights, plain, best=best_step)
-        self.saved_step = state.step
         best = {} if self._best is None else {"best": self._best[0]}
         point(self._folder, {"last": state.step, **best})
-        self._best = None
-        prune(self._folder, newest=state.step, keep_last=self._keep_last)
+        self.saved_step, self.failed, self._best = state.step, 0, None
+        left = None
+        try:
+            prune(self._folder, newest=state.step, keep_last=self._keep_last)
+        except StorageError as error:
+            left = error
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
+        return left

@@ -50,7 +50,10 @@ class Sink(Protocol):
         """Take one event."""
 
     def sync(self) -> None:
-        """Make what was written survive; a save follows."""
+        """Make what was written survive; a save follows. Raises: StorageError; then there is no save."""
+
+    def warn(self, text: str) -> None:
+        """Take what the user should know at once, such as a save that failed."""
 
     def close(self, status: str) -> None:
         """Finish; the run ended with this status."""

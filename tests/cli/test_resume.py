@@ -16,7 +16,7 @@ import yaml
 
 from nnkit.cli import main
 from nnkit.storage import FolderLock
-from tests.finished import put_bombs
+from tests.finished import put_bombs, reseal
 from tests.own_code import HERE
 
 QUICK = ["data=iris", "model.hidden=[8]", "regularization=dropout", "trainer.ema_decay=0.9", "scheduler=plateau"]
@@ -220,7 +220,7 @@ def test_a_hostile_folder_executes_nothing(capsys: pytest.CaptureFixture[str]) -
         path.write_bytes(data)
         manifest = json.loads((path.parent / "manifest.json").read_text())
         manifest["sha256"]["model.safetensors"] = hashlib.sha256(data).hexdigest()
-        (path.parent / "manifest.json").write_text(json.dumps(manifest))
+        reseal(path.parent / "manifest.json", manifest)
     assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 4
     assert "state.pt is damaged" in capsys.readouterr().err
     values = yaml.safe_load((folder / "config.yaml").read_text())

@@ -18,7 +18,8 @@ from PIL import Image
 from nnkit import data
 from nnkit.config.schema import Config
 from nnkit.data.idx import idx_file, read_idx
-from nnkit.run import Result, train
+from nnkit.final import Result
+from nnkit.run import train
 from nnkit.runs import new_folder
 from tests.data.idx_files import write_images
 from tests.trained import config_of, events, is_equal, last_weights

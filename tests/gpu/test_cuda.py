@@ -10,7 +10,8 @@ import torch
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.errors import DivergenceError
-from nnkit.run import Result, resume, train
+from nnkit.final import Result
+from nnkit.run import resume, train
 from nnkit.runs import new_folder
 from nnkit.train import checkpoints
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -119,17 +120,28 @@ def test_weights_of_another_network_are_told() -> None:
     damaged(widen, CheckpointError, "the weights of .*array do not fit its config.*size mismatch")
 
 
+def preprocess(text: str) -> Any:
+    """Write another preprocess.json, with its right sum in run.json."""
+
+    def write(folder: Path) -> None:
+        (folder / "preprocess.json").write_text(text)
+        change_facts(folder, preprocess_sha256=hashlib.sha256(text.encode()).hexdigest())
+
+    return write
+
+
 def newer(folder: Path) -> None:
     plain = json.loads((folder / "preprocess.json").read_text())
-    (folder / "preprocess.json").write_text(json.dumps({**plain, "format": 99}))
+    preprocess(json.dumps({**plain, "format": 99}))(folder)
 
 
 def test_a_damaged_preprocess_json_is_told() -> None:
     assert damaged(without("preprocess.json"), DataError, r"preprocess\.json cannot be read").exit_code == 3
-    damaged(edit("preprocess.json", "{"), DataError, r"array/preprocess\.json cannot be read")
-    damaged(edit("preprocess.json", "[1]"), DataError, r"array/preprocess\.json is damaged")
-    damaged(edit("preprocess.json", '{"format": 2}'), DataError, r"array: preprocess\.json is damaged: KeyError")
-    damaged(edit("preprocess.json", '{"format": "x"}'), DataError, r"array: preprocess\.json is damaged")
+    damaged(edit("preprocess.json", "{}"), DataError, r"array/preprocess\.json is damaged: .*SHA-256 differs")
+    damaged(preprocess("{"), DataError, r"array/preprocess\.json cannot be read")
+    damaged(preprocess("[1]"), DataError, r"array/preprocess\.json is damaged: it holds no mapping")
+    damaged(preprocess('{"format": 2}'), DataError, r"array: preprocess\.json is damaged: KeyError")
+    damaged(preprocess('{"format": "x"}'), DataError, r"array: preprocess\.json is damaged")
     error = damaged(newer, DataError, r"preprocess\.json has format 99, newer than")
     assert error.problems[0].hint == "update nnkit"
 

@@ -45,3 +45,8 @@ def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str
     ProgressBar().close("failed")
     Picks().close("failed")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_printed_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    ProgressBar().warn("a save failed")
+    assert capsys.readouterr() == ("", "warning: a save failed\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,26 @@ def test_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / METRICS).mkdir()
     with pytest.raises(StorageError, match=r"cannot write .*metrics.jsonl: Is a directory"):
         opened(tmp_path)
+
+
+def test_a_line_that_is_refused_waits_and_comes_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sink = opened(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        for step in (5, 10):
+            sink.write(Record(step, 1, {}))
+        with pytest.raises(StorageError, match=r"cannot write .*metrics.jsonl: No space left on device \(errno 28\)"):
+            sink.sync()
+    assert lines(tmp_path) == []
+    sink.write(Record(15, 1, {}))
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        sink.write(Record(20, 1, {}))
+        sink.close("failed")  # no save has counted it
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15]

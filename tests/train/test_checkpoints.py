@@ -43,7 +43,8 @@ def with_true_sum(place: Path, name: str, data: bytes) -> None:
     (place / name).write_bytes(data)
     manifest = json.loads((place / MANIFEST).read_text())
     manifest["sha256"][name] = hashlib.sha256(data).hexdigest()
-    (place / MANIFEST).write_text(json.dumps(manifest))
+    del manifest["check"]
+    (place / MANIFEST).write_bytes(checkpoints.sealed(manifest))
 
 
 @contextmanager
@@ -72,7 +73,9 @@ def test_manifest_has_the_sums_that_anyone_can_compute(tmp_path: Path) -> None:
     place = written(tmp_path, best=2)
     manifest = json.loads((place / MANIFEST).read_text())
     sums = {name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in (WEIGHTS, STATE)}
-    assert manifest == {"format": 1, "torch": str(torch.__version__), "best": 2, "sha256": sums}
+    check = manifest.pop("check")
+    assert manifest == {"format": 2, "torch": str(torch.__version__), "best": 2, "sha256": sums}
+    assert check == hashlib.sha256((json.dumps(manifest, indent=2) + "\n").encode()).hexdigest()
 
 
 def test_same_step_is_written_again(tmp_path: Path) -> None:
@@ -90,17 +93,44 @@ def test_flipped_bit_is_refused(tmp_path: Path, name: str, share: float) -> None
         read(place)
 
 
-def test_flipped_bit_in_the_manifest_is_refused_or_harmless(tmp_path: Path) -> None:
+def test_checkpoint_of_format_1_is_read_though_its_manifest_has_no_sum(tmp_path: Path) -> None:
     place = written(tmp_path)
-    whole, refused = (place / MANIFEST).read_bytes(), 0
-    for where in range(len(whole)):
-        flip(place / MANIFEST, where)
-        try:
-            assert is_equal(checkpoints.read_weights(place), WEIGHTS_SAVED)
-        except CheckpointError as error:
-            refused += str(place) in str(error)
-        (place / MANIFEST).write_bytes(whole)
-    assert refused >= 64  # every digit of the sum
+    manifest = json.loads((place / MANIFEST).read_text())
+    del manifest["check"]
+    (place / MANIFEST).write_text(json.dumps({**manifest, "format": 1}))
+    (place.parent / "best").write_text('{"step": 3}')
+    assert checkpoints.pointed(place.parent, "best") == place
+    assert is_equal(checkpoints.newest(place.parent)[2], STATE_SAVED)
+    (place / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
+    with pytest.raises(CheckpointError, match=r"step-00000003 is damaged: manifest.json: 'check'"):
+        checkpoints.read_weights(place)
+
+
+@pytest.mark.parametrize("change", [{"format": 1, "best": "x"}, {"format": 1, "sha256": None}, {"format": "2"}])
+def test_manifest_of_no_sense_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    place = written(tmp_path)
+    (place / MANIFEST).write_text(json.dumps({**json.loads((place / MANIFEST).read_text()), **change}))
+    with pytest.raises(CheckpointError, match=r"step-00000003 is damaged: manifest.json: "):
+        checkpoints.newest(place.parent)
+
+
+def test_newer_format_is_told(tmp_path: Path) -> None:
+    place = written(tmp_path)
+    (place / MANIFEST).write_bytes(checkpoints.sealed({"format": 3}))
+    with pytest.raises(CheckpointError, match=r"step-00000003 has format 3, newer than this nnkit's 2") as caught:
+        checkpoints.read_weights(place)
+    assert caught.value.problems[0].hint == "update nnkit"
+
+
+def test_checkpoint_whose_best_weights_are_damaged_is_passed_over(tmp_path: Path) -> None:
+    written(tmp_path, 3, best=3)
+    written(tmp_path, 10, best=8)
+    place = written(tmp_path, 8, state=None)
+    assert checkpoints.newest(place.parent)[0].name == "step-00000010"
+    flip(place / WEIGHTS, -1)
+    folder, _, _, skipped = checkpoints.newest(place.parent)
+    assert folder.name == "step-00000003"
+    assert "step-00000008 is damaged: model.safetensors" in skipped[0]
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, STATE, MANIFEST])
@@ -115,7 +145,7 @@ def test_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     place = written(tmp_path)
     (place / name).unlink()
-    with pytest.raises(CheckpointError, match=rf"is damaged: cannot read .*{name}"):
+    with pytest.raises(CheckpointError, match=rf"is damaged: .*cannot read .*{name}"):
         checkpoints.newest(place.parent)
 
 
@@ -140,12 +170,26 @@ def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
 
 
 def test_pointer_names_a_step(tmp_path: Path) -> None:
-    checkpoints.point(tmp_path, {"best": 12})
-    assert json.loads((tmp_path / "best").read_text()) == {"step": 12}
-    assert checkpoints.pointed(tmp_path, "best") == tmp_path / "step-00000012"
+    place = written(tmp_path, 12)
+    checkpoints.point(place.parent, {"best": 12})
+    pointer = json.loads((place.parent / "best").read_text())
+    sum_of_manifest = hashlib.sha256((place / MANIFEST).read_bytes()).hexdigest()
+    assert (pointer["step"], pointer["manifest"]) == (12, sum_of_manifest)
+    assert checkpoints.pointed(place.parent, "best") == place
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", '{"step": "x"}', '{"other": 1}', '{"step": null}'])
+def test_pointer_at_another_checkpoint_of_the_same_step_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path, 12).parent
+    checkpoints.point(folder, {"best": 12})
+    written(tmp_path, 12, best=3)
+    with pytest.raises(CheckpointError, match=r"step-00000012 is not the one that it was written for"):
+        checkpoints.pointed(folder, "best")
+    (folder / "best").write_text('{"step": 12}')  # as format 1 had it
+    with pytest.raises(CheckpointError, match=r"step-00000012 is not the one that it was written for"):
+        checkpoints.pointed(folder, "best")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"step": "x"}', '{"other": 1}', '{"step": null}', "7"])
 def test_pointer_that_names_nothing_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "best").write_text(text)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from nnkit.assemble import assemble, prepare
-from nnkit.errors import DivergenceError
-from nnkit.train import checkpoints, loop
+from nnkit.errors import DivergenceError, StorageError
+from nnkit.train import checkpoints, loop, persist
 from nnkit.train.loop import check_loss, evaluate, fit, next_event, take_step
 from nnkit.train.run import Run
 from nnkit.train.state import TrainState
@@ -270,3 +270,48 @@ def test_last_good_checkpoint_is_named() -> None:
     with pytest.raises(DivergenceError) as caught:
         loop.add_loss(run, state_of(run), math.nan, 1.0, 6)
     assert "last good checkpoint is step 4" in caught.value.problems[0].hint
+
+
+class FullDisk(Watcher):
+    """A sink whose file cannot be synced, at some of the saves."""
+
+    def __init__(self, refused: set[int]) -> None:
+        super().__init__()
+        self._refused = refused
+
+    def sync(self) -> None:
+        super().sync()
+        if self.saves in self._refused:
+            raise StorageError("cannot write x: No space left on device (errno 28)", hint="free some space")
+
+
+def saved(refused: set[int], tmp_path: Path) -> tuple[Run, Watcher]:
+    """Train 15 steps with a save every 3, some of which are refused."""
+    run = assemble(prepare(config_of("trainer.checkpoint_every=3")), tmp_path)
+    watcher = FullDisk(refused)
+    fit(run, state_of(run), [watcher], stop_when(run.trainer))
+    return run, watcher
+
+
+def test_a_refused_save_is_told_and_the_next_one_tries_again(tmp_path: Path) -> None:
+    run, watcher = saved({1, 2, 4}, tmp_path)
+    assert (run.checkpoints.saved_step, run.checkpoints.failed) == (15, 0)
+    full = "could not be saved, the next save tries again: cannot write x: No space left on device (errno 28)"
+    assert watcher.warnings == [f"step {step} {full}" for step in (3, 6, 12)]
+
+
+def test_the_third_refusal_in_a_row_ends_the_training(tmp_path: Path) -> None:
+    with pytest.raises(
+        StorageError, match=r"3 saves in a row have failed, the last one at step 12: cannot write x"
+    ) as caught:
+        saved({2, 3, 4}, tmp_path)
+    assert caught.value.exit_code == 5
+    assert caught.value.problems[0].hint == "free some space; then nnkit resume"
+    assert checkpoints.pointed(tmp_path, "last").name == "step-00000003"
+
+
+def test_the_last_save_is_tried_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persist, "WAIT_S", 0.0)
+    run, watcher = saved({4, 5, 6}, tmp_path)
+    assert run.checkpoints.saved_step == 15
+    assert [text.rpartition(" ")[2] for text in watcher.warnings] == ["28)", "28)", "again"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnkit.errors import CheckpointError
+from nnkit.errors import CheckpointError, StorageError
 from nnkit.train import checkpoints, saver
 from nnkit.train.saver import Saver
 from nnkit.train.state import Score, TrainState
@@ -106,3 +106,51 @@ def test_save_after_going_back_outlives_the_damaged_newer_one(tmp_path: Path) ->
     again.save(at(6), weights(6), {"step": 6})
     assert checkpoints.steps(tmp_path) == [6]
     assert checkpoints.newest(tmp_path)[2] == {"step": 6}
+
+
+def test_a_refused_save_keeps_the_best_weights_and_what_was_saved(tmp_path: Path) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=1)
+    keeper.save(at(4), weights(4), {})
+    keeper.note_best(6, weights(6))
+    (tmp_path / "last").unlink()
+    (tmp_path / "last").mkdir()  # no file can take its place
+    with pytest.raises(StorageError, match=r"cannot write .*last: Is a directory"):
+        keeper.save(at(8, best=6), weights(8), {})
+    assert (keeper.saved_step, keeper.best_weights) == (4, weights(6))
+    assert checkpoints.steps(tmp_path) == [4, 6, 8]
+    (tmp_path / "last").rmdir()
+    assert keeper.save(at(8, best=6), weights(8), {}) is None
+    assert (keeper.saved_step, keeper.best_weights) == (8, None)
+    assert checkpoints.steps(tmp_path) == [6, 8]
+    assert checkpoints.read_weights(checkpoints.pointed(tmp_path, "best")) == weights(6)
+
+
+def test_after_a_refused_save_auto_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    keeper = Saver(tmp_path, every="auto", keep_last=1)
+    now[0] = 101.5
+    assert keeper.is_due(at(1))
+    keeper.note_failure()
+    now[0] = 111.4
+    assert not keeper.is_due(at(2))
+    now[0] = 111.5
+    assert keeper.is_due(at(2))
+    keeper.save(at(2), weights(2), {})
+    assert keeper.failed == 0
+
+
+def test_what_cannot_be_removed_is_told_and_the_save_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Saver(tmp_path, every=4, keep_last=1)
+    keeper.save(at(4), weights(4), {})
+
+    def refused(*_: object, **__: object) -> None:
+        raise StorageError("cannot remove step-00000004")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saver, "prune", refused)
+        left = keeper.save(at(8), weights(8), {})
+    assert str(left) == "cannot remove step-00000004"
+    assert keeper.saved_step == 8
+    assert keeper.save(at(12), weights(12), {}) is None
+    assert checkpoints.steps(tmp_path) == [12]
