@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.faults.kills import KILLS
+from tests.faults.one_folder import ONE_OF_FIFTY, SECOND
+from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
 
-PROMISES: tuple[Promise, ...] = ()
+PROMISES: tuple[Promise, ...] = (KILLS, ONE, TWICE, SWEEPS, SECOND, ONE_OF_FIFTY)
