@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
-import torch
-
-import nnkit
-from nnkit.assemble import Prepared, assemble, count_parameters, measured, prepare
-from nnkit.baseline import baseline, baseline_notes
+from nnkit.assemble import Prepared, assemble, count_parameters, prepare
+from nnkit.baseline import baseline_notes
+from nnkit.command import Command
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
+from nnkit.ending import circumstances, note_failure, noting_bugs, ways_on
 from nnkit.errors import CheckpointError, DataError, DivergenceError
 from nnkit.facts import facts_of, now, title_of, told_before
+from nnkit.final_look import best_weights, metrics_of_part, test_metrics
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
@@ -103,6 +102,7 @@ def train(
     *,
     test: bool = True,
     stop: Stop = never,
+    command: Command | None = None,
 ) -> Result:
     """Train a new run in `folder`, which is there, empty but for its lock, and locked by the caller.
 
@@ -113,16 +113,17 @@ def train(
         signals: asked before each step.
         test: whether to look at the test set at the end; a sweep does so for its winner alone.
         stop: asked before each step for one more reason to end.
+        command: that the user typed, for the record.
 
     Raises:
         ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
             memory; nothing was written.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
-    return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report)
+    return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report, command=command)
 
 
 def train_prepared(
@@ -135,6 +136,7 @@ def train_prepared(
     stop: Stop = never,
     report: Report | None = None,
     known: Mapping[str, float] | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Train a new run as `train` does, on data that is at hand.
 
@@ -147,19 +149,21 @@ def train_prepared(
         stop: asked before each step for one more reason to end.
         report: of the data, to be told and kept; None where that has been done.
         known: metrics that stand beside the run's own: those of its folds.
+        command: that the user typed, for the record.
 
     Raises: as `train`.
     """
     started = now()
-    with worded_out_of_memory(prepared.config):
+    with noting_bugs(folder, prepared.config, command), worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
-    facts = {"status": "running", "started": started, **facts_of(run, prepared)}
+    typed = {} if command is None else {"command": command.line()}
+    facts = {"status": "running", "started": started, **typed, **facts_of(run, prepared)}
     files = {CONFIG: config_bytes(prepared.config), PREPROCESS: json_bytes(prepared.preprocess.to_plain())}
     if report is not None:
         files[DATA] = json_bytes(report.to_plain())
     write_files(folder, {**files, RUN: run_bytes(facts)})
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    job = _Job(folder, prepared, run, state, facts, test=test, report=report, known=dict(known or {}))
+    job = _Job(folder, prepared, run, state, facts, command, test=test, report=report, known=dict(known or {}))
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 
@@ -173,6 +177,7 @@ def resume(
     test: bool = True,
     stop: Stop = never,
     known: Mapping[str, float] | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
@@ -185,6 +190,7 @@ def resume(
         test: whether to look at the test set at the end.
         stop: asked before each step for one more reason to end.
         known: metrics that stand beside the run's own: those of its folds.
+        command: that the user typed, for the record.
 
     Raises:
         CheckpointError: there is nothing to go on from.
@@ -193,7 +199,7 @@ def resume(
     """
     facts = read_run(folder)
     _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
     if not prepared.source.is_of(facts):
@@ -216,7 +222,7 @@ def resume(
     facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
     write_run(folder, facts)
     ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
-    job = _Job(folder, prepared, run, state, facts, tuple(notes), test=test, known=dict(known or {}))
+    job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, known=dict(known or {}))
     return _go(job, sinks, ends)
 
 
@@ -230,6 +236,7 @@ class _Job:
     run: Run
     state: TrainState
     facts: dict[str, Any]
+    command: Command | None = None
     notes: tuple[str, ...] = ()
     test: bool = True
     report: Report | None = None  # of the data; only of a new run
@@ -241,7 +248,9 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     sinks = [JsonLines(), *sinks]
     status = "failed"
     try:
-        log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
+        for line in circumstances(job.prepared.config):
+            log.note(line)
+        log.note(f"from step {job.state.step}" + (f": {job.command.line()}" if job.command else ""))
         for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
         info = _info(job)
@@ -254,11 +263,11 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         status = result.status
         write_run(job.folder, {**job.facts, **outcome_of(result)})
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
+        for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
+            log.note(line)
         return result
     except BaseException as error:
-        log.note(traceback.format_exc())
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        write_run(job.folder, {**job.facts, "status": status, "error": str(error) or type(error).__name__})
+        status = note_failure(job.folder, job.prepared.config, job.command, error, job.facts)
         raise
     finally:
         for sink in sinks:
@@ -269,7 +278,10 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
 def _trained(job: _Job, sinks: Sequence[Sink], stop: Stop) -> str:
     """Train, and return why it ended; a network without parameters has nothing to learn, and is saved as it is."""
     if job.run.parameters.names:
-        return fit(job.run, job.state, sinks, stop)
+        try:
+            return fit(job.run, job.state, sinks, stop)
+        finally:
+            job.run.train.close()
     save(job.run, job.state, sinks)
     return "nothing_to_learn"
 
@@ -290,9 +302,9 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         run.load_validated(best_weights(run, job.folder))
         threshold = decision_threshold(run, job.prepared.config)
         run.metrics = metrics_of(job.prepared.config, job.prepared.preprocess, threshold)
-        metrics = _measured(run, job.prepared, "train") | _measured(run, job.prepared, "val")
+        metrics = metrics_of_part(run, job.prepared, "train") | metrics_of_part(run, job.prepared, "val")
         if job.test and len(job.prepared.splits.test):
-            metrics |= _test_metrics(run, job.prepared)
+            metrics |= test_metrics(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
         if not all(math.isfinite(value) for value in metrics.values()):
@@ -314,43 +326,6 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         threshold=threshold,
         title=title_of(job.prepared.config),
     )
-
-
-def _measured(run: Run, prepared: Prepared, part: Literal["train", "val", "test"]) -> dict[str, float]:
-    batches = measured(run.train.samples, prepared.config) if part == "train" else getattr(run, part)
-    return {f"{part}/{key}": value for key, value in evaluate(run, batches).items()}
-
-
-def _test_metrics(run: Run, prepared: Prepared) -> dict[str, float]:
-    known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
-    return _measured(run, prepared, "test") | known_nothing
-
-
-def look_at_test(config: Config, folder: Path) -> dict[str, float]:
-    """Return the test metrics of a finished run that has not looked at its test set, and add them to its run.json.
-
-    Args:
-        config: the run's own.
-        folder: of the run.
-
-    Raises:
-        CheckpointError: its best weights are missing or damaged.
-    """
-    prepared = prepare(config)
-    run = assemble(prepared, None)
-    run.load_validated(best_weights(run, folder))
-    facts = read_run(folder)
-    run.metrics = metrics_of(prepared.config, prepared.preprocess, facts.get("decision_threshold"))
-    metrics = _test_metrics(run, prepared) if len(prepared.splits.test) else {}
-    write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
-    return metrics
-
-
-def best_weights(run: Run, folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of the best validation, from memory or from disk. Raises: CheckpointError."""
-    if run.checkpoints.best_weights is not None:
-        return run.checkpoints.best_weights
-    return checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))
 
 
 def outcome_of(result: Result) -> dict[str, Any]:

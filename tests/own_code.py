@@ -66,6 +66,19 @@ class Sleepy:
         return F.cross_entropy(outputs, target, reduction="none")
 
 
+class Breaks:
+    """Cross-entropy with a bug that shows in one of the training steps of a process."""
+
+    def __init__(self, *, step: int) -> None:
+        self.step, self.steps = step, 0
+
+    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
+        self.steps += outputs.requires_grad
+        if self.steps == self.step:
+            raise ValueError(f"it breaks in step {self.step}")
+        return F.cross_entropy(outputs, target, reduction="none")
+
+
 class Focal:
     """The focal loss of Lin et al. 2017; with gamma=0 it is cross-entropy."""
 

@@ -21,7 +21,8 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import to_plain
 from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceError, OutOfMemoryError, StorageError
-from nnkit.run import best_weights, look_at_test, train
+from nnkit.final_look import best_weights, look_at_test
+from nnkit.run import train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
 from nnkit.train import checkpoints
 from nnkit.train.loop import evaluate

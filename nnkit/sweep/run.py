@@ -17,8 +17,8 @@ from nnkit.config.cross import Objective
 from nnkit.config.identity import LIMITS
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, DataError, FolderInUseError, StorageError
+from nnkit.final_look import look_at_test
 from nnkit.folds import cross_validate
-from nnkit.run import look_at_test
 from nnkit.runs import SWEEP, read_config, read_run
 from nnkit.storage import FolderLock, is_locked, read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor

@@ -1,0 +1,16 @@
+"""A resume goes on exactly, from wherever a run has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.every_step import EVERY_STEP
+from tests.faults.survival import check
+
+pytestmark = pytest.mark.usefixtures("on_one_thread")
+
+
+def test_a_run_goes_on_exactly_from_every_step(record_property: Callable[[str, object], None]) -> None:
+    check(EVERY_STEP, record_property)
