@@ -148,7 +148,7 @@ def from_step(folder: Path, step: int, config: Config, wanted: End) -> str | Non
 
 
 @contextmanager
-def _without_waiting() -> Iterator[None]:
+def without_waiting() -> Iterator[None]:
     """Leave out the waits for the disk: what is tried here is what stands in the files, not when it is safe there."""
     before = os.fsync
     os.fsync = lambda _: None
@@ -160,8 +160,8 @@ def _without_waiting() -> Iterator[None]:
 
 def cases(count: int) -> Iterator[str | None]:
     """Go on from every step of every run; of runs with workers from some in a test."""
-    _write_data()
-    with _without_waiting():
+    write_data()
+    with without_waiting():
         yield from _cases(all_of_workers=count > EVERY_STEP.in_ci)
 
 
@@ -189,7 +189,7 @@ def _cases(*, all_of_workers: bool) -> Iterator[str | None]:
             yield None if problem is None else f"{name}, from step {step}: {problem}"
 
 
-def _write_data() -> None:
+def write_data() -> None:
     """Write two texts, so that there is a boundary in the training part, and pictures of three classes."""
     from PIL import Image
 
