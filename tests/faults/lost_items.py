@@ -65,7 +65,8 @@ SCENARIOS = {
         steps=(2, 3, 4, 5, 6, 7),
         only=("train", "plateau"),
     ),
-    "patience": Scenario((*SMALL, *STEPPED, *TOO_FAST, "trainer.patience=3"), (2, 3, 4), ("train", "waited")),
+    "patience": Scenario((*SMALL, *STEPPED, *TOO_FAST, "trainer.patience=3"), (2, 3, 4), ("train",)),
+    "mid-epoch": Scenario((*SMALL, "batching.batch_size=20", "trainer.max_steps=4"), (2,), ("train",)),
     "overflow": Scenario((*SMALL, "trainer.precision=fp16", "data.scaling=none", "optimizer.lr=0.1"), only=("scaler",)),
     "fp16": Scenario((*SMALL, "trainer.precision=fp16"), only=("scaler",)),
     "lstm": Scenario(
