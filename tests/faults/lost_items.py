@@ -1,4 +1,4 @@
-"""Each item of a checkpoint matters: where one is lost, that is the value before the first step, a resume is not exact."""
+"""Each item of a checkpoint matters: a resume without one, from its value before the first step, is not exact."""
 
 from __future__ import annotations
 

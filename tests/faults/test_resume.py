@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.faults.changed_settings import SETTINGS
 from tests.faults.every_step import EVERY_STEP
 from tests.faults.lost_items import LOST_ITEMS
 from tests.faults.survival import check
@@ -19,3 +20,7 @@ def test_a_run_goes_on_exactly_from_every_step(record_property: Callable[[str, o
 
 def test_each_item_of_a_checkpoint_matters(record_property: Callable[[str, object], None]) -> None:
     check(LOST_ITEMS, record_property)
+
+
+def test_each_setting_may_change_at_a_resume_as_it_is_marked(record_property: Callable[[str, object], None]) -> None:
+    check(SETTINGS, record_property)
