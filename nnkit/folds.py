@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 
 from nnkit.assemble import Prepared, assemble, fitted, prepare
 from nnkit.baseline import baseline
+from nnkit.command import Command
 from nnkit.config.cross import METRICS
 from nnkit.config.schema import Config, to_plain
 from nnkit.data import Source, Splits, read, split_by
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
+from nnkit.ending import note_failure, noting_bugs
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
 from nnkit.facts import facts_of_data, now, title_of
 from nnkit.final import OF_THE_END, Result, outcome_of
@@ -112,6 +113,7 @@ def cross_validate(
     *,
     test: bool = True,
     watch: Watch | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Train all folds in folders of their own within `folder`, then the run itself as `cv.final` says.
 
@@ -126,6 +128,7 @@ def cross_validate(
         signals: asked before each step.
         test: whether to look at the test set at the end.
         watch: who is told of the folds.
+        command: that the user typed, for the record.
 
     Returns:
         That of the run's own training, with the metrics cv/NAME and cv/NAME_sd beside its own. Where there is none,
@@ -137,10 +140,10 @@ def cross_validate(
         NnkitError: a training failed; run.json says why.
     """
     watch = watch or Watch()
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         whole = prepare(config)
         _check_same(whole.source, folder)
-        job = _Job(whole, folder, signals, watch)
+        job = _Job(whole, folder, signals, watch, command)
         _checked_folds(whole)
     remove_temporaries(folder)
     _begin(job)
@@ -156,15 +159,13 @@ def cross_validate(
             tested = _tested(whole, folder) if test else {}
             return _ended(job, folds, "completed", "folds", known | tested)
     except BaseException as error:
-        log.note(traceback.format_exc())
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        write_run(folder, {**_facts(job), "status": status, "error": str(error) or type(error).__name__})
+        note_failure(folder, whole.config, command, error, _facts(job))
         raise
     finally:
         log.close()
     if _has_checkpoint(folder):
-        return resume(whole.config, folder, sinks, signals, test=test, known=known)
-    return train_prepared(whole, folder, sinks, signals, test=test, known=known)
+        return resume(whole.config, folder, sinks, signals, test=test, known=known, command=command)
+    return train_prepared(whole, folder, sinks, signals, test=test, known=known, command=command)
 
 
 def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
@@ -213,6 +214,7 @@ class _Job:
     folder: Path
     signals: Signals | None
     watch: Watch
+    command: Command | None
 
 
 def _prepared_fold(whole: Prepared, fold: int) -> Prepared:
@@ -268,7 +270,8 @@ def _begin(job: _Job) -> None:
 
 def _facts(job: _Job) -> dict[str, Any]:
     """Return what run.json says beside how it ended."""
-    before = begun(job.folder) or {"started": now()}
+    typed = {} if job.command is None else {"command": job.command.line()}
+    before = begun(job.folder) or {"started": now(), **typed}
     return {**{name: value for name, value in before.items() if name not in OF_THE_END}, **facts_of_data(job.whole)}
 
 

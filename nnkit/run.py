@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
-import torch
-
-import nnkit
 from nnkit.assemble import Prepared, assemble, count_parameters, prepare
 from nnkit.baseline import baseline_notes
+from nnkit.command import Command
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
 from nnkit.data.report import Report
-from nnkit.errors import CheckpointError, DataError, DivergenceError, StorageError
+from nnkit.ending import circumstances, note_failure, noting_bugs, ways_on
+from nnkit.errors import CheckpointError, DataError, DivergenceError
 from nnkit.facts import facts_of, now, title_of, told_before
 from nnkit.final import OF_THE_END, Result, best_weights, metrics_of_part, metrics_of_test, outcome_of
 from nnkit.runs import (
@@ -61,6 +58,7 @@ def train(
     *,
     test: bool = True,
     stop: Stop = never,
+    command: Command | None = None,
 ) -> Result:
     """Train a new run in `folder`, which is there, empty but for its lock, and locked by the caller.
 
@@ -71,16 +69,17 @@ def train(
         signals: asked before each step.
         test: whether to look at the test set at the end; a sweep does so for its winner alone.
         stop: asked before each step for one more reason to end.
+        command: that the user typed, for the record.
 
     Raises:
         ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
             memory; nothing was written.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
-    return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report)
+    return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report, command=command)
 
 
 def train_prepared(
@@ -93,6 +92,7 @@ def train_prepared(
     stop: Stop = never,
     report: Report | None = None,
     known: Mapping[str, float] | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Train a new run as `train` does, on data that is at hand.
 
@@ -105,16 +105,18 @@ def train_prepared(
         stop: asked before each step for one more reason to end.
         report: of the data, to be told and kept; None where that has been done.
         known: metrics that stand beside the run's own: those of its folds.
+        command: that the user typed, for the record.
 
     Raises: as `train`.
     """
-    job = _new_job(prepared, folder, report, test=test, known=known or {})
+    job = _new_job(prepared, folder, command, report, test=test, known=known or {})
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 
 def _new_job(
     prepared: Prepared,
     folder: Path,
+    command: Command | None,
     report: Report | None,
     *,
     test: bool,
@@ -124,15 +126,16 @@ def _new_job(
 ) -> _Job:
     """Write what a run is before its first step; config.yaml comes last, for it makes the folder a run."""
     started, preprocess = now(), json_bytes(prepared.preprocess.to_plain())
-    with worded_out_of_memory(prepared.config):
+    with noting_bugs(folder, prepared.config, command), worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
-    facts = {"status": "running", "started": started, **facts_of(run, prepared)}
+    typed = {} if command is None else {"command": command.line()}
+    facts = {"status": "running", "started": started, **typed, **facts_of(run, prepared)}
     facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **(more or {})}
     data = {} if report is None else {DATA: json_bytes(report.to_plain())}
     files = {PREPROCESS: preprocess, **data, RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)}
     write_files(folder, files)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    return _Job(folder, prepared, run, state, facts, tuple(notes), test=test, report=report, known=dict(known))
+    return _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, report=report, known=dict(known))
 
 
 def resume(
@@ -145,6 +148,7 @@ def resume(
     test: bool = True,
     stop: Stop = never,
     known: Mapping[str, float] | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Go on with the run in `folder`, which is locked by the caller, as if it had never stopped.
 
@@ -159,6 +163,7 @@ def resume(
         test: whether to look at the test set at the end.
         stop: asked before each step for one more reason to end.
         known: metrics that stand beside the run's own: those of its folds.
+        command: that the user typed, for the record.
 
     Raises:
         CheckpointError: what has been saved is damaged.
@@ -166,12 +171,12 @@ def resume(
         NnkitError: the run failed.
     """
     if not checkpoints.resumable(folder / CHECKPOINTS):
-        job = _begun_again(config, folder, changes or {}, test=test, known=known or {})
+        job = _begun_again(config, folder, command, changes or {}, test=test, known=known or {})
         return _go(job, sinks, stop_when(job.prepared.config.trainer, signals, also=stop))
     remove_temporaries(folder)
     facts = read_run(folder)
     _, weights, plain, skipped = checkpoints.newest(folder / CHECKPOINTS)
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         run = assemble(prepared, folder / CHECKPOINTS)
     _check_same(prepared, facts, folder)
@@ -193,16 +198,22 @@ def resume(
     facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
     write_run(folder, facts)
     ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
-    job = _Job(folder, prepared, run, state, facts, tuple(notes), test=test, known=dict(known or {}))
+    job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, known=dict(known or {}))
     return _go(job, sinks, ends)
 
 
 def _begun_again(
-    config: Config, folder: Path, changes: Mapping[str, Any], *, test: bool, known: Mapping[str, float]
+    config: Config,
+    folder: Path,
+    command: Command | None,
+    changes: Mapping[str, Any],
+    *,
+    test: bool,
+    known: Mapping[str, float],
 ) -> _Job:
     """Make ready a run that was stopped before its first save."""
     facts = begun(folder)
-    with worded_out_of_memory(config):
+    with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         if "data_fingerprint" in facts:
             _check_same(prepared, facts, folder)
@@ -211,8 +222,9 @@ def _begun_again(
     remove_folder(folder / CHECKPOINTS)
     notes = ["nothing had been saved: the run started from its beginning"]
     notes += [f"{key} is now {value}" for key, value in changes.items()]
-    more = {"resumed": [*facts.get("resumed", []), {"step": 0, "changes": dict(changes)}]}
-    return _new_job(prepared, folder, report, test=test, known=known, notes=notes, more=more)
+    more: dict[str, Any] = {name: facts[name] for name in ("started", "command") if name in facts}
+    more["resumed"] = [*facts.get("resumed", []), {"step": 0, "changes": dict(changes)}]
+    return _new_job(prepared, folder, command, report, test=test, known=known, notes=notes, more=more)
 
 
 def _check_same(prepared: Prepared, facts: Mapping[str, Any], folder: Path) -> None:
@@ -230,6 +242,7 @@ class _Job:
     run: Run
     state: TrainState
     facts: dict[str, Any]
+    command: Command | None = None
     notes: tuple[str, ...] = ()
     test: bool = True
     report: Report | None = None  # of the data; only of a new run
@@ -241,7 +254,9 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     sinks = [JsonLines(), LoggedWarnings(log), *sinks]
     status = "failed"
     try:
-        log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
+        for line in circumstances(job.prepared.config):
+            log.note(line)
+        log.note(f"from step {job.state.step}" + (f": {job.command.line()}" if job.command else ""))
         for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
         info = _info(job)
@@ -257,12 +272,11 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
+        for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
+            log.note(line)
         return result
     except BaseException as error:
-        log.note(traceback.format_exc())
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        with suppress(StorageError):  # what ended the run is told, not what could not be noted of it
-            write_run(job.folder, {**job.facts, "status": status, "error": str(error) or type(error).__name__})
+        status = note_failure(job.folder, job.prepared.config, job.command, error, job.facts)
         raise
     finally:
         for sink in sinks:
@@ -273,7 +287,10 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
 def _trained(job: _Job, sinks: Sequence[Sink], stop: Stop) -> str:
     """Train, and return why it ended; a network without parameters has nothing to learn, and is saved as it is."""
     if job.run.parameters.names:
-        return fit(job.run, job.state, sinks, stop)
+        try:
+            return fit(job.run, job.state, sinks, stop)
+        finally:
+            job.run.train.close()
     save_at_last(job.run, job.state, sinks)
     return "nothing_to_learn"
 

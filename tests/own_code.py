@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,34 @@ class Halving(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x[..., ::2]
+
+
+class Sleepy:
+    """Cross-entropy; the training step whose number stands in the file asleep-from takes a minute."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
+        self.steps += outputs.requires_grad
+        place = Path("asleep-from")
+        if outputs.requires_grad and place.exists() and self.steps == int(place.read_text()):
+            Path("asleep").touch()
+            time.sleep(60)
+        return F.cross_entropy(outputs, target, reduction="none")
+
+
+class Breaks:
+    """Cross-entropy with a bug that shows in one of the training steps of a process."""
+
+    def __init__(self, *, step: int) -> None:
+        self.step, self.steps = step, 0
+
+    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
+        self.steps += outputs.requires_grad
+        if self.steps == self.step:
+            raise ValueError(f"it breaks in step {self.step}")
+        return F.cross_entropy(outputs, target, reduction="none")
 
 
 class Focal:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
-    ("errors", "seeding", "machine"),
+    ("errors", "seeding", "machine", "processes", "command"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -23,7 +23,7 @@ RANKS = (
     ("catalog",),
     ("assemble",),
     ("facts", "baseline"),
-    ("final",),
+    ("ending", "final"),
     ("run",),
     ("infer",),
     ("folds",),
@@ -38,6 +38,8 @@ LIGHT = {
     "errors",
     "seeding",
     "machine",
+    "processes",
+    "command",
     "storage",
     "spec",
     "geometry",

@@ -141,5 +141,6 @@ def is_equal(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return isinstance(b, dict) and a.keys() == b.keys() and all(is_equal(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(is_equal(x, y) for x, y in zip(a, b, strict=True))
+        same_size = isinstance(b, (list, tuple)) and len(a) == len(b)
+        return same_size and all(is_equal(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)

@@ -19,7 +19,8 @@ AUTO = "auto"
 def typed_words(values: Mapping[str, Any]) -> list[str]:
     """Return the words that, behind `nnkit train`, make these settings out of the options' files.
 
-    A setting whose file says auto, or whose value is worked out, holds a pick and is left out.
+    A setting whose file says auto, or whose value is worked out, holds a pick and is left out; so is what a fold does
+    not read.
 
     Args:
         values: of a run's config.yaml, not checked.
@@ -43,7 +44,8 @@ def typed_words(values: Mapping[str, Any]) -> list[str]:
             words += [] if chosen == AUTO and kind != "code" else [f"{name}={kind}"]
             chosen = kind
         defaults = _loaded(files[chosen]) if chosen in files else primary.get(name, {})  # cv stands in the primary
-        words += _differing({key: found for key, found in value.items() if key != "kind"}, defaults, f"{name}.")
+        unread = ("kind", "final") if name == "cv" and value.get("fold") is not None else ("kind",)
+        words += _differing({key: found for key, found in value.items() if key not in unread}, defaults, f"{name}.")
     return words
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nnkit.config.cross import METRICS
 
 if TYPE_CHECKING:
+    from nnkit.command import Command
     from nnkit.config.schema import Config
     from nnkit.final import Result
     from nnkit.folds import Fold
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 MOST_SHOWN = 20  # folds of a dry run
 
 
-def train_folds(config: Config, folder: Path, sinks: Sequence[Sink], signals: Signals) -> Result:
+def train_folds(
+    config: Config, folder: Path, sinks: Sequence[Sink], signals: Signals, *, command: Command | None = None
+) -> Result:
     """Cross-validate in a run folder, anew or from where it stopped. Raises: as `nnkit.folds.cross_validate`."""
     from nnkit.cli.guard_table import show_report
     from nnkit.folds import Watch, cross_validate
@@ -28,7 +31,7 @@ def train_folds(config: Config, folder: Path, sinks: Sequence[Sink], signals: Si
 
     show = partial(show_report, columns=config.data.kind == "table", classes=False)
     tell = partial(_tell, folds=config.cv.folds or 0, repeats=config.cv.repeats)
-    return cross_validate(config, folder, sinks, signals, watch=Watch(show, tell, [ProgressBar()]))
+    return cross_validate(config, folder, sinks, signals, watch=Watch(show, tell, [ProgressBar()]), command=command)
 
 
 def _tell(fold: Fold, *, folds: int, repeats: int) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from nnkit.cli.messages import note
 from nnkit.cli.words import LAST, OUTPUT_DIR, run_folder
+from nnkit.command import Command
 from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
@@ -73,11 +74,13 @@ def command(argv: list[str]) -> int:
         from nnkit.train.stopping import catching_signals
 
         sinks: list[Sink] = [Picks(), ProgressBar()]
+        others = (word for word in argv if word != run and not (run == LAST and word.startswith(OUTPUT_DIR)))
+        typed = Command.here("resume", str(folder), *others)  # by then another run may be the last
         with catching_signals() as signals:
             if config.cv.is_on:
-                result = train_folds(config, folder, sinks, signals)
+                result = train_folds(config, folder, sinks, signals, command=typed)
             else:
-                result = resume(config, folder, sinks, signals, changes=changes)
+                result = resume(config, folder, sinks, signals, changes=changes, command=typed)
     return report(result, signals.number, plots=config.trainer.plots)
 
 

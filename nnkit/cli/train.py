@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
+from nnkit.command import Command
 from nnkit.config.compose import compose
-from nnkit.errors import ConfigError, NnkitError, StorageError
+from nnkit.errors import ConfigError, StorageError
 from nnkit.storage import FolderLock, remove_folder
 from nnkit.usercode import check_code
 
@@ -52,11 +53,12 @@ def command(argv: list[str]) -> int:
 
         dry_run(config)
         return 0
-    return _train(config)
+    return _train(config, Command.here("train", *argv))
 
 
-def _train(config: Config) -> int:
+def _train(config: Config, command: Command) -> int:
     from nnkit.runs import CONFIG, new_folder
+    from nnkit.track.log import LOG
 
     folder = new_folder(config)
     with FolderLock(folder):  # before torch is imported: a second process on the folder is told at once
@@ -70,9 +72,9 @@ def _train(config: Config) -> int:
             with catching_signals() as signals:
                 show = partial(show_report, columns=config.data.kind == "table", classes=False)
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
-                result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals)
-        except (NnkitError, KeyboardInterrupt):
-            if (folder / CONFIG).exists():
+                result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)
+        except BaseException:
+            if (folder / CONFIG).exists() or (folder / LOG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
             else:  # it never began: wrong words for the data, bad data, no memory
                 with suppress(StorageError):  # what is wrong has been said

@@ -252,6 +252,10 @@ class Batches:
             self._open = _OpenEpoch(self._epoch(number, first_step), (number, first_step))
         return self._open  # what its workers have read ahead of an event is not read again
 
+    def close(self) -> None:
+        """End the processes that read ahead, of an epoch that was left in its middle."""
+        self._open = None
+
     def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
         size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.

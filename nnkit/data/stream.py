@@ -25,11 +25,11 @@ from nnkit.data.images import Files, Rows, report
 from nnkit.data.picture import BadPictureError, ImageFormat, decode
 from nnkit.data.scaling import Scale, scale_of_sums
 from nnkit.errors import DataWorkerError, Problem
+from nnkit.processes import STOPPING, end_with_parent, start_server
 
 # The first worker waits about two seconds for torch; one process decodes as many pictures of usual size in that time.
 FEWEST_FOR_WORKERS = 1_000
 MOST_WORKERS = 8
-_CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @final
@@ -118,9 +118,9 @@ def stream_batches(
                 report([Problem(f"{path} {reason}", "repair or remove it") for path, reason in batch])
             yield batch
     finally:
+        kill()  # first: where the collector ends this, the queues that would ask them to end may be closed already
         if num_workers:  # not left to the collector: an error's traceback keeps the loader, and with it the workers
             batches._shutdown_workers()
-        kill()
 
 
 def _next(batches: Iterator[Any]) -> Any:
@@ -150,6 +150,7 @@ def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: 
         # server forks instead: it has imported torch and nothing else, so that it is slow to start once, and only once.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
+        start_server()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # who asks for many gets many
         loader: DataLoader[Any] = DataLoader(
@@ -157,7 +158,7 @@ def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: 
             batch_sampler=index_lists,
             num_workers=num_workers,
             collate_fn=_as_it_is,
-            worker_init_fn=_ignore_signals,
+            worker_init_fn=_as_a_worker,
             multiprocessing_context=context,
             generator=torch.Generator(),  # or the loader would draw from the global stream
         )
@@ -193,7 +194,8 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _ignore_signals(_: int) -> None:
+def _as_a_worker(_: int) -> None:
+    end_with_parent()
     # Sent to a whole group of processes, they are for the main one: it ends its step, saves, and ends its workers.
-    for number in _CAUGHT:
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.forkserver
-import signal
 from typing import Any
+
+from nnkit.processes import start_server
 
 PRELOADED = ["nnkit.sweep.work"]
 
@@ -20,8 +20,4 @@ def context() -> Any:
 def warm_up() -> None:
     """Start the server, which loads torch while the words are checked."""
     context()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its processes
-    try:
-        multiprocessing.forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    start_server()

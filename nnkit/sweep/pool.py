@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nnkit.machine import cores
+from nnkit.processes import STOPPING, end_with_parent
 from nnkit.sweep import forkserver
 from nnkit.sweep.executor import ended
 from nnkit.sweep.trials import Outcome, Trial
@@ -154,9 +154,9 @@ def _work(connection: Connection, stop: Any, threads: int, device: str | None) -
     """Train trial after trial, until the sweep's process closes the connection or dies."""
     import torch
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # the sweep's process hears them, and tells
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()  # and the folder is free for a process that goes on with it
     os.environ[THREADS] = str(threads)
     torch.set_num_threads(threads)
     if device is not None:
@@ -178,11 +178,3 @@ def _work(connection: Connection, stop: Any, threads: int, device: str | None) -
             connection.send(error)
         else:
             connection.send(None)
-
-
-def _die_with_parent() -> None:
-    """End at once when the sweep's process has died: then the folder is free for a process that goes on with it."""
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, final
 from nnkit.assemble import prepare
 from nnkit.config.cross import Objective
 from nnkit.config.schema import Config
+from nnkit.ending import note_failure as note_end
 from nnkit.errors import DataError, NnkitError
 from nnkit.folds import cross_validate, fold_sizes, read_cv
 from nnkit.run import resume, train
@@ -20,7 +19,6 @@ from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_run, write_confi
 from nnkit.spec import Task
 from nnkit.storage import FolderLock, make_folder, remove_folder
 from nnkit.sweep.trials import Outcome, Trial, objective_among
-from nnkit.track.log import RunLog
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record, TrainState
 from nnkit.train.stopping import Signals
@@ -159,10 +157,8 @@ def note_failure(trial: Trial, folder: Path, error: Exception | str) -> None:
     except DataError:  # it never began
         write_config(folder, trial.config)
         facts = {}
-        if sys.exc_info()[0] is not None:
-            log = RunLog(folder)
-            log.note(traceback.format_exc())
-            log.close()
+    if isinstance(error, Exception) and facts.get("status") != "failed":  # or the run has noted it itself
+        note_end(folder, trial.config, None, error, None)
     write_run(folder, {**facts, "status": "failed", "error": said})
 
 

@@ -11,11 +11,10 @@ from types import FrameType
 from typing import final
 
 from nnkit.config.sections.trainer import TrainerConfig
+from nnkit.processes import STOPPING
 from nnkit.train.state import TrainState
 
 Stop = Callable[[TrainState], str | None]
-
-CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @final
@@ -37,7 +36,7 @@ def catching_signals() -> Iterator[Signals]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     try:
-        for number in CAUGHT:
+        for number in STOPPING:
             before[number] = signal.signal(number, note)
         yield seen
     finally:

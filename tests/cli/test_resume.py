@@ -118,19 +118,16 @@ def test_a_second_process_on_the_folder_exits_6_before_torch_loads(capsys: pytes
     assert "is in use by process" in done.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_a_run_that_resumes_exactly(
-    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_signal_leaves_a_run_that_resumes_exactly(capsys: pytest.CaptureFixture[str]) -> None:
     words = [*QUICK, "trainer.max_epochs=400", "trainer.patience=null", "trainer.threads=1"]
     command = [sys.executable, "-m", "nnkit", "train", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(Path("outputs").glob("*/*/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
+    assert process.returncode == 143, err
     folder = Path(out.strip())
     assert "nnkit resume" in err
     facts = json.loads((folder / "run.json").read_text())

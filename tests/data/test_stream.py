@@ -94,6 +94,18 @@ def test_a_stream_that_is_left_ends_its_workers(workers: Any) -> None:
     del batches
 
 
+def test_a_stream_that_the_collector_ends_waits_for_nobody(workers: Any) -> None:
+    batches = stream_batches(images_of(12), [[k] for k in range(12)], num_workers=2)
+    next(batches)
+    ring: list[Any] = [batches]
+    ring.append(ring)
+    del batches, ring
+    started = time.monotonic()
+    gc.collect()
+    assert time.monotonic() - started < 4  # the queues were closed before: each worker would be waited for in vain
+    assert workers() == []
+
+
 def test_the_global_random_stream_is_left_alone(workers: Any) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from tests.faults.changed_settings import SETTINGS
 from tests.faults.damaged import DAMAGED
+from tests.faults.every_step import EVERY_STEP
 from tests.faults.killed import KILLED
+from tests.faults.kills import KILLS
+from tests.faults.last_words import LAST_WORDS
+from tests.faults.lost_items import LOST_ITEMS
+from tests.faults.one_folder import ONE_OF_FIFTY, SECOND
 from tests.faults.power import POWER
 from tests.faults.refused import REFUSED
+from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
 
-PROMISES: tuple[Promise, ...] = (KILLED, POWER, REFUSED, DAMAGED)
+PROMISES: tuple[Promise, ...] = (
+    KILLED,
+    KILLS,
+    POWER,
+    REFUSED,
+    DAMAGED,
+    ONE,
+    TWICE,
+    SWEEPS,
+    SECOND,
+    ONE_OF_FIFTY,
+    EVERY_STEP,
+    LOST_ITEMS,
+    SETTINGS,
+    LAST_WORDS,
+)

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from nnkit.processes import STOPPING
 from nnkit.train.state import TrainState
-from nnkit.train.stopping import CAUGHT, Signals, catching_signals, stop_when
+from nnkit.train.stopping import Signals, catching_signals, stop_when
 from tests.trained import config_of
 
 
@@ -44,14 +45,14 @@ def test_signal_goes_before_every_limit() -> None:
     assert stop(TrainState(15, step=1)) == "signal"
 
 
-@pytest.mark.parametrize("number", CAUGHT)
+@pytest.mark.parametrize("number", STOPPING)
 def test_signal_is_noted_and_its_handler_put_back(number: signal.Signals) -> None:
-    before = [signal.getsignal(n) for n in CAUGHT]
+    before = [signal.getsignal(n) for n in STOPPING]
     with catching_signals() as seen:
         assert seen.number == 0
         os.kill(os.getpid(), number)
         assert seen.number == number
-    assert [signal.getsignal(n) for n in CAUGHT] == before
+    assert [signal.getsignal(n) for n in STOPPING] == before
 
 
 def test_second_interrupt_acts_at_once() -> None:
@@ -65,7 +66,7 @@ def test_second_interrupt_acts_at_once() -> None:
 
 
 def test_handlers_are_put_back_after_an_error() -> None:
-    before = [signal.getsignal(n) for n in CAUGHT]
+    before = [signal.getsignal(n) for n in STOPPING]
     with pytest.raises(ValueError, match="inside"), catching_signals():
         raise ValueError("inside")
-    assert [signal.getsignal(n) for n in CAUGHT] == before
+    assert [signal.getsignal(n) for n in STOPPING] == before

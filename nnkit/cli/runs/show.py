@@ -69,6 +69,7 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
     return {
         "folder": str(folder),
         "started": _time(facts),
+        "typed": str(facts.get("command", "")),
         "settings": shlex.join(["nnkit", "train", *words]),
         "tags": ", ".join(map(str, tags)) if isinstance(tags := values.get("tags"), list) else "",
         "data": ", ".join(f"{spelled(count)} {part}" for part, count in rows.items()),
