@@ -64,8 +64,9 @@ def config_for(name: str) -> Config:
     if name in OTHERS:
         return config_of(*SHORT, *OTHERS[name])
     optimizer, scheduler = name.split(" x ")
+    epochs = 3 if scheduler == "plateau" else 2  # a plateau needs one more to be seen
     return replace(
-        config_of(*SHORT, *CHANCE),
+        config_of(*SHORT, *CHANCE, f"trainer.max_epochs={epochs}"),
         optimizer=_section("optimizer", *OPTIMIZERS[optimizer]),
         scheduler=_section("scheduler", *SCHEDULERS[scheduler], "scheduler.warmup_steps=2"),
     )

@@ -24,7 +24,7 @@ from tests.faults.survival import Promise
 
 A_RUN = 10  # kills, one after the other
 INSIDE = 0.3  # of all kills, at least, fall inside a save
-COLD = 50  # every so many runs one starts as a new process of Python
+COLD = 10  # every so many runs one starts as a new process of Python
 ANY_TIME_S = 0.5  # after its start, a run is killed at the latest
 SAVE_S = 0.1  # after a save, likewise
 WRITE_S = 0.006  # after it has begun to write, likewise

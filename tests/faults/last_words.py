@@ -49,6 +49,9 @@ def cases(count: int) -> Iterator[str | None]:
 def _failed(place: Path, words: tuple[str, ...], text: str, *, cold: bool) -> str | None:
     code, _, err = ended(["train", *words, *QUIET], place)
     log = _innermost_log(place)
+    typed = shlex.join(["nnkit", "train", *words, *QUIET])
+    if not {"-m", "cv.folds=3"} & set(words) and f"{LINE}cd {shlex.quote(str(place))} && {typed}" not in log:
+        return f"run.log does not tell what was typed, {typed}: {log}"
     if code == 0 or text not in err + log:
         return f"{words} ended with {code}: {err}"
     return _lacks(log, text) or _again(log, text, cold=cold)

@@ -18,7 +18,7 @@ from tests.faults.survival import Promise
 from tests.own_code import HERE
 from tests.trained import events, is_equal, last_state, last_weights
 
-A_RUN = 5  # signals, one after the other
+A_RUN = 8  # signals, one after the other
 LONGEST_STEP_S = 2.0  # a run that is asked to stop has to end within that time
 AT_ONCE_S = 1.5
 
@@ -50,7 +50,7 @@ def _stopped(place: Path, chance: random.Random, numbers: list[signal.Signals]) 
     process = start(words(), place)
     _until_it_trains(process, place)
     for sent, number in enumerate(numbers):
-        time.sleep(chance.uniform(0.0, 0.35))
+        time.sleep(chance.uniform(0.0, 0.2))
         if process.poll() is not None:
             return sent, _ended(process, place)
         problem = _stop(process, place, number, to_all=chance.random() < 0.5)
