@@ -16,6 +16,11 @@ from nnkit.train.device import (
 )
 
 
+@pytest.fixture(autouse=True)
+def no_limit_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
 def test_every_machine_has_a_cpu_and_auto_takes_the_last_device() -> None:
     assert devices()[0] == "cpu"
     assert pick_device("auto") == devices()[-1]
