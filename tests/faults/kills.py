@@ -66,7 +66,8 @@ def _killed(place: Path, chance: random.Random, kills: int, *, cold: bool) -> _O
     folder = until_saved(process, place)
     for _ in range(kills):
         before = temporaries(folder)
-        _wait(process, folder, chance)
+        few = outcome.inside < 1.3 * INSIDE * outcome.kills  # a fast disk is hard to hit
+        _wait(process, folder, chance, "write" if few else chance.choice(["start", "save", "write", "write"]))
         if process.poll() is not None:  # no time was left to kill it
             break
         outcome.problem = killed(process, chance)
@@ -82,9 +83,9 @@ def _killed(place: Path, chance: random.Random, kills: int, *, cold: bool) -> _O
     return outcome
 
 
-def _wait(process: Process, folder: Path, chance: random.Random) -> None:
+def _wait(process: Process, folder: Path, chance: random.Random, way: str) -> None:
     """Wait for a random time: after the start, after the next save, or while something is written."""
-    way, saved, begun = chance.choice(["start", "save", "write", "write"]), steps_saved(folder), temporaries(folder)
+    saved, begun = steps_saved(folder), temporaries(folder)
     if way == "start":
         time.sleep(chance.uniform(0.0, ANY_TIME_S))
         return
