@@ -44,7 +44,7 @@ from nnkit.scoring import metrics_of
 from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads
-from nnkit.train.run import Run
+from nnkit.train.run import Run, is_finite
 from nnkit.train.saver import Saver
 
 SEGMENTS_A_PLACE = 50  # of a text that is measured with a state that is carried
@@ -247,6 +247,8 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         token_dropout=config.regularization.token_dropout,
         is_stateful=config.batching.stateful,
         checkpoints=Saver(checkpoints, every=trainer.checkpoint_every, keep_last=trainer.keep_last),
+        watches_late=arithmetic.device.type != "cpu",
+        finite_buffers=frozenset(n for n, x in model.named_buffers() if x.is_floating_point() and is_finite(x)),
         average=None if trainer.ema_decay is None else parameters.values.clone(),
     )
 

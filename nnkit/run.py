@@ -34,14 +34,15 @@ from nnkit.runs import (
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
 from nnkit.storage import json_bytes, write_files
 from nnkit.track.jsonl import JsonLines
-from nnkit.track.log import RunLog
+from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.train import checkpoints, gradients
 from nnkit.train.device import worded_out_of_memory
 from nnkit.train.loop import evaluate, fit, note_score, save, write_record
 from nnkit.train.run import Run
-from nnkit.train.sink import RunInfo, Sink
+from nnkit.train.sink import RunInfo, Sink, warn
 from nnkit.train.state import TrainState
 from nnkit.train.stopping import Signals, Stop, never, stop_when
+from nnkit.train.watch import endured
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
 STATUS_OF_REASON |= {"budget": "stopped_early"}
@@ -238,7 +239,7 @@ class _Job:
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     log = RunLog(job.folder)
-    sinks = [JsonLines(), *sinks]
+    sinks = [JsonLines(), LoggedWarnings(log), *sinks]
     status = "failed"
     try:
         log.note(f"nnkit {nnkit.__version__}, torch {torch.__version__}, from step {job.state.step}")
@@ -249,11 +250,15 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             log.note(note)
         for sink in sinks:
             sink.start(info)
+        if log.refused:
+            warn(sinks, f"{log.refused}; the run goes on without")
         with worded_out_of_memory(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
         write_run(job.folder, {**job.facts, **outcome_of(result)})
         log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
+        for note in endured(job.state):
+            log.note(note)
         return result
     except BaseException as error:
         log.note(traceback.format_exc())
@@ -284,7 +289,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
-    notes = [*job.notes]
+    notes = [*job.notes, *endured(state)]
     threshold = untuned_threshold(job.prepared.config)
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))

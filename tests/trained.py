@@ -84,6 +84,7 @@ class Watcher:
     ) -> None:
         self.records: list[Record] = []
         self.saves = 0
+        self.warnings: list[str] = []
         self.info: RunInfo | None = None
         self.status = ""
         self._signals, self._at_record, self._at_save, self._error = signals, at_record, at_save, error
@@ -100,6 +101,12 @@ class Watcher:
         self.saves += 1
         if self.saves == self._at_save:
             self._act()
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def go_back(self, records: int) -> None:
+        del self.records[records - self.info.records if self.info else records :]
 
     def close(self, status: str) -> None:
         self.status = status

@@ -219,6 +219,9 @@ def unread_settings(config: Config) -> dict[str, str]:
         unread["model.pool_size"] = "model.pooling=none"
     if isinstance(model, RECURRENT) and not model.dense:
         unread["activation"] = "model.dense=[]"
+    if config.trainer.on_nonfinite != "rollback":
+        of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
+        unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
     return unread | _unread_data(config) | unread_of_sequences(config) | unread_of_folds(config)
 
 

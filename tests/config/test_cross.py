@@ -7,6 +7,7 @@ import pytest
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.cross import DataFacts, data_problems
+from nnkit.errors import ConfigError
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 
 CLASSES = TargetSpec(("y",), tuple("0123456789"))
@@ -103,6 +104,29 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
 def test_words_that_do_not_fit_the_data_are_named(words: list[str], spec: DataSpec, text: str) -> None:
     (problem,) = found(words, spec)
     assert problem.startswith(text)
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+@pytest.mark.parametrize("word", ["trainer.rollback_factor=0.1", "trainer.max_rollbacks=5"])
+def test_settings_of_rollbacks_are_read_by_rollbacks_alone(policy: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=f"trainer.on_nonfinite={policy} does not read it"):
+        check(compose([f"trainer.on_nonfinite={policy}", word]))
+    check(compose(["trainer.on_nonfinite=rollback", word]))
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("trainer.on_nonfinite=halt", "trainer.on_nonfinite must be one of stop, skip, rollback, got 'halt'"),
+        ("trainer.rollback_factor=1", r"trainer.rollback_factor must be a number in \(0, 1\), got 1"),
+        ("trainer.rollback_factor=0", r"trainer.rollback_factor must be a number in \(0, 1\), got 0"),
+        ("trainer.max_rollbacks=0", "trainer.max_rollbacks must be a whole number >= 1, got 0"),
+        ("trainer.max_rollbacks=null", "trainer.max_rollbacks must be a whole number >= 1, got null"),
+    ],
+)
+def test_wrong_words_about_what_is_not_finite_are_refused(word: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        check(compose(["trainer.on_nonfinite=rollback", word]))
 
 
 def test_poisson_needs_counts_as_they_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults.numbers import NUMBERS
 from tests.faults.survival import Promise
 
-PROMISES: tuple[Promise, ...] = ()
+PROMISES: tuple[Promise, ...] = (NUMBERS,)
