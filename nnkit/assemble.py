@@ -273,6 +273,7 @@ def _drawn(train: Samples, config: Config) -> Batches:
         order="streams" if batching.stateful else "by_length" if is_sorted else "plain",
         chances=_chances(train, config),
         workers=workers(config.data),
+        worker_timeout_s=getattr(config.data, "worker_timeout_s", None),
     )
 
 
@@ -308,6 +309,7 @@ def _batches(samples: Samples, config: Config, size: int, order: Order) -> Batch
         seed=config.seed,
         order=order,
         workers=workers(config.data),
+        worker_timeout_s=getattr(config.data, "worker_timeout_s", None),
     )
 
 

@@ -236,7 +236,9 @@ def _unread_data(config: Config) -> dict[str, str]:
         if getattr(data, f"{part}_path", None) is not None:
             unread[f"data.{part}_fraction"] = f"data.{part}_path"
     if isinstance(data, ImagesConfig) and data.in_memory is True:
-        unread["data.workers"] = "data.in_memory=true"
+        unread |= dict.fromkeys(("data.workers", "data.worker_timeout_s"), "data.in_memory=true")
+    elif isinstance(data, ImagesConfig) and data.workers == 0:
+        unread["data.worker_timeout_s"] = "data.workers=0"
     if isinstance(data, ImagesConfig) and Path(data.path).expanduser().is_dir():
         of_tables = ("path_column", "target", "split_column", "root")
         unread |= {f"data.{name}": "a folder of pictures" for name in of_tables}

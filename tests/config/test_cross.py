@@ -129,6 +129,18 @@ def test_wrong_words_about_what_is_not_finite_are_refused(word: str, text: str) 
         check(compose(["trainer.on_nonfinite=rollback", word]))
 
 
+@pytest.mark.parametrize(
+    ("word", "by"), [("data.in_memory=true", "data.in_memory=true"), ("data.workers=0", "data.workers=0")]
+)
+def test_the_time_of_a_worker_is_read_where_there_are_workers(word: str, by: str) -> None:
+    words = ["data=images", "data.path=x", "data.worker_timeout_s=20"]
+    check(compose(words))
+    with pytest.raises(ConfigError, match=f"data.worker_timeout_s is set, but {by} does not read it"):
+        check(compose([*words, word]))
+    with pytest.raises(ConfigError, match=r"data\.worker_timeout_s must be a number > 0, got 0"):
+        check(compose(["data=images", "data.path=x", "data.worker_timeout_s=0"]))
+
+
 def test_poisson_needs_counts_as_they_are() -> None:
     words = ["data=diabetes", "loss=poisson", "data.target_scaling=standard"]
     negative = DataFacts(train=100, smallest_target=-2.0, devices=("cpu",))
