@@ -256,9 +256,8 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
         write_run(job.folder, {**job.facts, **outcome_of(result)})
-        log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
-        for note in endured(job.state):
-            log.note(note)
+        ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
+        log.note("\n".join([ended, *endured(job.state)]))
         return result
     except BaseException as error:
         log.note(traceback.format_exc())
@@ -377,8 +376,9 @@ def outcome_of(result: Result) -> dict[str, Any]:
 def _info(job: _Job) -> RunInfo:
     trainer, state = job.run.trainer, job.state
     title = title_of(job.prepared.config)
+    batches = f", batches of {job.prepared.config.batching.batch_size}" if job.prepared.fits else ""
     picks = (
-        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}, "
+        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}{batches}, "
         f"watching {job.run.monitor}, {trainer.device} in {trainer.precision} with {trainer.threads} thread(s)"
     )
     return RunInfo(

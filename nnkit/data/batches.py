@@ -255,6 +255,12 @@ class Batches:
             self._open = _OpenEpoch(self._epoch(number, first_step), (number, first_step))
         return self._open  # what its workers have read ahead of an event is not read again
 
+    def longest(self, size: int) -> Batch:
+        """Return so many samples as one batch: the longest ones; the first ones where all are alike."""
+        everywhere = torch.arange(len(self.samples))
+        order = everywhere if self._lengths is None else self._lengths.argsort(descending=True, stable=True)
+        return next(self._blocks(order, [(0, min(size, len(self.samples)))]))
+
     def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
         size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.

@@ -141,6 +141,22 @@ def test_the_time_of_a_worker_is_read_where_there_are_workers(word: str, by: str
         check(compose(["data=images", "data.path=x", "data.worker_timeout_s=0"]))
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("batching.batch_size=full", "doubles a number, but batching.batch_size=full is all samples already"),
+        ("batching.accumulate=2", "takes what fits as one step, but batching.accumulate=2"),
+        ("batching.stateful=true", "changes which segments follow each other, but batching.stateful=true"),
+    ],
+)
+def test_a_batch_size_by_memory_is_refused_where_the_size_means_more(word: str, text: str) -> None:
+    stateful = ["data=text", "data.path=x", "data.task=language", "model=gru", "batching.shuffle=false"]
+    words = ["batching.auto_batch_size=true", *(stateful if "stateful" in word else ())]
+    check(compose(words))
+    with pytest.raises(ConfigError, match=f"batching.auto_batch_size=true {text}"):
+        check(compose([*words, word]))
+
+
 def test_poisson_needs_counts_as_they_are() -> None:
     words = ["data=diabetes", "loss=poisson", "data.target_scaling=standard"]
     negative = DataFacts(train=100, smallest_target=-2.0, devices=("cpu",))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.faults.long import LONG
+from tests.faults.memory import MEMORY
 from tests.faults.numbers import NUMBERS
 from tests.faults.survival import Promise
 
-PROMISES: tuple[Promise, ...] = (NUMBERS,)
+PROMISES: tuple[Promise, ...] = (NUMBERS, MEMORY, LONG)
