@@ -43,8 +43,9 @@ from nnkit.optim.optimizers import Optimizer
 from nnkit.scoring import metrics_of
 from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
-from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads
-from nnkit.train.run import Run
+from nnkit.train.batch_size import largest_batch
+from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads, worded_out_of_memory
+from nnkit.train.run import Run, is_finite
 from nnkit.train.saver import Saver
 
 SEGMENTS_A_PLACE = 50  # of a text that is measured with a state that is carried
@@ -60,12 +61,14 @@ class Prepared:
         source: the data.
         splits: its rows.
         preprocess: fitted on the training rows.
+        fits: what was found with batching.auto_batch_size, in words.
     """
 
     config: Config
     source: data.Source
     splits: data.Splits
     preprocess: Preprocess
+    fits: str = ""
 
     @property
     def spec(self) -> DataSpec:
@@ -89,8 +92,10 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
     Raises:
         DataError: the data cannot be used.
         ConfigError: the words do not fit the data, or this machine.
+        OutOfMemoryError: it does not fit in memory.
     """
-    source = data.read(config.data, config.cv) if source is None else source
+    with worded_out_of_memory(config, "reading the data"):
+        source = data.read(config.data, config.cv) if source is None else source
     splits: data.Splits | None = None
     problems: list[Problem] = []
     try:
@@ -107,7 +112,24 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
     problems += data_problems(config, spec, facts)
     if problems or splits is None:
         raise ConfigError(*problems)
-    return Prepared(_pick(config, spec, source, len(splits.train), scaling), source, splits, preprocess)
+    with worded_out_of_memory(config, "building the network"):
+        prepared = Prepared(_pick(config, spec, source, len(splits.train), scaling), source, splits, preprocess)
+    return _with_largest_batches(config, prepared, facts) if config.batching.auto_batch_size else prepared
+
+
+def _with_largest_batches(config: Config, prepared: Prepared, facts: DataFacts) -> Prepared:
+    """Replace batching.auto_batch_size by the size that fits. Raises: ConfigError; OutOfMemoryError."""
+    run, first = assemble(prepared, None), int(config.batching.batch_size)
+    size = largest_batch(run, config, first=first, most=facts.train) if run.parameters.names else first
+    del run
+    sized = replace(config, batching=replace(config.batching, batch_size=size, auto_batch_size=False))
+    if problems := list(data_problems(sized, prepared.spec, facts)):
+        raise ConfigError(*problems)
+    scaling = getattr(prepared.config.data, "target_scaling", "none")
+    picked = _pick(sized, prepared.spec, prepared.source, facts.train, scaling)
+    return replace(
+        prepared, config=picked, fits=f"batching.batch_size={size}, of {first} doubled or halved, fits in memory"
+    )
 
 
 def _has_segments(source: data.Source, rows: data.Rows) -> bool:
@@ -216,7 +238,15 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     Args:
         prepared: config and data.
         checkpoints: the run's checkpoint folder; None saves nothing.
+
+    Raises:
+        OutOfMemoryError: they do not fit in memory.
     """
+    with worded_out_of_memory(prepared.config, "building the network"):
+        return _assemble(prepared, checkpoints)
+
+
+def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     config, trainer = prepared.config, prepared.config.trainer
     torch.set_num_threads(int(trainer.threads))
     if trainer.deterministic != torch.are_deterministic_algorithms_enabled():
@@ -247,6 +277,8 @@ def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         token_dropout=config.regularization.token_dropout,
         is_stateful=config.batching.stateful,
         checkpoints=Saver(checkpoints, every=trainer.checkpoint_every, keep_last=trainer.keep_last),
+        watches_late=arithmetic.device.type != "cpu",
+        finite_buffers=frozenset(n for n, x in model.named_buffers() if x.is_floating_point() and is_finite(x)),
         average=None if trainer.ema_decay is None else parameters.values.clone(),
     )
 
@@ -271,6 +303,7 @@ def _drawn(train: Samples, config: Config) -> Batches:
         order="streams" if batching.stateful else "by_length" if is_sorted else "plain",
         chances=_chances(train, config),
         workers=workers(config.data),
+        worker_timeout_s=getattr(config.data, "worker_timeout_s", None),
     )
 
 
@@ -306,6 +339,7 @@ def _batches(samples: Samples, config: Config, size: int, order: Order) -> Batch
         seed=config.seed,
         order=order,
         workers=workers(config.data),
+        worker_timeout_s=getattr(config.data, "worker_timeout_s", None),
     )
 
 

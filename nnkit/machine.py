@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_bytes() -> int:
+    """Return how much memory this process may still take: what the system has, or what its control group leaves."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # macOS tells the size of its memory, not how much of it is free
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:  # a container or a job of a cluster may have less than its machine
+        group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
+        limit = int((group / "memory.max").read_text())
+    except (OSError, ValueError):  # no such group, or "max"
+        return free
+    return min(free, max(0, limit - _used_bytes(group)))
+
+
+def _used_bytes(group: Path) -> int:
+    """Return what a control group holds, without the copies of files, which it gives up when it has to."""
+    try:
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return int((group / "memory.current").read_text()) - int(stat["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0

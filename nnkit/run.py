@@ -39,12 +39,13 @@ from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.train import checkpoints, gradients
 from nnkit.train.device import worded_out_of_memory
-from nnkit.train.loop import evaluate, fit, note_score, save_at_last, warn, write_record
+from nnkit.train.loop import evaluate, fit, note_score, save_at_last, write_record
 from nnkit.train.persist import persistently
 from nnkit.train.run import Run
-from nnkit.train.sink import RunInfo, Sink
+from nnkit.train.sink import RunInfo, Sink, warn
 from nnkit.train.state import TrainState
 from nnkit.train.stopping import Signals, Stop, never, stop_when
+from nnkit.train.watch import endured
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
 STATUS_OF_REASON |= {"budget": "stopped_early"}
@@ -271,7 +272,8 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         status = result.status
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
-        log.note(f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}")
+        ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
+        log.note("\n".join([ended, *endured(job.state)]))
         for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
             log.note(line)
         return result
@@ -305,7 +307,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             raise DivergenceError(f"{run.monitor} was never finite", hint="try a smaller optimizer.lr")
     status = STATUS_OF_REASON.get(reason, "completed")
     metrics: dict[str, float] = {}
-    notes = [*job.notes]
+    notes = [*job.notes, *endured(state)]
     threshold = untuned_threshold(job.prepared.config)
     if reason != "signal":
         run.load_validated(best_weights(run, job.folder))
@@ -340,8 +342,9 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
 def _info(job: _Job) -> RunInfo:
     trainer, state = job.run.trainer, job.state
     title = title_of(job.prepared.config)
+    batches = f", batches of {job.prepared.config.batching.batch_size}" if job.prepared.fits else ""
     picks = (
-        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}, "
+        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}{batches}, "
         f"watching {job.run.monitor}, {trainer.device} in {trainer.precision} with {trainer.threads} thread(s)"
     )
     return RunInfo(

@@ -90,6 +90,18 @@ class Focal:
         return (1 - torch.exp(-losses)) ** self.gamma * losses
 
 
+class FailingOnce:
+    """Cross-entropy; nan in the training step of that number, from 1, the first time that it is taken."""
+
+    def __init__(self, *, at: int, times: int = 1) -> None:
+        self.at, self.times, self.steps = at, times, 0
+
+    def __call__(self, outputs: Tensor, target: Tensor) -> Tensor:
+        self.steps += outputs.requires_grad
+        fails = outputs.requires_grad and self.at <= self.steps < self.at + self.times
+        return F.cross_entropy(outputs, target, reduction="none") * (math.nan if fails else 1.0)
+
+
 def squared(*, factor: float = 1.0) -> Any:
     """Return a loss of shape (B, K)."""
     return lambda outputs, target: factor * (outputs - target) ** 2

@@ -311,8 +311,45 @@ def test_score_that_is_never_finite_fails_the_run_and_is_written_as_null() -> No
     words = ("data=array", "data.path=data.npz", "data.task=regression", "loss=poisson", "model=linear")
     x[prepare(config_of(*words)).splits.val[0]] = 1e30
     np.savez("data.npz", x=x, y=y)
-    with pytest.raises(DivergenceError, match=r"val/loss was never finite"):
+    with pytest.raises(DivergenceError, match=r"val/loss became inf in epoch 1, step \d+ \(lr 0.001\)"):
         trained(*words)
-    written = events(next(Path("outputs").glob("*/*")))
+    with pytest.raises(DivergenceError, match=r"val/loss was never finite"):
+        trained(*words, "trainer.on_nonfinite=skip", "name=going-on")
+    written = events(next(Path("outputs").glob("going-on/*")))
     assert [event["val/loss"] for event in written] == [None] * len(written)
     assert all(math.isfinite(event["train/loss"]) for event in written[:-1])
+
+
+FAILING = ("loss=code", "loss.code=tests.own_code:FailingOnce", "trainer.checkpoint_every=4")
+
+
+def test_steps_that_were_left_out_are_told_at_once_and_at_the_end_and_counted() -> None:
+    watcher = Watcher()
+    words = (*FAILING, "trainer.on_nonfinite=skip", 'loss.kwargs={"at":7,"times":3}')
+    result = trained(*words, sinks=(watcher,))
+    told = "training loss became nan in epoch 2, step 7 (lr 0.001): the step was left out"
+    assert watcher.warnings == [f"{told}; 2 more by step 10"]
+    assert result.notes[0] == "3 step(s) were left out: they were not finite"
+    log = (result.folder / "run.log").read_text()
+    assert f"warning: {told}" in log
+    assert "  3 step(s) were left out: they were not finite" in log
+    assert [event.get("train/skipped_steps") for event in events(result.folder)] == [None, 3.0, 3.0]
+
+
+def test_a_rollback_is_told_at_once_and_at_the_end_and_counted() -> None:
+    watcher = Watcher()
+    words = (*FAILING, "trainer.on_nonfinite=rollback", 'loss.kwargs={"at":7}')
+    result = trained(*words, sinks=(watcher,))
+    assert watcher.warnings == [
+        "training loss became nan in epoch 2, step 7 (lr 0.001): "
+        "back to step 4, with 0.5 of the learning rate (rollback 1 of 3)"
+    ]
+    assert result.notes[0] == "rolled back 1 time(s), to 0.5 of the learning rate"
+    assert f"warning: {watcher.warnings[0]}" in (result.folder / "run.log").read_text()
+    written = events(result.folder)
+    assert [(event["step"], event["lr"], event["train/rollbacks"]) for event in written] == [
+        (5, 0.0005, 1.0),
+        (10, 0.0005, 1.0),
+        (15, 0.0005, 1.0),
+    ]
+    assert [record.step for record in watcher.records] == [5, 10, 15]

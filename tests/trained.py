@@ -106,6 +106,9 @@ class Watcher:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
+    def go_back(self, records: int) -> None:
+        del self.records[records - self.info.records if self.info else records :]
+
     def close(self, status: str) -> None:
         self.status = status
 

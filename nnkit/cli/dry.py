@@ -23,6 +23,7 @@ def dry_run(config: Config) -> None:
     """
     from nnkit.assemble import assemble, prepare
     from nnkit.summary import layers
+    from nnkit.train.device import worded_out_of_memory
     from nnkit.train.loop import take_step
     from nnkit.train.state import TrainState
 
@@ -32,7 +33,8 @@ def dry_run(config: Config) -> None:
     found = layers(run.model, prepared.spec)
     if run.parameters.names:
         run.model.train()
-        take_step(run, next(iter(run.train.epoch(0))), state)
+        with worded_out_of_memory(prepared.config):
+            take_step(run, next(iter(run.train.epoch(0))), state)
         run.check_weights(state)
     _print_layers(found)
     for name, text in _facts(prepared, run, found, state.first_loss).items():

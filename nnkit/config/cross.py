@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross_batching import batching_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
 from nnkit.config.origin import Composed
@@ -70,26 +71,17 @@ def task_objective(metrics: Container[str]) -> Objective:
 
 def cross_problems(config: Config) -> Iterator[Problem]:
     """Yield the settings that fight each other, whatever the data."""
-    optimizer, batching = config.optimizer, config.batching
+    optimizer = config.optimizer
     if config.name is not None and ("/" in config.name or config.name in (".", "..")):
         yield Problem(f"name must be the name of one folder, got '{config.name}'", "output_dir=FOLDER name=NAME")
     if isinstance(optimizer, SGDConfig) and optimizer.nesterov and not optimizer.momentum:
         yield Problem("optimizer.nesterov=true needs momentum, but optimizer.momentum is 0", "optimizer.momentum=0.9")
-    if batching.batch_size == "full" and (batching.drop_last or batching.accumulate > 1):
-        yield Problem(
-            "batching.batch_size=full is one batch an epoch, so drop_last and accumulate have nothing to do",
-            "batching.drop_last=false batching.accumulate=1",
-        )
-    if getattr(config.model, "norm", "none") == "batch" and batching.batch_size == 1:
-        yield Problem(
-            "model.norm=batch needs at least 2 samples a batch, but batching.batch_size is 1", "model.norm=layer"
-        )
     yield from _watching_problems(config)
     metric = config.metric
     if isinstance(metric, CodeMetricConfig) and (f"val/{metric.name}" in BETTER_AT or not _WORD.match(metric.name)):
         yield Problem(f"metric.name must be a word that no other metric has, got '{metric.name}'", "metric.name=mine")
     yield from _layer_problems(config.model)
-    yield from _sampler_problems(config)
+    yield from batching_problems(config)
     yield from _data_section_problems(config.data)
     yield from sequence_problems(config)
     yield from fold_problems(config)
@@ -136,17 +128,6 @@ def _kernel_problems(model: CNNConfig, kernel_size: Sequence[int | list[int]]) -
             yield Problem(f"{text}: they must be odd, with model.padding=same", "model.kernel_size=[[3,5,7]]")
         if channels < len(kernels):
             yield Problem(f"model.channels={channels} is too few for {len(kernels)} kernels side by side")
-
-
-def _sampler_problems(config: Config) -> Iterator[Problem]:
-    batching = config.batching
-    if batching.sampler == "balanced" and getattr(config.loss, "class_weights", "none") == "balanced":
-        yield Problem(
-            "batching.sampler=balanced and loss.class_weights=balanced both make up for rare classes, twice together",
-            "loss.class_weights=none, or batching.sampler=each_once",
-        )
-    if batching.sampler == "balanced" and not batching.shuffle:
-        yield Problem("batching.sampler=balanced draws at random, but batching.shuffle=false", "batching.shuffle=true")
 
 
 def _data_section_problems(data: DataConfig) -> Iterator[Problem]:
@@ -219,6 +200,9 @@ def unread_settings(config: Config) -> dict[str, str]:
         unread["model.pool_size"] = "model.pooling=none"
     if isinstance(model, RECURRENT) and not model.dense:
         unread["activation"] = "model.dense=[]"
+    if config.trainer.on_nonfinite != "rollback":
+        of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
+        unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
     return unread | _unread_data(config) | unread_of_sequences(config) | unread_of_folds(config)
 
 
@@ -233,7 +217,9 @@ def _unread_data(config: Config) -> dict[str, str]:
         if getattr(data, f"{part}_path", None) is not None:
             unread[f"data.{part}_fraction"] = f"data.{part}_path"
     if isinstance(data, ImagesConfig) and data.in_memory is True:
-        unread["data.workers"] = "data.in_memory=true"
+        unread |= dict.fromkeys(("data.workers", "data.worker_timeout_s"), "data.in_memory=true")
+    elif isinstance(data, ImagesConfig) and data.workers == 0:
+        unread["data.worker_timeout_s"] = "data.workers=0"
     if isinstance(data, ImagesConfig) and Path(data.path).expanduser().is_dir():
         of_tables = ("path_column", "target", "split_column", "root")
         unread |= {f"data.{name}": "a folder of pictures" for name in of_tables}

@@ -204,6 +204,7 @@ class Batches:
         order: Order = "plain",
         chances: Tensor | None = None,
         workers: int | None = 0,
+        worker_timeout_s: float | None = None,
     ) -> None:
         """Cut the samples into batches.
 
@@ -218,6 +219,7 @@ class Batches:
             chances: (N,) how likely each sample is drawn; an epoch is then N draws with replacement. None takes each
                 sample once.
             workers: processes that read pictures, where they are read while training; None as `stream_batches` has it.
+            worker_timeout_s: how long they may take for a batch, in seconds; None as `stream_batches` has it.
         """
         self.samples = samples
         self.spans = spans(len(samples), size, drop_last=drop_last)
@@ -228,6 +230,7 @@ class Batches:
         self._by_length = order == "by_length" and self._lengths is not None
         self._chances = chances
         self._workers = workers
+        self._patience = {} if worker_timeout_s is None else {"timeout_s": worker_timeout_s}
         self._open: _OpenEpoch | None = None
         stored = sum(x.element_size() * math.prod(x.shape[1:]) for x in samples.inputs if isinstance(x, Tensor))
         row_bytes = max(samples.row_bytes, stored)
@@ -255,6 +258,12 @@ class Batches:
     def close(self) -> None:
         """End the processes that read ahead, of an epoch that was left in its middle."""
         self._open = None
+
+    def longest(self, size: int) -> Batch:
+        """Return so many samples as one batch: the longest ones; the first ones where all are alike."""
+        everywhere = torch.arange(len(self.samples))
+        order = everywhere if self._lengths is None else self._lengths.argsort(descending=True, stable=True)
+        return next(self._blocks(order, [(0, min(size, len(self.samples)))]))
 
     def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
         size = self._steps_a_block
@@ -305,7 +314,7 @@ class Batches:
 
         rows = torch.arange(len(self.samples)) if order is None else order
         lists = [rows[start:stop].tolist() for start, stop in stretches]
-        for pictures in stream_batches(files, lists, num_workers=self._workers):
+        for pictures in stream_batches(files, lists, num_workers=self._workers, **self._patience):
             yield pictures.to(self.samples.device)
 
 

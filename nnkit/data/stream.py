@@ -10,10 +10,10 @@ import multiprocessing.process
 import multiprocessing.util
 import os
 import signal
+import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -25,11 +25,14 @@ from nnkit.data.images import Files, Rows, report
 from nnkit.data.picture import BadPictureError, ImageFormat, decode
 from nnkit.data.scaling import Scale, scale_of_sums
 from nnkit.errors import DataWorkerError, Problem
+from nnkit.machine import available_bytes
 from nnkit.processes import STOPPING, end_with_parent, start_server
 
 # The first worker waits about two seconds for torch; one process decodes as many pictures of usual size in that time.
 FEWEST_FOR_WORKERS = 1_000
 MOST_WORKERS = 8
+TIMEOUT_S = 300.0  # a network drive may need minutes to answer again; a worker that hangs never does
+POLL_S = 5.0  # how soon the death of a worker is seen
 
 
 @final
@@ -74,24 +77,15 @@ class ImageFiles:
 
 def fits_in_memory(num: int, form: ImageFormat) -> bool:
     """Tell whether so many pictures take at most a quarter of the memory that is available."""
-    return num * math.prod(form.shape) <= _available_bytes() // 4  # the parts are copies of the whole
-
-
-def _available_bytes() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # macOS tells the size of its memory, not how much of it is free
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:  # a container or a job of a cluster may have less than its machine
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
-        return min(free, int((Path("/sys/fs/cgroup") / group / "memory.max").read_text()))
-    except (OSError, ValueError):  # no such group, or "max"
-        return free
+    return num * math.prod(form.shape) <= available_bytes() // 4  # the parts are copies of the whole
 
 
 def stream_batches(
-    images: ImageFiles, index_lists: Sequence[list[int]], *, num_workers: int | None = None
+    images: ImageFiles,
+    index_lists: Sequence[list[int]],
+    *,
+    num_workers: int | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Generator[Tensor, None, None]:
     """Yield one batch a list, (B, C, H, W) uint8, in the order of the lists, however many workers there are.
 
@@ -99,41 +93,98 @@ def stream_batches(
         images: what to decode.
         index_lists: the rows of each batch.
         num_workers: processes that decode; 0 decodes in this one; None takes 0 for a few pictures, else one a core.
+        timeout_s: how long a batch may take that workers decode, in seconds.
 
     Raises:
         DataError: naming the files of a batch that cannot be decoded.
-        DataWorkerError: a worker died.
+        DataWorkerError: a worker died, or hangs; it names the first file of the batch that did not come.
     """
     if num_workers is None:
         few = sum(map(len, index_lists)) < FEWEST_FOR_WORKERS
         num_workers = 0 if few else min(MOST_WORKERS, len(index_lists), os.cpu_count() or 1)
     if multiprocessing.current_process().daemon:
         num_workers = 0  # a process that ends with its parent may have no children
-    batches = _started(images, index_lists, num_workers)
+    poll_s = min(POLL_S, timeout_s) if num_workers else 0.0
+    batches = _started(images, index_lists, num_workers, poll_s)
     # The workers heed no SIGTERM, which is how they would be ended when this process ends in the middle of a stream.
     kill = multiprocessing.util.Finalize(None, _kill, (getattr(batches, "_workers", ()),), exitpriority=0)
+    patience = _Patience(timeout_s, kill)
+    if num_workers:
+        patience.start()
     try:
-        while (batch := _next(batches)) is not None:
+        for number, rows in enumerate(index_lists):
+            patience.awaited = number
+            batch = _next(batches, patience, images, rows)
+            patience.awaited = None
             if not isinstance(batch, Tensor):
                 report([Problem(f"{path} {reason}", "repair or remove it") for path, reason in batch])
             yield batch
     finally:
+        patience.is_over.set()
         kill()  # first: where the collector ends this, the queues that would ask them to end may be closed already
         if num_workers:  # not left to the collector: an error's traceback keeps the loader, and with it the workers
             batches._shutdown_workers()
 
 
-def _next(batches: Iterator[Any]) -> Any:
-    try:
-        return next(batches, None)
-    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
-        # A batch lies in memory that a worker lends: if it dies in between, the connection to it is what fails.
-        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
-            raise
-        raise DataWorkerError(
-            f"a process that decodes pictures died: {error or 'it closed its connection'}",
-            hint="it may have run out of memory, or of /dev/shm; try fewer with data.workers=1, or 0",
-        ) from error
+@final
+class _Patience(threading.Thread):
+    """Kills workers that have let a batch wait too long: whatever waits for them then sees that they have died.
+
+    A worker that stands still keeps this process from more than its next batch: who fetches one that is ready asks the
+    worker for its memory. So nobody but another thread is certain to be heard.
+
+    Attributes:
+        awaited: the number of the batch that is waited for; None while none is.
+        is_lost: whether the workers were killed.
+        is_over: set at the end of the stream.
+    """
+
+    def __init__(self, timeout_s: float, kill: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.timeout_s, self._kill = timeout_s, kill
+        self._tick_s = min(1.0, timeout_s / 4)
+        self.awaited: int | None = None
+        self.is_lost = False
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        """Count ticks, and at last kill. Not seconds: while a computer sleeps, or a run is stopped, there are none."""
+        before, ticks = None, 0
+        while not self.is_over.wait(self._tick_s):
+            now = self.awaited
+            ticks = ticks + 1 if now is not None and now == before else 0
+            before = now
+            if ticks * self._tick_s >= self.timeout_s:
+                self.is_lost = True
+                self._kill()
+                return
+
+
+def _next(batches: Iterator[Any], patience: _Patience, images: ImageFiles, rows: list[int]) -> Any:
+    while True:
+        try:
+            return next(batches)
+        except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+            # A batch lies in memory that a worker lends: if it dies in between, the connection to it is what fails.
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader "):
+                raise
+            if str(error).startswith("DataLoader timed out") and not patience.is_lost:
+                continue  # that was no more than a look at who lives
+            raise _lost(error, patience, images, rows) from error
+
+
+def _lost(error: Exception, patience: _Patience, images: ImageFiles, rows: list[int]) -> DataWorkerError:
+    others = f" or one of {len(rows) - 1} behind it" if len(rows) > 1 else ""
+    awaited = f"{images.files.place(rows[0])}{others}"
+    if patience.is_lost:
+        return DataWorkerError(
+            f"a process that decodes pictures has not answered for {patience.timeout_s:g} s, it hangs at {awaited}",
+            hint="is its drive gone? If that is slow, more data.worker_timeout_s",
+        )
+    return DataWorkerError(
+        f"a process that decodes pictures died: {error or 'it closed its connection'}; awaited was {awaited}",
+        hint="it may have run out of memory, or of /dev/shm; try fewer with data.workers=1, or 0",
+    )
 
 
 def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
@@ -142,7 +193,7 @@ def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
             worker.kill()
 
 
-def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: int) -> Any:
+def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: int, poll_s: float) -> Any:
     """Return the iterator of a loader; its workers, if any, are at work."""
     context = None
     if num_workers:
@@ -157,6 +208,7 @@ def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: 
             _Decoding(images.files, images.form),
             batch_sampler=index_lists,
             num_workers=num_workers,
+            timeout=poll_s,
             collate_fn=_as_it_is,
             worker_init_fn=_as_a_worker,
             multiprocessing_context=context,

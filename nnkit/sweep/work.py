@@ -93,6 +93,9 @@ class Judged:
     def warn(self, text: str) -> None:
         """Nothing to do: it stands in run.log."""
 
+    def go_back(self, records: int) -> None:
+        """Nothing to do: what has been told stays told."""
+
     def close(self, status: str) -> None:
         """Nothing to finish."""
 

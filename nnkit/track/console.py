@@ -39,6 +39,9 @@ class Picks:
     def warn(self, text: str) -> None:
         """Nothing to do: the bar stands in the line, and prints above itself."""
 
+    def go_back(self, records: int) -> None:
+        """Nothing to do: the table shows what came of it."""
+
     def close(self, status: str) -> None:
         """Nothing to do: the table says how it ended."""
 
@@ -86,6 +89,9 @@ class ProgressBar:
     def warn(self, text: str) -> None:
         """Print a warning, above the bar where there is one."""
         tqdm.write(f"warning: {text}", file=sys.stderr)
+
+    def go_back(self, records: int) -> None:
+        """Nothing to do: the next event moves the bar."""
 
     def close(self, status: str) -> None:  # noqa: ARG002 - the table says it
         """Take the bar away."""

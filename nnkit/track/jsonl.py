@@ -53,6 +53,13 @@ class JsonLines:
     def warn(self, text: str) -> None:
         """Nothing to do: it stands in run.log."""
 
+    def go_back(self, records: int) -> None:
+        """Cut the file back to its first lines, all of which a save has counted. Raises: StorageError."""
+        assert self._file is not None
+        self._waiting.clear()
+        self._file.close()
+        self._file = LineFile(self._file.path, keep_lines=records)
+
     def close(self, status: str) -> None:  # noqa: ARG002 - the status stands in run.json
         """Close the file; no save has counted what still waits."""
         if self._file is not None:

@@ -70,5 +70,8 @@ class LoggedWarnings:
         """Note a warning."""
         self._log.note(f"warning: {text}")
 
+    def go_back(self, records: int) -> None:
+        """Nothing to do: a log keeps what has been."""
+
     def close(self, status: str) -> None:
         """Nothing to do: the log is closed by whoever has opened it."""

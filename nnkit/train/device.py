@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,6 +18,16 @@ from nnkit.machine import cores
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
+
+Doing = Literal["training", "reading the data", "building the network"]
+# What torch, its kernels and threads say.
+NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "can't start new thread")
+AGAINST_IT: dict[Doing, str] = {
+    "training": "a smaller batching.batch_size, with batching.accumulate to keep the step's size; "
+    "or batching.auto_batch_size=true",
+    "reading the data": "fewer samples with data.limit=N, or a machine with more memory",
+    "building the network": "a smaller network (the settings of model), or a machine with more memory",
+}
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -96,16 +107,27 @@ class Arithmetic:
 
 
 @contextmanager
-def worded_out_of_memory(config: Config) -> Iterator[None]:
-    """Turn torch's ways of saying that memory has run out into one error."""
+def worded_out_of_memory(config: Config, doing: Doing = "training") -> Iterator[None]:
+    """Turn the ways of saying that memory has run out into one error, which says during what.
+
+    Args:
+        config: of the run.
+        doing: what is done meanwhile.
+
+    Raises:
+        OutOfMemoryError: memory has run out.
+    """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError) as error:
         text = str(error)
-        if isinstance(error, RuntimeError) and "out of memory" not in text and "can't allocate memory" not in text:
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
             raise
+        if isinstance(error, RuntimeError) and not any(words in text for words in NO_MEMORY):
+            raise
+        where = "" if doing == "training" else f" {doing}"
         size = config.batching.batch_size
         raise OutOfMemoryError(
-            f"out of memory with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
-            hint="a smaller batching.batch_size, with batching.accumulate to keep the step's size",
+            f"out of memory{where} with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
+            hint=AGAINST_IT[doing],
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,29 +14,48 @@ from nnkit.data.batches import Batch, Batches, spans
 from nnkit.data.tokens import UNKNOWN_NUMBER
 from nnkit.errors import DivergenceError, StorageError
 from nnkit.objective.aligned import aligned
-from nnkit.optim.schedules import after_validation, schedule_factor
+from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
 from nnkit.train.norms import read_norms
 from nnkit.train.persist import TRIES, persistently
+from nnkit.train.rollback import WayBack
 from nnkit.train.run import Run
-from nnkit.train.sink import Sink
+from nnkit.train.sink import Sink, warn
+from nnkit.train.skip import Before
 from nnkit.train.state import Record, Score, TrainState, is_better
 from nnkit.train.stopping import Stop
 from nnkit.train.through_time import answered, passes
+from nnkit.train.watch import (
+    check_late,
+    look_later,
+    note_bad_score,
+    note_gradient,
+    note_loss,
+    note_skipped,
+    note_weights,
+)
 
 FLUSH_EVERY = 64  # steps between two updates of the training metrics
 FLUSH_LARGE = 200_000  # outputs that may wait for the update, of however many steps or pieces of one
-CHECK_EVERY = 50  # steps between two looks at the loss where looking costs a synchronisation
-DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while it is finite
 
 
 def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
     """Train until `stop` gives a reason, and return it.
 
     Raises:
-        DivergenceError: the loss is not finite any more; nothing has been saved since it was.
+        DivergenceError: the training is not finite any more; nothing has been saved since it was.
         StorageError: a save failed for good.
     """
+    way_back = WayBack(run, state)
+    while True:
+        try:
+            return go_on(run, state, sinks, stop)
+        except DivergenceError as error:
+            way_back.go(run, state, sinks, error)
+
+
+def go_on(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
+    """Train from event to event. Raises: as `fit`, without going back."""
     while (reason := stop(state)) is None:
         event = next_event(run, state)
         train_until(run, state, event, stop)
@@ -43,6 +63,7 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
             take_event(run, state, sinks)
         if run.checkpoints.is_due(state):
             save(run, state, sinks)
+    tell(run, state, sinks)
     if run.checkpoints.saved_step != state.step:
         save_at_last(run, state, sinks)
     return reason
@@ -69,12 +90,33 @@ def train_until(run: Run, state: TrainState, event: int, stop: Stop) -> None:
         if state.step == event or stop(state) is not None:
             break
     if run.watches_late:
-        check_loss(run, state)
+        check_late(run, state)
     state.seconds += time.perf_counter() - started
 
 
 def take_step(run: Run, batch: Batch, state: TrainState) -> None:
-    """Forward, backward, update; the sums of the epoch grow."""
+    """Learn from a batch, or leave its step out: then nothing but the count of steps has changed."""
+    before = None
+    if run.trainer.on_nonfinite == "skip":
+        flush_late(run, state)
+        before = Before.of(run, state)
+    try:
+        learn(run, batch, state)
+        flush_late(run, state)
+    except DivergenceError as error:
+        if before is None:
+            raise
+        before.put_back(state)
+        note_skipped(run, state, error)
+    if run.watches_late:
+        look_later(run, state, before)
+    state.step += 1
+    state.position += 1
+    state.samples += len(batch)
+
+
+def learn(run: Run, batch: Batch, state: TrainState) -> None:
+    """Forward, backward, update; the sums of the epoch grow. Raises: DivergenceError."""
     torch.default_generator.manual_seed(derive(run.seed, "step", state.step))
     if run.device.type == "cuda":
         torch.cuda.manual_seed(derive(run.seed, "step", state.step))  # pragma: no cover - needs a GPU
@@ -85,10 +127,10 @@ def take_step(run: Run, batch: Batch, state: TrainState) -> None:
     penalty = run.objective.penalty()
     if penalty is not None:
         run.arithmetic.differentiate(penalty)
-    run.update(state, factor(run, state))
-    state.step += 1
-    state.position += 1
-    state.samples += len(batch)
+    run.unscale()
+    note_gradient(run, state)
+    run.update(state, run.factor(state))
+    note_weights(run, state)
 
 
 def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tensor:
@@ -120,49 +162,6 @@ def noisy(run: Run, batch: Batch) -> Batch:
     return replace(batch, inputs=tuple(kept))
 
 
-def note_loss(run: Run, state: TrainState, total: Tensor, weight: Tensor) -> None:
-    """Add to the epoch's loss; where looking costs nothing, look at it at once."""
-    if run.watches_late:
-        run.unread.append((state.step + 1, total, weight))
-        if len(run.unread) >= CHECK_EVERY:
-            check_loss(run, state)
-    else:
-        add_loss(run, state, total.item(), weight.item(), state.step + 1)
-
-
-def check_loss(run: Run, state: TrainState) -> None:
-    """Read the losses of the steps since the last look: one synchronisation for all of them."""
-    if run.unread:
-        steps, *columns = zip(*run.unread, strict=True)
-        totals, weights = (torch.stack(column).tolist() for column in columns)
-        run.unread.clear()
-        for step, total, weight in zip(steps, totals, weights, strict=True):
-            add_loss(run, state, total, weight, step)
-
-
-def add_loss(run: Run, state: TrainState, total: float, weight: float, step: int) -> None:
-    """Add one step's loss to the epoch's sums. Raises: DivergenceError when it is not finite, or has exploded."""
-    loss = total / weight if weight else float("nan")
-    if state.first_loss is None:
-        state.first_loss = loss
-    if not abs(loss) <= DIVERGED * max(1.0, abs(state.first_loss)):
-        saved = run.checkpoints.saved_step
-        lr = run.optimizer_config.lr * factor(run, state)
-        hint = f"last good checkpoint is step {saved}; " if saved is not None else ""
-        raise DivergenceError(
-            f"training loss became {loss:.3g} in epoch {state.epoch + 1}, step {step} (lr {lr:.3g})",
-            hint=f"{hint}try optimizer.lr={run.optimizer_config.lr / 10:.1g} or trainer.clip_norm=1",
-        )
-    state.loss_total += total
-    state.loss_weight += weight
-
-
-def factor(run: Run, state: TrainState) -> float:
-    """Return the factor on the learning rate at the current step."""
-    scheduled = schedule_factor(run.scheduler, state.step, total=state.total_steps, steps_per_epoch=len(run.train))
-    return scheduled * state.plateau.factor
-
-
 def keep_for_metrics(run: Run, state: TrainState, outputs: Tensor, target: Tensor, weight: Tensor) -> None:
     """Let outputs wait with others for the update of the training metrics, while they are not too many."""
     state.pending.append((outputs, target, weight))
@@ -180,6 +179,12 @@ def flush(run: Run, state: TrainState) -> None:
         state.num_pending = 0
 
 
+def flush_late(run: Run, state: TrainState) -> None:
+    """Bring the sums up to date where a step may undo itself on the device: what waits could not be undone."""
+    if run.watches_late and run.trainer.on_nonfinite == "skip":
+        flush(run, state)
+
+
 def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
     """Validate where it is time to, tell the sinks, and close the epoch when it has ended."""
     ended = state.position == len(run.train)
@@ -190,11 +195,20 @@ def take_event(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
         if validated:
             values |= note_score(run, state, evaluate(run, run.val))
         write_record(state, sinks, values)
+        tell(run, state, sinks)
     if ended:
         state.epoch += 1
         state.position, state.loss_total, state.loss_weight = 0, 0.0, 0.0
         state.sums = run.metrics.zero(run.device)
         state.hidden = state.gradient_norms = None
+
+
+def tell(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
+    """Tell every sink what was not finite since the last event, and has been got over."""
+    if run.untold:
+        first, *others = run.untold
+        run.untold.clear()
+        warn(sinks, f"{first}; {len(others)} more by step {state.step}" if others else first)
 
 
 def write_record(state: TrainState, sinks: Sequence[Sink], values: dict[str, float]) -> None:
@@ -217,15 +231,20 @@ def train_values(run: Run, state: TrainState) -> dict[str, float]:
     """Return the learning rate and the training values of the epoch so far."""
     flush(run, state)
     metrics = {f"train/{name}": value for name, value in run.metrics.compute(state.sums).items()}
-    lr = run.optimizer_config.lr * factor(run, state)
+    lr = run.optimizer_config.lr * run.factor(state)
     norms = read_norms(run.parameters, state)
-    return {"lr": lr, "train/loss": state.loss_total / max(state.loss_weight, 1e-300), **metrics, **norms}
+    counts = {"skipped_steps": state.skipped, "rollbacks": state.rollbacks}
+    got_over = {f"train/{name}": float(count) for name, count in counts.items() if count}
+    loss = state.loss_total / max(state.loss_weight, 1e-300)
+    return {"lr": lr, "train/loss": loss, **metrics, **norms, **got_over}
 
 
 def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[str, float]:
     """Note a validation: the best so far, the patience, the plateau. Returns its values as val/…"""
     values = {f"val/{name}": value for name, value in measured.items()}
     value = values[run.monitor]
+    if not math.isfinite(value):
+        note_bad_score(run, state, value)
     if is_better(value, state.best, mode=run.mode, min_delta=run.trainer.min_delta):
         state.best, state.waited = Score(state.epoch + 1, state.step, value), 0
         run.checkpoints.note_best(state.step, run.validated_weights())
@@ -258,12 +277,6 @@ def evaluate(run: Run, batches: Batches) -> dict[str, float]:
         run.metrics.add(sums, *rows)
     loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
     return {"loss": float(loss), **run.metrics.compute(sums)}
-
-
-def warn(sinks: Sequence[Sink], text: str) -> None:
-    """Tell every sink what the user should know at once."""
-    for sink in sinks:
-        sink.warn(text)
 
 
 def save(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:

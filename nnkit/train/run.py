@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from nnkit.errors import DivergenceError
 from nnkit.objective import Objective
 from nnkit.optim.flat import FlatParameters
 from nnkit.optim.optimizers import Optimizer
+from nnkit.optim.schedules import schedule_factor
 from nnkit.train.device import Arithmetic
 from nnkit.train.norms import note_norms
 from nnkit.train.saver import Saver
@@ -37,6 +39,11 @@ class Metrics(Protocol):
         """Return the metrics by name."""
 
 
+def is_finite(numbers: Tensor) -> bool:
+    """Tell whether all numbers are finite. Their sum says yes at little cost; where it does not, each is looked at."""
+    return math.isfinite(numbers.sum().item()) or bool(numbers.isfinite().all())
+
+
 @final
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -50,7 +57,11 @@ class Run:
         token_dropout: probability that a token of the first input is replaced by the unknown one, while training.
         is_stateful: whether states are carried from batch to batch.
         average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
-        unread: step, loss and weight of the steps that have not been looked at, where looking is dear.
+        watches_late: whether looking at a number on the device stalls it.
+        unread: of the steps that have not been looked at, where looking is dear: loss and weight, and whether gradient
+            and weights are finite.
+        finite_buffers: those that were finite at first; a mask may be made of infinities.
+        untold: what the sinks are to be told at the next event.
     """
 
     seed: int
@@ -74,24 +85,31 @@ class Run:
     token_dropout: float = 0.0
     is_stateful: bool = False
     average: Tensor | None = None
-    unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
+    finite_buffers: frozenset[str] = frozenset()
+    watches_late: bool = False
+    unread: list[tuple[int, list[Tensor]]] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.arithmetic.device
 
-    @property
-    def watches_late(self) -> bool:
-        """Whether looking at a number on the device stalls it."""
-        return self.device.type != "cpu"
+    def factor(self, state: TrainState) -> float:
+        """Return the factor on the learning rate at the current step."""
+        steps = len(self.train)
+        scheduled = schedule_factor(self.scheduler, state.step, total=state.total_steps, steps_per_epoch=steps)
+        return scheduled * state.plateau.factor * state.lowered
+
+    def unscale(self) -> None:
+        """Give the gradients their own size: fp16 has scaled them up."""
+        if self.arithmetic.scaler is not None:
+            self.arithmetic.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def update(self, state: TrainState, factor: float) -> None:
         """Note and clip the gradients, take the optimizer's step, limit the weights, and follow with the average."""
         scaler, grad = self.arithmetic.scaler, self.parameters.grad
-        if scaler is not None:
-            scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
         if self.trainer.gradient_norms:
             note_norms(self.parameters, state)
         if self.trainer.clip_value is not None:
@@ -136,11 +154,19 @@ class Run:
             if self.average is not None:
                 self.average.copy_(self.parameters.values)
 
+    def saved_numbers(self) -> dict[str, Tensor]:
+        """Return all floats that a save would hold beside the sums, by what each is, in words."""
+        average = {} if self.average is None else {"an averaged weight": self.average}
+        of_optimizer = {f"the optimizer's {name}": value for name, value in self.optimizer.state.items()}
+        buffers = {f"buffer {name}": x for name, x in self.model.named_buffers() if name in self.finite_buffers}
+        return {"a weight": self.parameters.values, **average, **of_optimizer, **buffers}
+
     def check_weights(self, state: TrainState) -> None:
-        """Refuse weights that are not finite. Raises: DivergenceError."""
-        if not bool(self.parameters.values.isfinite().all()):
+        """Refuse weights, and what a save holds beside them, that are not finite. Raises: DivergenceError."""
+        bad = next((name for name, numbers in self.saved_numbers().items() if not is_finite(numbers)), None)
+        if bad is not None:
             raise DivergenceError(
-                f"a weight became nan or infinite in epoch {state.epoch + 1}, by step {state.step}",
+                f"{bad} became nan or infinite in epoch {state.epoch + 1}, by step {state.step}",
                 hint=f"try optimizer.lr={self.optimizer_config.lr / 10:.1g} or trainer.clip_norm=1",
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
@@ -55,5 +56,14 @@ class Sink(Protocol):
     def warn(self, text: str) -> None:
         """Take what the user should know at once, such as a save that failed."""
 
+    def go_back(self, records: int) -> None:
+        """Forget all events behind the first `records`: the training goes on from there. Raises: StorageError."""
+
     def close(self, status: str) -> None:
         """Finish; the run ended with this status."""
+
+
+def warn(sinks: Sequence[Sink], text: str) -> None:
+    """Tell every sink what the user should know at once."""
+    for sink in sinks:
+        sink.warn(text)

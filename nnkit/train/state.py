@@ -71,6 +71,10 @@ class TrainState:
         hidden: the states (B, H) of a stateful network's layers, at the end of the last batch; None at the beginning.
         gradient_norms: (number of parameters + 1,) sums of their gradients' norms over the epoch, then the steps; None
             where they are not asked for.
+        skipped: steps that were left out because they were not finite.
+        skipped_in_row: of them, and of those that fp16 leaves out, the last ones without another step between.
+        rollbacks: how often the training went back to a checkpoint.
+        lowered: the factor on the learning rate that comes of it.
     """
 
     total_steps: int
@@ -91,6 +95,15 @@ class TrainState:
     samples: int = 0
     hidden: Hidden | None = None
     gradient_norms: Tensor | None = None
+    skipped: int = 0
+    skipped_in_row: int = 0
+    rollbacks: int = 0
+    lowered: float = 1.0
+
+    def become(self, other: TrainState) -> None:
+        """Stand where another state stands; whoever holds this one sees it."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values and tensors; tensors are shared, not copied."""

@@ -7,6 +7,7 @@ import pytest
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.cross import DataFacts, data_problems
+from nnkit.errors import ConfigError
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 
 CLASSES = TargetSpec(("y",), tuple("0123456789"))
@@ -103,6 +104,57 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
 def test_words_that_do_not_fit_the_data_are_named(words: list[str], spec: DataSpec, text: str) -> None:
     (problem,) = found(words, spec)
     assert problem.startswith(text)
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+@pytest.mark.parametrize("word", ["trainer.rollback_factor=0.1", "trainer.max_rollbacks=5"])
+def test_settings_of_rollbacks_are_read_by_rollbacks_alone(policy: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=f"trainer.on_nonfinite={policy} does not read it"):
+        check(compose([f"trainer.on_nonfinite={policy}", word]))
+    check(compose(["trainer.on_nonfinite=rollback", word]))
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("trainer.on_nonfinite=halt", "trainer.on_nonfinite must be one of stop, skip, rollback, got 'halt'"),
+        ("trainer.rollback_factor=1", r"trainer.rollback_factor must be a number in \(0, 1\), got 1"),
+        ("trainer.rollback_factor=0", r"trainer.rollback_factor must be a number in \(0, 1\), got 0"),
+        ("trainer.max_rollbacks=0", "trainer.max_rollbacks must be a whole number >= 1, got 0"),
+        ("trainer.max_rollbacks=null", "trainer.max_rollbacks must be a whole number >= 1, got null"),
+    ],
+)
+def test_wrong_words_about_what_is_not_finite_are_refused(word: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        check(compose(["trainer.on_nonfinite=rollback", word]))
+
+
+@pytest.mark.parametrize(
+    ("word", "by"), [("data.in_memory=true", "data.in_memory=true"), ("data.workers=0", "data.workers=0")]
+)
+def test_the_time_of_a_worker_is_read_where_there_are_workers(word: str, by: str) -> None:
+    words = ["data=images", "data.path=x", "data.worker_timeout_s=20"]
+    check(compose(words))
+    with pytest.raises(ConfigError, match=f"data.worker_timeout_s is set, but {by} does not read it"):
+        check(compose([*words, word]))
+    with pytest.raises(ConfigError, match=r"data\.worker_timeout_s must be a number > 0, got 0"):
+        check(compose(["data=images", "data.path=x", "data.worker_timeout_s=0"]))
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("batching.batch_size=full", "doubles a number, but batching.batch_size=full is all samples already"),
+        ("batching.accumulate=2", "takes what fits as one step, but batching.accumulate=2"),
+        ("batching.stateful=true", "changes which segments follow each other, but batching.stateful=true"),
+    ],
+)
+def test_a_batch_size_by_memory_is_refused_where_the_size_means_more(word: str, text: str) -> None:
+    stateful = ["data=text", "data.path=x", "data.task=language", "model=gru", "batching.shuffle=false"]
+    words = ["batching.auto_batch_size=true", *(stateful if "stateful" in word else ())]
+    check(compose(words))
+    with pytest.raises(ConfigError, match=f"batching.auto_batch_size=true {text}"):
+        check(compose([*words, word]))
 
 
 def test_poisson_needs_counts_as_they_are() -> None:

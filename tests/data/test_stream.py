@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,53 @@ def test_a_worker_that_dies_is_named_with_the_way_out(workers: Any) -> None:
         list(batches)
     assert raised.value.exit_code == 8
     assert "data.workers=" in raised.value.problems[0].hint
+    assert re.search(r"; awaited was set/\d\d\.png$", str(raised.value))
+
+
+def warm(images: ImageFiles) -> None:
+    """Let the server of the workers load torch, so that a short time for a batch is enough."""
+    list(stream_batches(images, [[0]], num_workers=1))
+
+
+def test_a_worker_that_hangs_at_a_file_ends_the_stream_in_time_naming_it(workers: Any) -> None:
+    images = images_of(6)
+    warm(images)
+    (ROOT / "03.png").unlink()
+    os.mkfifo(ROOT / "03.png")  # nobody writes into it: whoever opens it waits for ever
+    batches = stream_batches(images, [[0, 1], [2], [3, 4, 5], [0]], num_workers=1, timeout_s=2.0)
+    next(batches)
+    next(batches)
+    started = time.monotonic()
+    with pytest.raises(DataWorkerError) as raised:
+        next(batches)
+    assert 1.5 < time.monotonic() - started < 12
+    assert str(raised.value) == (
+        "a process that decodes pictures has not answered for 2 s, it hangs at set/03.png or one of 2 behind it"
+    )
+    assert raised.value.exit_code == 8
+    assert "data.worker_timeout_s" in raised.value.problems[0].hint
+
+
+def test_a_worker_that_is_stopped_ends_the_stream_in_time_naming_what_did_not_come(workers: Any) -> None:
+    images = images_of(4)
+    warm(images)
+    batches = stream_batches(images, [[k % 4] for k in range(40)], num_workers=1, timeout_s=2.0)
+    next(batches)
+    os.kill(workers()[0].pid, signal.SIGSTOP)
+    with pytest.raises(DataWorkerError, match=r"has not answered for 2 s, it hangs at set/0\d\.png"):
+        list(batches)
+
+
+def test_a_slow_worker_is_waited_for_up_to_its_time(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "POLL_S", 0.2)
+    images = images_of(4)
+    warm(images)
+    batches = stream_batches(images, [[k % 4] for k in range(40)], num_workers=1, timeout_s=60.0)
+    next(batches)
+    pid = workers()[0].pid
+    os.kill(pid, signal.SIGSTOP)
+    Timer(1.0, os.kill, (pid, signal.SIGCONT)).start()
+    assert len(list(batches)) == 39
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
@@ -292,9 +341,19 @@ def test_what_fits_in_a_quarter_of_the_memory_fits() -> None:
             },
             4000 * 1024,
         ),
+        (
+            {
+                "/proc/meminfo": "MemAvailable: 4000 kB\n",
+                "/proc/self/cgroup": "0::/job/1\n",
+                "/sys/fs/cgroup/job/1/memory.max": "1000000\n",
+                "/sys/fs/cgroup/job/1/memory.current": "700000\n",
+                "/sys/fs/cgroup/job/1/memory.stat": "anon 500000\ninactive_file 200000\n",
+            },
+            500_000,
+        ),
         ({}, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
     ],
-    ids=["no group", "a group without a limit file", "a limit", "no limit", "macOS"],
+    ids=["no group", "a group without a limit file", "a limit", "no limit", "a limit and what is in use", "macOS"],
 )
 def test_the_memory_is_what_the_system_and_the_group_leave(
     files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch

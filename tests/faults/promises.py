@@ -8,7 +8,10 @@ from tests.faults.every_step import EVERY_STEP
 from tests.faults.killed import KILLED
 from tests.faults.kills import KILLS
 from tests.faults.last_words import LAST_WORDS
+from tests.faults.long import LONG
 from tests.faults.lost_items import LOST_ITEMS
+from tests.faults.memory import MEMORY
+from tests.faults.numbers import NUMBERS
 from tests.faults.one_folder import ONE_OF_FIFTY, SECOND
 from tests.faults.power import POWER
 from tests.faults.refused import REFUSED
@@ -29,5 +32,8 @@ PROMISES: tuple[Promise, ...] = (
     EVERY_STEP,
     LOST_ITEMS,
     SETTINGS,
+    NUMBERS,
+    MEMORY,
+    LONG,
     LAST_WORDS,
 )

@@ -14,6 +14,7 @@ class BatchingConfig:
     """A step sees `batch_size * accumulate` samples, `batch_size` of them at a time."""
 
     batch_size: Fixed[Count | Literal["full"]]
+    auto_batch_size: Fixed[bool] = False
     shuffle: Fixed[bool] = True
     sampler: Fixed[Literal["each_once", "balanced"]] = "each_once"
     drop_last: Fixed[bool] = False

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Count, Fixed, Live, Name, Share, WholeNumber
+from nnkit.config.marks import Count, Fixed, Live, Name, Positive, Share, WholeNumber
 from nnkit.config.sections.sequences import (
     AddingConfig,
     ClassNames,
@@ -153,6 +153,7 @@ class ImagesConfig:
     cache: Live[Name | None] = "~/.cache/nnkit"
     in_memory: Live[Literal["auto"] | bool] = "auto"
     workers: Live[Literal["auto"] | WholeNumber] = "auto"
+    worker_timeout_s: Live[Positive] = 300.0
     scaling: Fixed[PixelScaling] = "standard"
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None

@@ -32,6 +32,9 @@ class TrainerConfig:
     tbptt_steps: Override[Count | None] = None
     gradient_norms: Live[bool] = False
     ema_decay: Fixed[Share | None] = None
+    on_nonfinite: Override[Literal["stop", "skip", "rollback"]] = "stop"
+    rollback_factor: Override[Share] = 0.5
+    max_rollbacks: Override[Count] = 3
     device: Live[Literal["auto", "cpu", "cuda", "mps"]] = "auto"
     deterministic: Live[bool] = False
     threads: Live[Literal["auto"] | Count] = "auto"

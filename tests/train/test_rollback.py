@@ -1,0 +1,107 @@
+"""Back to the last checkpoint, with a lower learning rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnkit.assemble import assemble, prepare
+from nnkit.errors import CheckpointError, DivergenceError
+from nnkit.train import checkpoints
+from nnkit.train.loop import fit
+from nnkit.train.stopping import stop_when
+from tests.faults.numbers import Fault, trial
+from tests.trained import Watcher, config_of, is_equal, run_of, state_of
+
+ROLLBACK = "trainer.on_nonfinite=rollback"
+
+
+def test_before_the_first_save_a_training_goes_back_to_its_beginning() -> None:
+    words = (ROLLBACK, "model.norm=batch", "trainer.ema_decay=0.9")
+    run, watcher = run_of(*words), Watcher()
+    state = state_of(run)
+    Fault(run, state, "loss", 7, times=2)
+    fit(run, state, [watcher], stop_when(run.trainer))
+    assert (state.step, state.rollbacks, state.lowered) == (15, 2, 0.25)
+    assert [text.partition("back to ")[2] for text in watcher.warnings] == [
+        "step 0, with 0.5 of the learning rate (rollback 1 of 3)",
+        "step 0, with 0.25 of the learning rate (rollback 2 of 3)",
+    ]
+    other = run_of(*words)
+    begun = state_of(other)
+    Fault(other, begun, "loss", -1)
+    begun.lowered = 0.25
+    fit(other, begun, [], stop_when(other.trainer))
+    assert is_equal(other.validated_weights(), run.validated_weights())
+
+
+def test_there_are_at_most_so_many_rollbacks(tmp_path: Path) -> None:
+    words = (ROLLBACK, "trainer.max_rollbacks=2", "trainer.rollback_factor=0.1", "trainer.checkpoint_every=4")
+    tried = trial(tmp_path, words, "loss", 6, times=100)
+    tried.train()
+    text = r"training loss became nan in epoch 2, step 7 \(lr 10\), after 2 rollback\(s\) to 0.01 of the learning rate"
+    with pytest.raises(DivergenceError, match=text) as caught:
+        raise tried.error or AssertionError
+    assert "trainer.max_rollbacks" in caught.value.problems[0].hint
+    assert checkpoints.steps(tmp_path / "checkpoints") == [4]
+
+
+def test_best_weights_of_steps_that_are_no_more_are_forgotten(tmp_path: Path) -> None:
+    run = assemble(prepare(config_of(ROLLBACK, "trainer.checkpoint_every=4")), tmp_path)
+    state = state_of(run)
+    Fault(run, state, "loss", 6)  # the first validation, after step 5, is behind the save after step 4
+    fit(run, state, [], lambda at: "back" if at.rollbacks else None)
+    assert state.step == 4
+    assert state.best is None
+    assert run.checkpoints.best_weights is None
+
+
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before_it(tmp_path: Path) -> None:
+    words = (ROLLBACK, "trainer.checkpoint_every=2", "trainer.keep_last=2")
+    run, watcher = assemble(prepare(config_of(*words)), tmp_path), Watcher()
+    state = state_of(run)
+    Fault(run, state, "loss", 5)
+    fit(run, state, [watcher], lambda at: "there" if at.step == 4 else None)
+    (tmp_path / "step-00000004" / checkpoints.STATE).write_bytes(b"")
+    fit(run, state, [watcher], stop_when(run.trainer))
+    assert "skipped a damaged checkpoint" in watcher.warnings[0]
+    assert "back to step 2" in watcher.warnings[1]
+    assert state.step == 15
+    assert {14, 15} <= set(checkpoints.steps(tmp_path))
+
+
+def test_without_a_whole_checkpoint_there_is_no_way_back(tmp_path: Path) -> None:
+    run = assemble(prepare(config_of(ROLLBACK, "trainer.checkpoint_every=2")), tmp_path)
+    state = state_of(run)
+    Fault(run, state, "loss", 5)
+    fit(run, state, [], lambda at: "there" if at.step == 4 else None)
+    (tmp_path / "step-00000004" / checkpoints.STATE).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="has no checkpoint to go on from"):
+        fit(run, state, [], stop_when(run.trainer))
+
+
+def test_rollbacks_are_in_the_checkpoints_so_that_a_resume_is_exact(tmp_path: Path) -> None:
+    words = (ROLLBACK, "trainer.checkpoint_every=4", "optimizer.lr=0.02")
+    run = assemble(prepare(config_of(*words)), tmp_path)
+    state = state_of(run)
+    Fault(run, state, "loss", 6)
+    fit(run, state, [], lambda at: "there" if at.step == 12 else None)
+    other = assemble(prepare(config_of(*words)), None)
+    _, weights, plain, _ = checkpoints.newest(tmp_path)
+    begun = other.load_plain(weights, plain)
+    assert (begun.step, begun.rollbacks, begun.lowered) == (12, 1, 0.5)
+    Fault(other, begun, "loss", -1)
+    for each, where in ((run, state), (other, begun)):
+        fit(each, where, [], stop_when(each.trainer))
+    assert torch.equal(run.parameters.values, other.parameters.values)
+
+
+def test_checkpoints_of_before_there_were_rollbacks_are_read() -> None:
+    run = run_of()
+    plain = run.to_plain(state_of(run))
+    for name in ("skipped", "skipped_in_row", "rollbacks", "lowered"):
+        del plain["train"][name]
+    state = run.load_plain(run.validated_weights(), plain)
+    assert (state.skipped, state.skipped_in_row, state.rollbacks, state.lowered) == (0, 0, 0, 1.0)
