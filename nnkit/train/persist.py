@@ -23,10 +23,11 @@ def persistently(write: Callable[[], None], warn: Callable[[str], None]) -> None
     """
     for left in reversed(range(TRIES)):
         try:
-            return write()
+            write()
         except StorageError as error:
             if not left:
                 raise
             warn(f"{error}; trying again")
             time.sleep(WAIT_S)
-    return None
+        else:
+            return

@@ -190,4 +190,8 @@ Check = Callable[[Path, Ended], str | None]
 def tried(work: Callable[[], Any], check: Check) -> str | None:
     """Do work in a child in an empty place, and say what the check found there."""
     with empty_place() as place:
-        return check(place, in_child(work, place))
+        ended = in_child(work, place)
+        try:
+            return check(place, ended)
+        except Exception as error:  # noqa: BLE001 - what cannot even be read is broken, and the next case follows
+            return f"{type(error).__name__}: {error}"
