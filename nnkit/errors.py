@@ -7,7 +7,7 @@ NnkitError                 1  the run failed
 ├── StorageError           5  the file system refused
 ├── FolderInUseError       6  another process owns the run folder
 ├── OutOfMemoryError       7  the machine or the accelerator has no memory left
-├── DataWorkerError        8  a process that reads data died
+├── DataWorkerError        8  a process that reads data died, or hangs
 ├── SweepError             9  some or all trials of a sweep failed
 └── DivergenceError       10  the training became nan or infinite
 """
@@ -82,7 +82,7 @@ class OutOfMemoryError(NnkitError):
 
 
 class DataWorkerError(NnkitError):
-    """A process that reads data for the training died."""
+    """A process that reads data for the training died, or hangs."""
 
     exit_code = 8
 
@@ -94,6 +94,6 @@ class SweepError(NnkitError):
 
 
 class DivergenceError(NnkitError):
-    """The training loss became nan or infinite; nothing was saved after that."""
+    """A loss, gradient, weight or monitored value became nan or infinite; nothing was saved after that."""
 
     exit_code = 10
