@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
-    ("errors", "seeding", "machine"),
+    ("errors", "seeding", "machine", "secrets"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -37,6 +37,7 @@ LIGHT = {
     "errors",
     "seeding",
     "machine",
+    "secrets",
     "storage",
     "spec",
     "geometry",
