@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from nnkit.run import OF_THE_END, Result, outcome_of, resume, train_prepared
 from nnkit.run import look_at_test as look_at_own_test
 from nnkit.runs import CHECKPOINTS, CV, DATA, FINISHED, PREPROCESS, RUN, fold_name, read_run, write_config, write_run
 from nnkit.scoring import untuned_threshold
-from nnkit.storage import FolderLock, make_folder, read_bytes, remove_folder, write_json
+from nnkit.storage import FolderLock, make_folder, read_json, remove_folder, write_json
 from nnkit.track.log import RunLog
 from nnkit.train.device import worded_out_of_memory
 from nnkit.train.sink import Sink
@@ -359,6 +358,6 @@ def read_cv(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return dict(json.loads(read_bytes(path)))
+        return dict(read_json(path))
     except (StorageError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error

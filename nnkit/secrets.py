@@ -8,11 +8,49 @@ from collections.abc import Sequence
 
 HIDDEN = "***"
 SHORTEST = 8  # signs of a variable's value that is looked for: a shorter one stands in other texts by chance
-_ALONE = frozenset("password passwd passphrase pwd secret secrets credential credentials apikey bearer".split())
-_KEYS = frozenset("api access secret private account signing encryption license client service ssh aws gpg".split())
+_ALONE = frozenset(
+    ["password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials", "apikey", "bearer"]
+)
+_KEYS = frozenset(
+    [
+        "api",
+        "access",
+        "secret",
+        "private",
+        "account",
+        "signing",
+        "encryption",
+        "license",
+        "client",
+        "service",
+        "ssh",
+        "aws",
+        "gpg",
+    ]
+)
 # Networks have tokens of their own, such as pad_token.
-_TOKENS = frozenset("api access auth session refresh security id hf hub github gitlab wandb bot service deploy".split())
-_OF_ENVIRONMENT = frozenset("TOKEN PASS PASSWORD PASSWD PWD SECRET KEY CREDENTIAL CREDENTIALS PAT DSN AUTH".split())
+_TOKENS = frozenset(
+    [
+        "api",
+        "access",
+        "auth",
+        "session",
+        "refresh",
+        "security",
+        "id",
+        "hf",
+        "hub",
+        "github",
+        "gitlab",
+        "wandb",
+        "bot",
+        "service",
+        "deploy",
+    ]
+)
+_OF_ENVIRONMENT = frozenset(
+    ["TOKEN", "PASS", "PASSWORD", "PASSWD", "PWD", "SECRET", "KEY", "CREDENTIAL", "CREDENTIALS", "PAT", "DSN", "AUTH"]
+)
 _IN_URL = re.compile(r"(?<=:/)(/?)[^/\s@'\"]*:[^/\s@'\"]*@")  # a Path makes one slash of two
 _IN_QUERY = re.compile(r"(?<=[?&])([\w.-]+)=([^&\s'\"]+)")
 _PAIR = re.compile(r"""([\w.-]+)((?:\\?["'])?\s*[=:]\s*(?:\\?["'])?)([^\s"'&,;}\]\\]+)""")

@@ -13,6 +13,7 @@ FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
     ("errors", "seeding", "machine", "secrets"),
+    ("regular",),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -38,6 +39,7 @@ LIGHT = {
     "seeding",
     "machine",
     "secrets",
+    "regular",
     "storage",
     "spec",
     "geometry",

@@ -9,8 +9,22 @@ from nnkit.secrets import has_secret, holder, is_secret, redacted, redacted_word
 
 @pytest.mark.parametrize(
     "name",
-    ["password", "data.kwargs.password", "db_passwd", "api_key", "apiKey", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "token"]
-    + ["client-secret", "WANDB_API_KEY", "private_key", "model.kwargs.auth_token", "credentials", "apikey"],
+    [
+        "password",
+        "data.kwargs.password",
+        "db_passwd",
+        "api_key",
+        "apiKey",
+        "AWS_SECRET_ACCESS_KEY",
+        "HF_TOKEN",
+        "token",
+        "client-secret",
+        "WANDB_API_KEY",
+        "private_key",
+        "model.kwargs.auth_token",
+        "credentials",
+        "apikey",
+    ],
 )
 def test_the_name_of_a_secret_is_known(name: str) -> None:
     assert is_secret(name)

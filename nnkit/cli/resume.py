@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import chdir, suppress
 from datetime import date
 from pathlib import Path
@@ -21,8 +20,8 @@ from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
-from nnkit.runs import FINISHED, JOURNAL, SWEEP, find_runs, read_config, read_run
-from nnkit.storage import FolderLock, read_bytes
+from nnkit.runs import FINISHED, JOURNAL, SWEEP, find_runs, read_config, read_run, refuse_links
+from nnkit.storage import FolderLock, read_json
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _unfinished_sweep(argv: list[str]) -> Path | None:
     if not (sweep / JOURNAL).is_file():
         return None
     try:
-        facts = json.loads(read_bytes(sweep / SWEEP))
+        facts = read_json(sweep / SWEEP)
         left = facts["planned"] - sum(trial["status"] in (*FINISHED, "failed") for trial in facts["trials"])
     except (StorageError, ValueError, KeyError, TypeError):  # it was stopped before its first trial had ended
         return sweep
@@ -119,6 +118,7 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     if wrong:
         hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
         raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
+    refuse_links(folder)
     plan = read_plan(folder)
     place = Path(plan.folder)
     if not place.is_dir():

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -17,6 +17,7 @@ from nnkit.assemble import measured, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
+from nnkit.config.sections.model import CodeModelConfig
 from nnkit.data.batches import Batch, Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
@@ -27,13 +28,14 @@ from nnkit.objective.losses import num_outputs
 from nnkit.runs import CHECKPOINTS, CONFIG, CV, FINISHED, PREPROCESS, RUN, fold_name, read_config, read_run
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
-from nnkit.storage import read_bytes
+from nnkit.storage import read_json
 from nnkit.train import checkpoints
 from nnkit.train.device import Arithmetic, devices
 from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
 
 BEST = "best"
+MOST_NUMBERS = 1_000  # a setting of a network may be as large without being a size of its weights
 
 
 @final
@@ -212,13 +214,37 @@ def said_of(status: str) -> str:
 
 
 def _loaded(config: Config, spec: DataSpec, weights: dict[str, Tensor], folder: Path) -> nn.Module:
-    model = empty_model(config, spec, num_outputs(config.loss, spec))
     try:
+        if not isinstance(config.model, CodeModelConfig):
+            _check_size(config, spec, weights)
+        model = empty_model(config, spec, num_outputs(config.loss, spec))
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except ConfigError:
+        raise
+    except (RuntimeError, MemoryError, ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"the weights of {folder} do not fit its config: {reason}") from error
     return model
+
+
+def _check_size(config: Config, spec: DataSpec, weights: dict[str, Tensor]) -> None:
+    """Check that no more is asked for than the weights are for, before a network is made. Raises: ValueError."""
+    largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    asked = {f"model.{key}": value for key, value in asdict(config.model).items()}
+    asked |= {f"input {each.name}": list(each.sizes) for each in spec.inputs}
+    if config.model.kind in ("mlp", "linear"):
+        asked["inputs"] = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")
+    for key, value in asked.items():
+        numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int)]
+        is_long = key == "model.num_layers" and value > len(weights)
+        if (
+            is_long
+            or len(numbers) > MOST_NUMBERS + len(weights)
+            or max(numbers, default=0) > max(largest, MOST_NUMBERS)
+        ):
+            raise ValueError(
+                f"{key} asks for more than the {len(weights)} tensors have, the largest size being {largest}"
+            )
 
 
 def read_preprocess(folder: Path) -> Preprocess | None:
@@ -229,12 +255,17 @@ def read_preprocess(folder: Path) -> Preprocess | None:
     """
     path = folder / PREPROCESS
     try:
-        plain = json.loads(read_bytes(path))
+        plain = read_json(path)
     except (StorageError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
     if not isinstance(plain, dict):
         raise DataError(f"{path} is damaged: it holds no mapping")
     try:
-        return Preprocess.from_plain(plain)
+        found = Preprocess.from_plain(plain)
+        if found is not None:
+            _ = found.spec
+        return found
     except DataError as error:
         raise DataError(*(Problem(f"{folder}: {p.text}", p.hint) for p in error.problems)) from error
+    except (ValueError, IndexError, OverflowError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged: {error}", hint="is this a run folder?") from error

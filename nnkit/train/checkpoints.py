@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -19,14 +19,18 @@ from nnkit.storage import (
     json_bytes,
     make_folder,
     read_bytes,
+    read_json,
     remove_folder,
     remove_temporaries,
     write_files,
     write_folder,
 )
+from nnkit.train.packed import unpacked
 
 WEIGHTS, STATE, MANIFEST = "model.safetensors", "state.pt", "manifest.json"
 FORMAT = 1
+UNREADABLE = (StorageError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_STEP = re.compile(r"^step-\d{8,18}$")
 
 
 def step_folder(checkpoints: Path, step: int) -> Path:
@@ -66,7 +70,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     data = _verified(folder, WEIGHTS)
     try:
         return safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
+    except Exception as error:  # beside a SafetensorError, what follows from types and shapes that it has not looked at
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from error
 
 
@@ -78,17 +82,16 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     data = _verified(folder, STATE)
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:
-        raise CheckpointError(f"{folder / STATE} is damaged: {str(error).splitlines()[0]}") from error
-    return state
+        return unpacked(data)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / STATE} is damaged: {error}") from error
 
 
 def _verified(folder: Path, name: str) -> bytes:
     try:
-        wanted = json.loads(read_bytes(folder / MANIFEST))["sha256"][name]
+        wanted = read_json(folder / MANIFEST)["sha256"][name]
         data = read_bytes(folder / name)
-    except (StorageError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {error}") from error
     if hashlib.sha256(data).hexdigest() != wanted:
         raise CheckpointError(f"checkpoint {folder} is damaged: {name} is not what was written (SHA-256 differs)")
@@ -104,8 +107,8 @@ def pointed(checkpoints: Path, name: str) -> Path:
     """Return the folder that `best` or `last` names. Raises: CheckpointError where it does not."""
     path = checkpoints / name
     try:
-        return step_folder(checkpoints, int(json.loads(read_bytes(path))["step"]))
-    except (StorageError, ValueError, KeyError, TypeError) as error:
+        return step_folder(checkpoints, int(read_json(path)["step"]))
+    except UNREADABLE as error:
         raise CheckpointError(
             f"{path} does not name a checkpoint: {error}", hint="was the run stopped before its first save?"
         ) from error
@@ -113,7 +116,7 @@ def pointed(checkpoints: Path, name: str) -> Path:
 
 def steps(checkpoints: Path) -> list[int]:
     """Return the steps of all checkpoints, in order."""
-    return sorted(int(path.name.removeprefix("step-")) for path in checkpoints.glob("step-*"))
+    return sorted(int(path.name[5:]) for path in checkpoints.glob("step-*") if _STEP.match(path.name))
 
 
 def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], list[str]]:
@@ -137,8 +140,8 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
 
 def _lists_state(folder: Path) -> bool:
     try:
-        return STATE in json.loads(read_bytes(folder / MANIFEST))["sha256"]
-    except (StorageError, ValueError, KeyError, TypeError):
+        return STATE in read_json(folder / MANIFEST)["sha256"]
+    except UNREADABLE:
         return True
 
 
@@ -161,7 +164,7 @@ def prune(checkpoints: Path, *, newest: int, keep_last: int) -> None:
 
 def _best_of(folder: Path) -> int | None:
     try:
-        best: int | None = json.loads(read_bytes(folder / MANIFEST))["best"]
-    except (StorageError, ValueError, KeyError, TypeError):
+        best: int | None = read_json(folder / MANIFEST)["best"]
+    except UNREADABLE:
         return None
     return best
