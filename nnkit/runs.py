@@ -15,6 +15,7 @@ from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, DataError, Problem, StorageError
+from nnkit.secrets import redacted
 from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
@@ -87,7 +88,9 @@ def write_run(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def run_bytes(facts: dict[str, Any]) -> bytes:
-    """Return the content of run.json."""
+    """Return the content of run.json; an error that names a secret is kept without it."""
+    if "error" in facts:
+        facts = {**facts, "error": redacted(str(facts["error"]))}
     return json_bytes({"format": FORMAT, **facts})
 
 

@@ -16,8 +16,10 @@ from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
+from nnkit.config.options import PRIMARY
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
+from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, find_runs, read_config, read_run, refuse_links
@@ -25,6 +27,7 @@ from nnkit.storage import FolderLock, read_json
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:
+    from nnkit.sweep.plan import Plan
     from nnkit.train.sink import Sink
 
 USAGE = """\
@@ -120,6 +123,8 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
         raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
     refuse_links(folder)
     plan = read_plan(folder)
+    if TRUST not in flags:
+        _refuse_words(plan, folder)
     place = Path(plan.folder)
     if not place.is_dir():
         raise ConfigError(f"the sweep was begun in {place}, which is not there", hint="the words may name files in it")
@@ -136,6 +141,19 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
             config_dirs=[Path(path) for path in plan.config_dirs],
         )
         return sweep(read, folder, is_tuning=plan.is_tuning)
+
+
+def _refuse_words(plan: Plan, folder: Path) -> None:
+    """Refuse words of a sweep that would run programs, or take options from elsewhere. Raises: ConfigError."""
+    problems = word_problems(dict(word.lstrip("+").partition("=")[::2] for word in plan.words), folder)
+    hint = "if you know where it is from: --trust"
+    if plan.config_dirs or plan.config_name != Path(PRIMARY).stem:
+        named = ", ".join([*plan.config_dirs, *([plan.config_name] if plan.config_name != Path(PRIMARY).stem else [])])
+        problems.append(Problem(f"the sweep was begun with configs of its own, {named} (in {folder})", hint))
+    if not Path(plan.folder).is_absolute():
+        problems.append(Problem(f"{folder} says that it was begun in {plan.folder}, which is no absolute path", hint))
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:

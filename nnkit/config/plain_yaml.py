@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 LARGEST = 2**20  # bytes of a config; a table with 20,000 columns, each of them named, has half of it
-MOST_VALUES = 100_000  # with every alias written out
 DEEPEST = 50
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast, where PyYAML has it
 # One line that opens so many nested lists or mappings takes PyYAML all of the memory there is.
@@ -27,8 +26,12 @@ def parsed(data: bytes) -> Any:
     return yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader
 
 
-def checked(data: bytes) -> Any:
+def checked(data: bytes, most_values: int) -> Any:
     """Return plain YAML that somebody has written by hand, perhaps with aliases.
+
+    Args:
+        data: the file's.
+        most_values: keys and values, with every alias written out.
 
     Raises:
         ValueError, yaml.YAMLError, RecursionError: it is not plain, stands for too much, or is no YAML at all.
@@ -36,8 +39,8 @@ def checked(data: bytes) -> Any:
     _check(data)
     sizes: dict[int, int] = {}
     root = yaml.compose(data, Loader=_Loader)
-    if root is not None and _size(root, sizes, 0) > MOST_VALUES:
-        raise ValueError(f"it stands for more than {MOST_VALUES:,} values")
+    if root is not None and _size(root, sizes, 0) > most_values:
+        raise ValueError(f"it stands for more than {most_values:,} values")
     return yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader
 
 

@@ -173,7 +173,10 @@ def _of_folds(folder: Path, config: Config, facts: dict[str, Any], threshold: fl
         raise CheckpointError(f"not all folds of {folder} have ended", hint=f"nnkit resume {folder}")
     members = tuple(open_run(folder / fold_name(number), trust=trust) for number in range(config.cv.count))
     preprocess = read_preprocess(folder)
-    assert preprocess is not None  # runs of the first format have no folds
+    if preprocess is None:
+        raise DataError(
+            f"{folder / PREPROCESS} is of the first format, which had no folds", hint="is this a run folder?"
+        )
     networks = nn.ModuleList([member.model for member in members])
     return Finished(folder, config, facts, preprocess, networks, members[0].arithmetic, threshold, members)
 

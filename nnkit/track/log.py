@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import final
 
+from nnkit.secrets import redacted
 from nnkit.storage import LineFile
 
 LOG = "run.log"
@@ -22,7 +23,7 @@ class RunLog:
     def note(self, text: str) -> None:
         """Add a text; each of its lines gets the time."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        for line in text.rstrip().splitlines():
+        for line in redacted(text).rstrip().splitlines():
             self._file.append(f"{stamp}  {line}")
 
     def close(self) -> None:

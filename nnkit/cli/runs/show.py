@@ -12,9 +12,9 @@ from typing import Any
 from nnkit.catalog.compare import typed_words
 from nnkit.catalog.entry import kept
 from nnkit.catalog.index import progress
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, printable
 from nnkit.cli.report import shown
-from nnkit.cli.runs.table import printable, show_json, show_pairs, show_table, spelled
+from nnkit.cli.runs.table import show_json, show_pairs, show_table, spelled
 from nnkit.cli.runs.words import Asked, sweep_of
 from nnkit.cli.words import LAST, read_command
 from nnkit.errors import ConfigError, StorageError
