@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.secrets import redacted_words
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -28,5 +30,5 @@ class Command:
         return cls(("nnkit", *words), Path.cwd())
 
     def line(self) -> str:
-        """Return it as it is typed, the way to its folder first. No other place writes down what was typed."""
-        return f"cd {shlex.quote(str(self.place))} && {shlex.join(self.words)}"
+        """Return it as it is typed, without secrets, the way to its folder first. Nothing else writes it down."""
+        return f"cd {shlex.quote(str(self.place))} && {shlex.join(redacted_words(self.words))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
 from nnkit.train import gradients
 from nnkit.train.run import Run
+
+_COMMIT = re.compile(r"^[0-9a-f]{40,64}$")
 
 
 def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
@@ -45,10 +48,10 @@ def git_commit(folder: Path) -> str | None:
         head = place / ".git" / "HEAD"
         if head.is_file():
             text = head.read_text().strip()
-            if not text.startswith("ref: "):
-                return text
             ref = place / ".git" / text.removeprefix("ref: ")
-            return ref.read_text().strip() if ref.is_file() else None
+            if text.startswith("ref: "):
+                text = ref.read_text().strip() if ref.is_file() else ""
+            return text if _COMMIT.match(text) else None  # a folder from elsewhere may name any file
     return None
 
 

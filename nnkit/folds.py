@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +48,7 @@ from nnkit.storage import (
     FolderLock,
     json_bytes,
     make_folder,
-    read_bytes,
+    read_json,
     remove_folder,
     remove_temporaries,
     write_bytes,
@@ -392,6 +391,6 @@ def read_cv(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return dict(json.loads(read_bytes(path)))
+        return dict(read_json(path))
     except (StorageError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error

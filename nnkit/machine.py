@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 
@@ -33,3 +34,16 @@ def _used_bytes(group: Path) -> int:
         return int((group / "memory.current").read_text()) - int(stat["inactive_file"])
     except (OSError, ValueError, KeyError):
         return 0
+
+
+def memory() -> int:
+    """Return how many more bytes of memory this process may take: of the machine's, within its own limit."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return most
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux
+        taken = 0
+    return min(most, max(0, limit - taken))

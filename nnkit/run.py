@@ -183,7 +183,7 @@ def resume(
     _check_same(prepared, facts, folder)
     try:
         state = run.load_plain(weights, plain)
-    except (KeyError, RuntimeError, TypeError) as error:
+    except (LookupError, RuntimeError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise CheckpointError(f"the checkpoint of {folder} does not fit its config: {error}") from error
     run.checkpoints.resumed(state.step, None if state.best is None else state.best.step)
     notes = [f"skipped a damaged checkpoint: {text}" for text in skipped]

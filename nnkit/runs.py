@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from typing import Any, Literal, final
 
 import yaml
 
+from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.synonyms import nearest
-from nnkit.errors import ConfigError, DataError, StorageError
-from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, reporting, write_bytes
+from nnkit.errors import ConfigError, DataError, Problem, StorageError
+from nnkit.secrets import redacted
+from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
 PREPROCESS_SUM = "preprocess_sha256"  # in run.json
@@ -23,9 +24,9 @@ DATA, CV, JOURNAL = "data.json", "cv.json", "journal.jsonl"  # the journal is a 
 FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where pyyaml was built with it
+DEEPEST = 4  # folders below that of a sweep: trial, fold, checkpoints, step
+MOST_TOLD = 5
 SWEEPS, FOLDS = "sweep-", "fold-"  # how the folders of sweeps and of folds begin
-LARGEST = 16 * 2**20  # bytes of a config.yaml or run.json; a larger one is not ours
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast, where PyYAML has it
 
 
 def default_name(config: Config) -> str:
@@ -72,8 +73,8 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
     """
     path = folder / CONFIG
     try:
-        values = (parse or parsed)(read_bytes(path))
-    except (StorageError, yaml.YAMLError, ValueError, RecursionError) as error:
+        values = (parse or parsed)(read_bytes(path, LARGEST))
+    except (StorageError, yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {' '.join(str(error).split())}", hint="is this a run folder?"
         ) from error
@@ -82,26 +83,15 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
     return values
 
 
-def parsed(data: bytes) -> Any:
-    """Return plain YAML. We write no aliases, and ten lines of them can stand for more than memory holds.
-
-    Raises:
-        ValueError, yaml.YAMLError, RecursionError: it is not plain, or no YAML at all.
-    """
-    if len(data) > LARGEST:
-        raise ValueError(f"it has {len(data):,} bytes")
-    if b"*" in data and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(data, Loader=_Loader)):
-        raise ValueError("it has aliases")
-    return yaml.load(data, Loader=_Loader)  # noqa: S506 - a safe loader
-
-
 def write_run(folder: Path, facts: dict[str, Any]) -> None:
     """Write run.json. Raises: StorageError."""
     write_bytes(folder / RUN, run_bytes(facts))
 
 
 def run_bytes(facts: dict[str, Any]) -> bytes:
-    """Return the content of run.json."""
+    """Return the content of run.json; an error that names a secret is kept without it."""
+    if "error" in facts:
+        facts = {**facts, "error": redacted(str(facts["error"]))}
     return json_bytes({"format": FORMAT, **facts})
 
 
@@ -113,7 +103,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / RUN
     try:
-        facts = dict(json.loads(read_bytes(path)))
+        facts = dict(read_json(path))
         if facts["format"] > FORMAT:
             raise DataError(
                 f"{path} has format {facts['format']}, newer than this nnkit's {FORMAT}", hint="update nnkit"
@@ -132,7 +122,7 @@ def begun(folder: Path) -> dict[str, Any]:
         DataError: it is of a newer format.
     """
     try:
-        dict(json.loads(read_bytes(folder / RUN)))["format"]
+        dict(read_json(folder / RUN))["format"]
     except (StorageError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return read_run(folder)
@@ -255,17 +245,48 @@ def find_run(word: str, output_dir: Path) -> Path:
         runs = find_runs(output_dir)
         if not runs:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
-        return _of_sweep(runs[-1]).absolute()
+        newest = _of_sweep(runs[-1]).absolute()
+        refuse_links(newest)
+        return newest
     folder = Path(word).absolute()
     with reporting("read", folder):  # a name that is too long, a folder of somebody else
         if not folder.exists() and (output_dir / word).is_dir():
             folder = (output_dir / word).absolute()
         if (folder / CONFIG).is_file():
+            refuse_links(folder)
             return folder
         if (folder / SWEEP).is_file():
-            return _best_trial(folder)
+            best = _best_trial(folder)
+            refuse_links(best)
+            return best
         hint = _hint_at_runs(folder)
     raise ConfigError(f"{word} is not a run folder: it has no {CONFIG}", hint=hint)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a run folder that leads elsewhere: what is read and written in it stays in it.
+
+    Args:
+        folder: of a run or a sweep; it may be a link itself, since the user has named it.
+
+    Raises:
+        ConfigError: a link, a pipe or a device is among its files, or those of its folders.
+    """
+    problems: list[Problem] = []
+    waiting = [(str(folder), 0)]
+    while waiting:
+        path, depth = waiting.pop()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting += [(entry.path, depth + 1)] if depth < DEEPEST else []
+                elif not entry.is_file(follow_symlinks=False):
+                    what = "a link" if entry.is_symlink() else "no file"
+                    problems.append(
+                        Problem(f"{entry.path} is {what}, which no run has made", "remove it, or copy what it is")
+                    )
+    if problems:
+        raise ConfigError(*problems[:MOST_TOLD])
 
 
 def _of_sweep(newest: Found) -> Path:
@@ -278,11 +299,13 @@ def _of_sweep(newest: Found) -> Path:
 
 def _best_trial(folder: Path) -> Path:
     try:
-        best = dict(json.loads(read_bytes(folder / SWEEP))).get("best")
+        best = dict(read_json(folder / SWEEP)).get("best")
     except (StorageError, ValueError, TypeError) as error:
         raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
     if best is None:
         raise ConfigError(f"the sweep {folder} has no finished trial")
+    if str(best) != Path(str(best)).name:
+        raise ConfigError(f"{folder / SWEEP} names a trial outside of its folder: {best!r}")
     return folder / str(best)
 
 

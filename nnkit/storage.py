@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from nnkit.errors import FolderInUseError, StorageError
+from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
 LOCK_NAME = "lock"
 TEMPORARY = ".tmp-"
@@ -65,10 +66,15 @@ def discard_folder(path: Path) -> None:
     remove_folder(temporary)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the whole content of a file. Raises: StorageError."""
+def read_bytes(path: Path, largest: int | None = None) -> bytes:
+    """Return the whole content of an ordinary file of at most so many bytes. Raises: StorageError."""
     with reporting("read", path):
-        return path.read_bytes()
+        return read_regular(path, largest)
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds. Raises: StorageError; ValueError, where it is none that we write."""
+    return json_of(read_bytes(path, LARGEST_JSON))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -292,6 +298,7 @@ class LineFile:
 # A POSIX lock belongs to the process, and closing *any* descriptor of its file drops it. So the folders that this
 # process holds are remembered here, and their lock file is never opened a second time.
 _held: dict[Path, int] = {}
+_LOCKING = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # taking a lock empties its file, which a link would choose
 
 
 @final
@@ -305,7 +312,7 @@ class FolderLock:
         if self._folder in _held:
             raise FolderInUseError(f"{folder} is in use by this very process")
         with reporting("lock", path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, _LOCKING | os.O_CREAT, 0o644)
         if not _try_lock(descriptor):
             owner = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
@@ -343,7 +350,7 @@ def is_locked(folder: Path) -> bool:
     if not path.exists():
         return False
     with reporting("lock", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, _LOCKING)
         try:
             return not _try_lock(descriptor)
         finally:

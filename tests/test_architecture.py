@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")])
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
-    ("errors", "seeding", "machine", "processes", "command"),
+    ("errors", "seeding", "machine", "processes", "secrets"),
+    ("regular", "command"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -40,6 +41,8 @@ LIGHT = {
     "machine",
     "processes",
     "command",
+    "secrets",
+    "regular",
     "storage",
     "spec",
     "geometry",

@@ -401,7 +401,10 @@ def test_an_experiment_file_may_hold_keyword_arguments(capsys: pytest.CaptureFix
         "# @package _global_\ndefaults:\n  - override /data: iris\n  - override /model: code\n"
         f"model:\n  code: {HERE}:Net\n  kwargs:\n    width: 4\ntrainer:\n  max_epochs: 1\n"
     )
-    code, out, err = run(["train", "my.yaml"], capsys)
+    code, _, err = run(["train", "my.yaml"], capsys)
+    assert code == 2
+    assert f"model.code would run code: {HERE}:Net" in err  # the file may be a stranger's
+    code, out, err = run(["train", "my.yaml", "--trust"], capsys)
     assert code == 0, err
     assert yaml.safe_load((Path(out.strip()) / "config.yaml").read_text())["model"]["kwargs"] == {"width": 4}
 

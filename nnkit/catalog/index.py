@@ -19,9 +19,11 @@ import yaml
 
 from nnkit.catalog.entry import Entry, kept
 from nnkit.config.origin import flatten
+from nnkit.config.plain_yaml import parsed
 from nnkit.errors import ConfigError, DataError, StorageError
-from nnkit.runs import SWEEP, Place, parsed, read_config, read_facts, status_now, walk
-from nnkit.storage import read_bytes, write_bytes
+from nnkit.regular import open_regular
+from nnkit.runs import SWEEP, Place, read_config, read_facts, status_now, walk
+from nnkit.storage import read_bytes, read_json, write_bytes
 
 INDEX = ".runs-index"
 FORMAT = 1
@@ -169,7 +171,7 @@ def _plain(value: Any) -> Any:
 
 def _sweep_facts(folder: Path) -> dict[str, Any]:
     try:
-        facts = dict(json.loads(read_bytes(folder / SWEEP)))
+        facts = dict(read_json(folder / SWEEP))
     except (StorageError, ValueError, TypeError, RecursionError):
         return {}
     return {key: facts[key] for key, kind in OF_A_SWEEP.items() if isinstance(facts.get(key), kind)}
@@ -178,7 +180,7 @@ def _sweep_facts(folder: Path) -> dict[str, Any]:
 def progress(folder: Path) -> dict[str, Any]:
     """Return how far a run has come by the last line of its metrics.jsonl; nothing where there is none."""
     try:
-        with open(folder / "metrics.jsonl", "rb") as file:
+        with open_regular(folder / "metrics.jsonl") as file:
             file.seek(-min(TAIL, file.seek(0, 2)), 2)
             last = dict(json.loads(file.read().splitlines()[-1]))
     except (OSError, ValueError, TypeError, IndexError, RecursionError):

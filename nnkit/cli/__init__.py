@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
 from nnkit import __version__
-from nnkit.cli.messages import show_error
+from nnkit.cli.messages import show_error, show_traceback
 from nnkit.errors import ConfigError, NnkitError
 
 # Command, its module, what it does.
@@ -67,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _was_interrupted(error):
             return 130
         if debug:
-            traceback.print_exc()
+            show_traceback()
         show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
@@ -78,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: our own bugs
         if _was_interrupted(error):
             return 130
-        traceback.print_exc()
+        show_traceback()
         show_error(NnkitError("this is a bug in nnkit, please report it with the lines above"))
         return 1
 

@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 from nnkit.errors import NnkitError
+from nnkit.secrets import redacted
 
+LONGEST = 3_000  # signs of one message
 _RED, _YELLOW, _CYAN, _END = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 def show_error(error: NnkitError) -> None:
     """Print every problem of an error, each with its hint."""
     for problem in error.problems:
-        print(f"{_coloured('error:', _RED)} {problem.text}", file=sys.stderr)
+        print(f"{_coloured('error:', _RED)} {_shown(problem.text)}", file=sys.stderr)
         if problem.hint:
-            print(f"{_coloured('hint:', _CYAN)} {problem.hint}", file=sys.stderr)
+            print(f"{_coloured('hint:', _CYAN)} {_shown(problem.hint)}", file=sys.stderr)
 
 
 def note(text: str) -> None:
     """Print one line for the user's attention."""
-    print(f"{_coloured('note:', _CYAN)} {text}", file=sys.stderr)
+    print(f"{_coloured('note:', _CYAN)} {_shown(text)}", file=sys.stderr)
 
 
 def warn(text: str) -> None:
     """Print one line on what looks wrong, though it stops nothing."""
-    print(f"{_coloured('warning:', _YELLOW)} {text}", file=sys.stderr)
+    print(f"{_coloured('warning:', _YELLOW)} {_shown(text)}", file=sys.stderr)
+
+
+def show_traceback() -> None:
+    """Print the traceback of the error that is being handled."""
+    print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Return a text of a file without what a terminal would obey."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _shown(text: str) -> str:
+    """Return a text, which may come out of a stranger's file, as it is shown: lines stay lines, and secrets hidden."""
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return "\n".join(printable(line) for line in redacted(cut).split("\n"))
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import chdir, suppress
 from datetime import date
 from pathlib import Path
@@ -18,15 +17,18 @@ from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
+from nnkit.config.options import PRIMARY
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
+from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
-from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config
-from nnkit.storage import FolderLock, read_bytes
+from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
+from nnkit.storage import FolderLock, read_json
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:
+    from nnkit.sweep.plan import Plan
     from nnkit.train.sink import Sink
 
 USAGE = """\
@@ -103,7 +105,7 @@ def _unfinished_sweep(argv: list[str]) -> Path | None:
     if not (sweep / JOURNAL).is_file():
         return None
     try:
-        facts = json.loads(read_bytes(sweep / SWEEP))
+        facts = read_json(sweep / SWEEP)
         left = facts["planned"] - sum(trial["status"] in (*FINISHED, "failed") for trial in facts["trials"])
     except (StorageError, ValueError, KeyError, TypeError):  # it was stopped before its first trial had ended
         return sweep
@@ -122,7 +124,10 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     if wrong:
         hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
         raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
+    refuse_links(folder)
     plan = read_plan(folder)
+    if TRUST not in flags:
+        _refuse_words(plan, folder)
     place = Path(plan.folder)
     if not place.is_dir():
         raise ConfigError(f"the sweep was begun in {place}, which is not there", hint="the words may name files in it")
@@ -139,6 +144,19 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
             config_dirs=[Path(path) for path in plan.config_dirs],
         )
         return sweep(read, folder, is_tuning=plan.is_tuning)
+
+
+def _refuse_words(plan: Plan, folder: Path) -> None:
+    """Refuse words of a sweep that would run programs, or take options from elsewhere. Raises: ConfigError."""
+    problems = word_problems(dict(word.lstrip("+").partition("=")[::2] for word in plan.words), folder)
+    hint = "if you know where it is from: --trust"
+    if plan.config_dirs or plan.config_name != Path(PRIMARY).stem:
+        named = ", ".join([*plan.config_dirs, *([plan.config_name] if plan.config_name != Path(PRIMARY).stem else [])])
+        problems.append(Problem(f"the sweep was begun with configs of its own, {named} (in {folder})", hint))
+    if not Path(plan.folder).is_absolute():
+        problems.append(Problem(f"{folder} says that it was begun in {plan.folder}, which is no absolute path", hint))
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:

@@ -14,13 +14,14 @@ from nnkit.cli.sweep_asked import BASIC, Asked, Checked, asked_for, check_asked,
 from nnkit.config.fields import hints
 from nnkit.config.marks import Resume
 from nnkit.config.points import bases
-from nnkit.config.schema import Config
+from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.sweeper import BayesConfig, SweepConfig
 from nnkit.errors import NnkitError, Problem, SweepError
 from nnkit.runs import JOURNAL, default_name, timestamp
 from nnkit.storage import FolderLock, make_folder
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
+from nnkit.usercode import sections_with_code
 
 if TYPE_CHECKING:
     from nnkit.sweep.executor import Executor
@@ -163,7 +164,8 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
 
     show(result)
     if result.groups:
-        note(f"the same again: nnkit train {result.folder / BEST}")
+        trust = " --trust" if sections_with_code(to_plain(checked.configs[0])) else ""  # a file may be a stranger's
+        note(f"the same again: nnkit train {result.folder / BEST}{trust}")
     if result.ended:
         of = f" of {result.planned}" if result.planned < ENDLESS else ""
         print(f"ended after {len(result.outcomes)}{of} trials: {result.ended}", file=sys.stderr)

@@ -145,6 +145,10 @@ def _through_hydra(flags: Flags) -> int:
             hydra.main(version_base="1.3", config_path=str(folder), config_name=flags.config_name)(_never_called)()
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    except RuntimeError as error:
+        if not str(error).startswith("Unknown plugin class"):
+            raise
+        raise ConfigError(f"hydra/sweeper or hydra/launcher: {error}", hint="nnkit list hydra/sweeper") from None
     finally:
         sys.argv = before
         log.setLevel(level)

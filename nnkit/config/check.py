@@ -17,7 +17,10 @@ from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
 from nnkit.config.synonyms import nearest
+from nnkit.config.written import written_problems
 from nnkit.errors import ConfigError, Problem
+
+MOST_TOLD = 30  # problems of one config; what is to be typed instead of each is looked for in all settings
 
 
 @cache
@@ -39,7 +42,7 @@ def check(composed: Composed) -> Config:
     except ValidationError as error:
         raise ConfigError(*_problems(error, composed), *_problems_behind(error, composed)) from None
     config = as_typed(config, composed)
-    problems = [*cross_problems(config), *unread_problems(config, composed)]
+    problems = [*cross_problems(config), *unread_problems(config, composed), *written_problems(composed)]
     if problems:
         raise ConfigError(*problems)
     return config
@@ -84,6 +87,8 @@ def _problems(error: ValidationError, composed: Composed) -> list[Problem]:
     for item in error.errors(include_url=False):
         key = _key(item["loc"], composed.values)
         if key not in found:
+            if len(found) == MOST_TOLD:
+                return [*found.values(), Problem(f"and {error.error_count() - MOST_TOLD} more")]
             found[key] = _problem(key, item["type"], item["input"], known, composed)
     return list(found.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
+from nnkit.config.sent import read_sent, sent_problems
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS, Words, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
@@ -28,6 +30,10 @@ from nnkit.errors import ConfigError, Problem
 _SWEPT = re.compile(r"^(choice|range|interval|tag|glob|sort|shuffle|int|float)\(")
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
 TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
+PLAIN_CLASSES = ("logging.StreamHandler", "logging.NullHandler", "logging.Formatter")
+PLAIN_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+# A function's value, or another section: either may hold a `_target_` that is not seen before it is resolved.
+_CALLED = re.compile(r"\$\{(?!hydra[.:]|now:|\.)")
 
 
 def compose(
@@ -51,7 +57,7 @@ def compose(
         again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
         raise ConfigError(*problems, *_problems_of_the_rest(good, again))
     read = read_words(words, groups)
-    overrides = hydra_overrides(read, dirs)
+    overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
         refuse_sweeps(overrides)
         composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
@@ -103,7 +109,7 @@ def hydra_words(
     groups = find_groups(dirs)
     read = read_words(words, groups, multirun=multirun)
     named = sweeper_in_file(words, groups)
-    overrides = [*hydra_overrides(read, dirs), *([f"{SWEEPERS}={named}"] if named else [])]
+    overrides = [*hydra_overrides(read, dirs, trust=trust), *([f"{SWEEPERS}={named}"] if named else [])]
     with opened(dirs), translated(groups):
         if multirun:
             parse(overrides)
@@ -114,11 +120,17 @@ def hydra_words(
     return overrides, dirs[0], groups
 
 
-def hydra_overrides(read: Words, dirs: Sequence[Path]) -> list[str]:
-    """Return Hydra's overrides for the words: the search path, the overlay as an experiment, and the words."""
+def hydra_overrides(read: Words, dirs: Sequence[Path], *, trust: bool = False) -> list[str]:
+    """Return Hydra's overrides for the words: the search path, the overlay as an experiment, and the words.
+
+    Raises:
+        ConfigError: the overlay cannot be read, or does what a file that was sent must not do, unless it is trusted or
+            lies in one of the config folders.
+    """
     overrides = list(read.overrides)
     if read.overlay is not None:
-        overrides.append(f"experiment={_store_overlay(read.overlay)}")
+        is_own = trust or any(read.overlay.is_relative_to(path) for path in dirs)
+        overrides.append(f"experiment={_store_overlay(read.overlay, is_own=is_own)}")
     if len(dirs) > 1:
         places = ",".join(f"'file://{path}'" for path in dirs[1:])
         overrides.append(f"hydra.searchpath=[{places}]")
@@ -181,7 +193,7 @@ def _overlay(name: str) -> Path:
 
 def _typed_in(path: Path) -> dict[str, str]:
     """Return the groups and settings that an experiment file names. Raises: ConfigError."""
-    loaded = yaml.safe_load(path.read_text()) or {}
+    loaded = read_sent(path)[1] or {}
     if not isinstance(loaded, dict):
         raise ConfigError(Problem(f"{path} must hold settings by name, got {loaded!r}"))
     entries = [entry for entry in loaded.pop("defaults", []) if isinstance(entry, dict)]
@@ -189,13 +201,17 @@ def _typed_in(path: Path) -> dict[str, str]:
     return dict.fromkeys([*named, *(key for key, _ in flatten(loaded))], str(path))
 
 
-def _store_overlay(path: Path) -> str:
-    """Make a YAML file known to Hydra as an option of `experiment`, and return its name."""
+def _store_overlay(path: Path, *, is_own: bool) -> str:
+    """Make a YAML file known to Hydra as an option of `experiment`, and return its name. Raises: ConfigError."""
     with translated({}):
         try:
-            node = OmegaConf.load(path)
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            data, values = read_sent(path)
+            problems = [] if is_own else sent_problems(values, path)
+            node = OmegaConf.load(io.StringIO(data.decode())) if not problems else None
+        except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
             raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
+    if problems:
+        raise ConfigError(*problems)
     if not isinstance(node, DictConfig):
         raise ConfigError(Problem(f"{path} must hold settings by name, got {type(node).__name__}"))
     name = "file_" + re.sub(r"\W", "_", path.stem)  # not the name of a shipped experiment
@@ -218,7 +234,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for word in overrides:
         try:
             parsed.append(parser.parse_override(word))
-        except (OverrideParseException, HydraException) as error:
+        except (OverrideParseException, HydraException, ValueError) as error:  # a ValueError: a number of 5,000 digits
             problems.append(_unreadable(word, error))
     if problems:
         raise ConfigError(*problems)
@@ -252,13 +268,22 @@ def foreign_code(hydra_node: DictConfig) -> list[Problem]:
     if node.get("callbacks"):
         problems.append(Problem("hydra.callbacks would run code from a config", "leave it out, or pass --trust"))
     for name in ("job_logging", "hydra_logging"):
-        if any(key in ("()", "_target_") for key, _ in _walk(node.get(name) or {})):
+        if any(_is_made(key, value) for key, value in _walk(node.get(name) or {})):
             problems.append(Problem(f"hydra.{name} would run code from a config", "leave it out, or pass --trust"))
     for name in ("sweeper", "launcher"):
-        for key, value in _walk(node.get(name) or {}):
-            if key == "_target_" and not str(value).startswith(TRUSTED_TARGETS):
+        section = node.get(name) or {}
+        plugin = section.get("_target_") if isinstance(section, dict) else section
+        for key, value in _walk({name: section}):
+            is_plugin = value is plugin and str(value).startswith(TRUSTED_TARGETS)
+            if (key == "_target_" and not is_plugin) or (isinstance(value, str) and _CALLED.search(value)):
                 problems.append(Problem(f"hydra.{name} would run {value}", "name a plugin, or pass --trust"))
     return problems
+
+
+def _is_made(key: str, value: Any) -> bool:
+    """Tell whether Python's logging would make something of an entry: what it names is imported and called."""
+    is_named = isinstance(value, str) and value.startswith(("ext://", "cfg://")) and value not in PLAIN_STREAMS
+    return key in ("()", "_target_") or (key == "class" and value not in PLAIN_CLASSES) or is_named
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.sections.sweeper import RandomConfig, SweepConfig
-from nnkit.config.space import Combination, Space, grid
+from nnkit.config.space import Combination, Space, check_number, grid
 from nnkit.errors import ConfigError, Problem
 from nnkit.seeding import derive
 
@@ -90,6 +90,7 @@ def drawn(space: Space, sweeper: RandomConfig) -> Iterator[Combination]:
         ConfigError: nothing varies, or the space has fewer points.
     """
     _check_varies(space, "random")
+    check_number(sweeper.trials, "hydra.sweeper.trials={:,} asks for that many")
     seen: set[tuple[tuple[str, str], ...]] = set()
     for number in range(sweeper.trials):
         chance = random.Random(derive(sweeper.seed, "point", number))

@@ -24,6 +24,7 @@ from nnkit.errors import ConfigError, Problem
 # A reference that no setting changes; where there are others, OmegaConf resolves each point anew.
 _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}]*\}")
 OF_THE_SWEEP = ("name", "output_dir", "tags")
+MOST_TRIALS = 100_000
 MOST_BASES = 256  # sets of group choices that are looked at to see whether a setting is read anywhere
 
 
@@ -232,6 +233,7 @@ def grid(space: Space) -> Iterator[Combination]:
         hint = "{0}=1e-3,1e-2 or range(1,9,2); an interval is for hydra/sweeper=random or bayes"
         raise ConfigError(*(Problem(f"{key} is an interval, which has no grid", hint.format(key)) for key in endless))
     lists = [domain.values for domain in space.domains.values() if isinstance(domain, Choices)]
+    check_number(math.prod(len(values) for values in lists), "the grid has {:,} points")
     seen: set[tuple[tuple[str, str], ...]] = set()
     for values in itertools.product(*lists):
         combination = space.point(dict(zip(space.domains, values, strict=True)))
@@ -239,6 +241,13 @@ def grid(space: Space) -> Iterator[Combination]:
         if key not in seen:
             seen.add(key)
             yield combination
+
+
+def check_number(trials: int, text: str) -> None:
+    """Refuse a sweep that nobody waits for the end of. Raises: ConfigError, with the text that the number stands in."""
+    if trials > MOST_TRIALS:
+        hint = "hydra/sweeper=random hydra.sweeper.trials=100"
+        raise ConfigError(Problem(f"{text.format(trials)}, more than {MOST_TRIALS:,}", hint))
 
 
 def _last_of_each(parsed: Sequence[Override]) -> list[Override]:
@@ -299,7 +308,9 @@ def domain_of(override: Override, groups: Groups) -> Domain | None:
         raise ConfigError(
             Problem(f"{key}: the tag {', '.join(sorted(unknown))} is for an interval", "tag(log, interval(1e-4,1e-1))")
         )
-    values = tuple(override.sweep_string_iterator())
+    values = tuple(itertools.islice(override.sweep_string_iterator(), MOST_TRIALS + 1))
+    if len(values) > MOST_TRIALS:
+        raise ConfigError(Problem(f"{key} sweeps over more than {MOST_TRIALS:,} values", f"{key}=interval(LOW,HIGH)"))
     if not values:
         raise ConfigError(Problem(f"{key} sweeps over no value", f"{key}=1,2 or {key}=range(1,9,2)"))
     return Choices(values)

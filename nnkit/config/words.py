@@ -12,7 +12,9 @@ import yaml
 
 from nnkit.config.options import Groups
 from nnkit.config.origin import COMMAND_LINE
+from nnkit.config.sent import read_sent
 from nnkit.config.synonyms import SYNONYMS, nearest
+from nnkit.config.written import word_problem
 from nnkit.errors import ConfigError, Problem
 
 # Settings that are free text, such as a path or a separator; those that take a list, too, are one only in brackets.
@@ -22,6 +24,8 @@ LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
 SWEEPERS = "hydra/sweeper"
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that are no options
+LONGEST_WORD, DEEPEST, LONGEST_NUMBER = 10_000, 20, 400
+_ENDLESS = re.compile(rf"\d{{{LONGEST_NUMBER}}}")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
 _KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
 _LIST = re.compile(r"^\[.*\]$", re.DOTALL)
@@ -74,7 +78,8 @@ def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
     overlays = [word for word in words if _is_file(word)]
     for word in words:
         if word not in overlays:
-            wrong = _read_word(word, groups, multirun, found)
+            refused = _length_problem(word) or word_problem(word)
+            wrong = [refused] if refused else _read_word(word, groups, multirun, found)
             problems += wrong
             good += [] if wrong else [word]
     if overlays and "experiment" in found.typed:
@@ -85,9 +90,24 @@ def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
     unknown = _sweeper_problems([*good, *overlays], groups)
     problems += unknown.values()
     good = [word for word in good if word not in unknown]
-    missing = [path for path in overlays if not Path(path).is_file()]
+    missing = [path for path in overlays if not Path(path).exists()]
     problems += [Problem(f"{path} is not there") for path in missing]
     return good + [path for path in overlays[:1] if path not in missing], problems
+
+
+def _length_problem(word: str) -> Problem | None:
+    """Return what is wrong with a word that nobody types: Hydra's grammar would take minutes for it."""
+    shown, depth, deepest = f"{word[:60]}…", 0, 0
+    for sign in word[: LONGEST_WORD + 1]:
+        depth += (sign in "[{(") - (sign in ")}]")
+        deepest = max(depth, deepest)
+    if len(word) > LONGEST_WORD:
+        return Problem(f"{shown} has {len(word):,} signs, more than {LONGEST_WORD:,}", "a file: nnkit train my.yaml")
+    if deepest > DEEPEST:
+        return Problem(f"{shown} is nested {deepest} brackets deep, more than {DEEPEST}")
+    if _ENDLESS.search(word):
+        return Problem(f"{shown} has a number of more than {LONGEST_NUMBER} digits")
+    return None
 
 
 def _is_file(word: str) -> bool:
@@ -157,8 +177,8 @@ def sweeper_in_file(words: Sequence[str], groups: Groups) -> str:
     named = [experiments.get(word.partition("=")[2]) for word in words if word.startswith("experiment=")]
     paths = [path for path in (*named, *(Path(word) for word in words if _is_file(word))) if path and path.is_file()]
     try:
-        loaded = yaml.safe_load(paths[0].read_text()) if paths else None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        loaded = read_sent(paths[0])[1] if paths else None
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):
         return ""  # it is told where the file is read as a config
     entries = loaded.get("defaults") if isinstance(loaded, dict) else None
     listed = entries if isinstance(entries, list) else []  # what is none is told where Hydra reads it

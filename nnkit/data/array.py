@@ -14,6 +14,8 @@ from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Source
 from nnkit.data.target import read_target
 from nnkit.errors import DataError
+from nnkit.machine import memory
+from nnkit.regular import open_regular
 from nnkit.spec import InputKind, InputSpec
 
 ArrayKind = Literal["auto", "features", "series", "image"]
@@ -23,6 +25,7 @@ _UNREADABLE = (
     ValueError,
     EOFError,
     RuntimeError,
+    MemoryError,  # also of a head that promises more than there is
     AttributeError,
     TypeError,
     zipfile.BadZipFile,
@@ -174,19 +177,29 @@ def load_arrays(path: Path) -> dict[str, Any]:
     """Return the arrays of an .npz file. Raises: DataError."""
     try:
         # Opened here, since numpy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             ours = [name + part for part in _PARTS for name in ("x", "y", "lengths") if name + part in arrays]
-            return {name: arrays[name] for name in (ours if {"x", "y"} <= {*ours} else arrays)}
+            wanted = ours if {"x", "y"} <= {*ours} else [*arrays]
+            _refuse_bombs(arrays.zip, wanted)
+            return {name: arrays[name] for name in wanted}
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npz") from None
     except _UNREADABLE as error:
         raise DataError(f"{path} is not an .npz file of plain arrays: {' '.join(str(error).split())}") from error
 
 
+def _refuse_bombs(archive: zipfile.ZipFile, wanted: Sequence[str]) -> None:
+    """Refuse arrays that unpack to more than memory holds. Raises: ValueError."""
+    entries = [entry for entry in archive.infolist() if entry.filename.removesuffix(".npy") in wanted]
+    size, most = sum(entry.file_size for entry in entries), memory()
+    if size > most:
+        raise ValueError(f"it unpacks to {size:,} bytes, more than the {most:,} that the memory holds")
+
+
 def load_array(path: Path) -> Any:
     """Return the array of an .npy file. Raises: DataError."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             found = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npy") from None

@@ -164,6 +164,8 @@ class Preprocess:
                     f"preprocess.json has format {plain['format']}, newer than {FORMAT}", hint="update nnkit"
                 )
             inputs = tuple(ENCODERS[each["kind"]].from_plain(each) for each in plain["inputs"])
+            if not inputs:
+                raise DataError("preprocess.json is damaged: it has no inputs")
             names, classes = tuple(plain["target_names"]), tuple(plain["classes"])
             # Format 2 knew no forecast, and the first runs of format 3 no step.
             step = None if plain.get("step") is None else Step(**plain["step"])

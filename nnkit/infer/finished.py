@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +18,7 @@ from nnkit.assemble import measured, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
+from nnkit.config.sections.model import CodeModelConfig
 from nnkit.data.batches import Batch, Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
@@ -25,6 +26,7 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, Stora
 from nnkit.facts import title_of
 from nnkit.models import empty_model
 from nnkit.objective.losses import num_outputs
+from nnkit.regular import LARGEST_JSON, json_of
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
@@ -46,6 +48,7 @@ from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
 
 BEST = "best"
+MOST_NUMBERS = 1_000  # a setting of a network may be as large without being a size of its weights
 
 
 @final
@@ -183,7 +186,10 @@ def _of_folds(folder: Path, config: Config, facts: dict[str, Any], threshold: fl
         raise CheckpointError(f"not all folds of {folder} have ended", hint=f"nnkit resume {folder}")
     members = tuple(open_run(folder / fold_name(number), trust=trust) for number in range(config.cv.count))
     preprocess = read_preprocess(folder, facts)
-    assert preprocess is not None  # runs of the first format have no folds
+    if preprocess is None:
+        raise DataError(
+            f"{folder / PREPROCESS} is of the first format, which had no folds", hint="is this a run folder?"
+        )
     networks = nn.ModuleList([member.model for member in members])
     return Finished(folder, config, facts, preprocess, networks, members[0].arithmetic, threshold, members)
 
@@ -224,13 +230,37 @@ def said_of(status: str) -> str:
 
 
 def _loaded(config: Config, spec: DataSpec, weights: dict[str, Tensor], folder: Path) -> nn.Module:
-    model = empty_model(config, spec, num_outputs(config.loss, spec))
     try:
+        if not isinstance(config.model, CodeModelConfig):
+            _check_size(config, spec, weights)
+        model = empty_model(config, spec, num_outputs(config.loss, spec))
         model.load_state_dict(weights)
-    except RuntimeError as error:
+    except ConfigError:
+        raise
+    except (RuntimeError, MemoryError, ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"the weights of {folder} do not fit its config: {reason}") from error
     return model
+
+
+def _check_size(config: Config, spec: DataSpec, weights: dict[str, Tensor]) -> None:
+    """Check that no more is asked for than the weights are for, before a network is made. Raises: ValueError."""
+    largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    asked = {f"model.{key}": value for key, value in asdict(config.model).items()}
+    asked |= {f"input {each.name}": list(each.sizes) for each in spec.inputs}
+    if config.model.kind in ("mlp", "linear"):
+        asked["inputs"] = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")
+    for key, value in asked.items():
+        numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int)]
+        is_long = key == "model.num_layers" and value > len(weights)
+        if (
+            is_long
+            or len(numbers) > MOST_NUMBERS + len(weights)
+            or max(numbers, default=0) > max(largest, MOST_NUMBERS)
+        ):
+            raise ValueError(
+                f"{key} asks for more than the {len(weights)} tensors have, the largest size being {largest}"
+            )
 
 
 def read_preprocess(folder: Path, facts: Mapping[str, Any]) -> Preprocess | None:
@@ -245,15 +275,20 @@ def read_preprocess(folder: Path, facts: Mapping[str, Any]) -> Preprocess | None
     """
     path = folder / PREPROCESS
     try:
-        data = read_bytes(path)
-        if facts.get(PREPROCESS_SUM, (found := hashlib.sha256(data).hexdigest())) != found:
+        data = read_bytes(path, LARGEST_JSON)
+        if facts.get(PREPROCESS_SUM, (told := hashlib.sha256(data).hexdigest())) != told:
             raise DataError(f"{path} is damaged: it is not what was written (SHA-256 differs)")
-        plain = json.loads(data)
+        plain = json_of(data)
     except (StorageError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
     if not isinstance(plain, dict):
         raise DataError(f"{path} is damaged: it holds no mapping")
     try:
-        return Preprocess.from_plain(plain)
+        found = Preprocess.from_plain(plain)
+        if found is not None:
+            _ = found.spec
+        return found
     except DataError as error:
         raise DataError(*(Problem(f"{folder}: {p.text}", p.hint) for p in error.problems)) from error
+    except (ValueError, IndexError, OverflowError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged: {error}", hint="is this a run folder?") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from nnkit.errors import StorageError
+from nnkit.secrets import redacted
 from nnkit.storage import LineFile
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
@@ -35,7 +36,7 @@ class RunLog:
     def note(self, text: str) -> None:
         """Add a text; each of its lines gets the time."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        for line in text.rstrip().splitlines():
+        for line in redacted(text).rstrip().splitlines():
             try:
                 if self._file is not None:
                     self._file.append(f"{stamp}  {line}")

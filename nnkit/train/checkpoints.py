@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from nnkit.errors import CheckpointError, StorageError
+from nnkit.regular import LARGEST_JSON, json_of
 from nnkit.storage import (
     discard_folder,
     json_bytes,
@@ -27,10 +27,13 @@ from nnkit.storage import (
     write_files,
     write_folder,
 )
+from nnkit.train.packed import unpacked
 
 WEIGHTS, STATE, MANIFEST = "model.safetensors", "state.pt", "manifest.json"
 FORMAT = 2  # 1: neither the manifest nor a pointer had a sum
 CHECK = "check"
+UNREADABLE = (StorageError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_STEP = re.compile(r"^step-\d{8,18}$")
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
@@ -40,7 +43,7 @@ def sealed(content: Mapping[str, Any]) -> bytes:
 
 def _unsealed(data: bytes) -> dict[str, Any]:
     """Return what `sealed` was given. Raises: ValueError, KeyError, TypeError where a single bit of it differs."""
-    content = dict(json.loads(data))
+    content = dict(json_of(data))
     del content[CHECK]
     if sealed(content) != data:
         raise ValueError("it is not what was written (its check differs)")
@@ -84,7 +87,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     data = _verified(folder, WEIGHTS)
     try:
         return safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
+    except Exception as error:  # beside a SafetensorError, what follows from types and shapes that it has not looked at
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: {error}") from error
 
 
@@ -96,10 +99,9 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     data = _verified(folder, STATE)
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:
-        raise CheckpointError(f"{folder / STATE} is damaged: {str(error).splitlines()[0]}") from error
-    return state
+        return unpacked(data)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / STATE} is damaged: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -109,15 +111,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         CheckpointError: it is missing, damaged, or of a newer format.
     """
     try:
-        data = read_bytes(folder / MANIFEST)
-        form = json.loads(data)["format"]
+        data = read_bytes(folder / MANIFEST, LARGEST_JSON)
+        form = json_of(data)["format"]
         if form > FORMAT:
             raise CheckpointError(
                 f"checkpoint {folder} has format {form}, newer than this nnkit's {FORMAT}", hint="update nnkit"
             )
-        manifest: dict[str, Any] = json.loads(data) if form == 1 else _unsealed(data)
+        manifest: dict[str, Any] = json_of(data) if form == 1 else _unsealed(data)
         dict(manifest["sha256"]), int(manifest["best"] or 0)
-    except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST}: {error}") from error
     return manifest
 
@@ -127,7 +129,7 @@ def _verified(folder: Path, name: str) -> bytes:
     try:
         wanted = manifest["sha256"][name]
         data = read_bytes(folder / name)
-    except (StorageError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {error}") from error
     if hashlib.sha256(data).hexdigest() != wanted:
         raise CheckpointError(f"checkpoint {folder} is damaged: {name} is not what was written (SHA-256 differs)")
@@ -152,11 +154,11 @@ def pointed(checkpoints: Path, name: str) -> Path:
     """
     path = checkpoints / name
     try:
-        data = read_bytes(path)
-        is_first = json.loads(data).keys() == {"step"}  # of format 1
-        named = json.loads(data) if is_first else _unsealed(data)
+        data = read_bytes(path, LARGEST_JSON)
+        is_first = json_of(data).keys() == {"step"}  # of format 1
+        named = json_of(data) if is_first else _unsealed(data)
         folder = step_folder(checkpoints, int(named["step"]))
-    except (StorageError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         hint = "" if path.exists() else "was the run stopped before its first save?"
         raise CheckpointError(f"{path} does not name a checkpoint: {error}", hint=hint) from error
     manifest = read_manifest(folder)
@@ -168,7 +170,7 @@ def pointed(checkpoints: Path, name: str) -> Path:
 
 def steps(checkpoints: Path) -> list[int]:
     """Return the steps of all checkpoints, in order."""
-    return sorted(int(path.name.removeprefix("step-")) for path in checkpoints.glob("step-*"))
+    return sorted(int(path.name[5:]) for path in checkpoints.glob("step-*") if _STEP.match(path.name))
 
 
 def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], list[str]]:

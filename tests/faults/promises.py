@@ -15,6 +15,8 @@ from tests.faults.numbers import NUMBERS
 from tests.faults.one_folder import ONE_OF_FIFTY, SECOND
 from tests.faults.power import POWER
 from tests.faults.refused import REFUSED
+from tests.faults.sent_configs import CONFIGS
+from tests.faults.sent_folders import FOLDERS
 from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
 
@@ -34,6 +36,8 @@ PROMISES: tuple[Promise, ...] = (
     SETTINGS,
     NUMBERS,
     MEMORY,
+    FOLDERS,
+    CONFIGS,
     LONG,
     LAST_WORDS,
 )

@@ -7,8 +7,9 @@ from typing import Any
 
 from nnkit.catalog.compare import differences
 from nnkit.catalog.entry import kept
+from nnkit.cli.messages import printable
 from nnkit.cli.report import shown
-from nnkit.cli.runs.table import printable, show_json, show_table, spelled
+from nnkit.cli.runs.table import show_json, show_table, spelled
 from nnkit.cli.runs.words import Asked
 from nnkit.cli.words import read_command
 from nnkit.errors import ConfigError

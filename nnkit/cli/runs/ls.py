@@ -12,9 +12,9 @@ from nnkit.catalog.filters import chosen, key_problem, known_keys, looks_like_fi
 from nnkit.catalog.index import Catalog, load
 from nnkit.catalog.ranking import Group, by_seed, groups_in_order, in_order
 from nnkit.catalog.sweeps import summarised
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, printable
 from nnkit.cli.report import shown
-from nnkit.cli.runs.table import plain, printable, refuse_both, show_csv, show_json, show_table, spelled
+from nnkit.cli.runs.table import plain, refuse_both, show_csv, show_json, show_table, spelled
 from nnkit.cli.runs.words import Asked, is_folder, note_none
 from nnkit.cli.words import Read, read_command
 from nnkit.errors import ConfigError

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from nnkit.catalog.filters import looks_like_filter
-from nnkit.cli.messages import note
-from nnkit.cli.runs.table import printable
+from nnkit.cli.messages import note, printable
 from nnkit.cli.runs.words import Asked, is_folder, sweep_of
 from nnkit.cli.words import LAST, read_command
 from nnkit.errors import ConfigError, FolderInUseError, Problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,14 +12,14 @@ from typing import Any
 from nnkit.catalog.compare import typed_words
 from nnkit.catalog.entry import kept
 from nnkit.catalog.index import progress
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, printable
 from nnkit.cli.report import shown
-from nnkit.cli.runs.table import printable, show_json, show_pairs, show_table, spelled
+from nnkit.cli.runs.table import show_json, show_pairs, show_table, spelled
 from nnkit.cli.runs.words import Asked, sweep_of
 from nnkit.cli.words import LAST, read_command
 from nnkit.errors import ConfigError, StorageError
 from nnkit.runs import CHECKPOINTS, DATA, FINISHED, read_config, read_run
-from nnkit.storage import read_bytes
+from nnkit.storage import read_bytes, read_json
 
 PARTS = ("train", "val", "test", "baseline")
 FILES = ("metrics.jsonl", "run.log", "plots/*", "evaluation-*.json", "predictions-*.csv", "*.onnx", "*.pt2")
@@ -107,9 +106,9 @@ def _time(facts: Mapping[str, Any]) -> str:
 def _weights(folder: Path) -> str:
     """Return the file of the best weights; empty before the first checkpoint."""
     try:
-        step = json.loads(read_bytes(folder / CHECKPOINTS / "best"))["step"]
+        step = read_json(folder / CHECKPOINTS / "best")["step"]
         path = folder / CHECKPOINTS / f"step-{int(step):08d}" / "model.safetensors"
-    except (StorageError, ValueError, KeyError, TypeError, RecursionError):
+    except (StorageError, ValueError, KeyError, TypeError, OverflowError):
         return ""
     return path.relative_to(folder).as_posix() if path.is_file() else ""
 
@@ -121,9 +120,9 @@ def _files(folder: Path) -> list[Path]:
 def _warnings(folder: Path) -> list[str]:
     """Return what the look at the data found."""
     try:
-        found = json.loads(read_bytes(folder / DATA))["warnings"]
+        found = read_json(folder / DATA)["warnings"]
         return [str(warning["text"]) for warning in found]
-    except (StorageError, ValueError, KeyError, TypeError, RecursionError):
+    except (StorageError, ValueError, KeyError, TypeError):
         return []
 
 

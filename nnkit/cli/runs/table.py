@@ -9,13 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nnkit.catalog.entry import Entry
+from nnkit.cli.messages import printable
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError
-
-
-def printable(text: str) -> str:
-    """Return a text of a run folder without what a terminal would obey."""
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def spelled(value: Any) -> str:
