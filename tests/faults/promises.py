@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.faults.changed_settings import SETTINGS
 from tests.faults.damaged import DAMAGED
 from tests.faults.every_step import EVERY_STEP
+from tests.faults.fuzz import FUZZ
 from tests.faults.killed import KILLED
 from tests.faults.kills import KILLS
 from tests.faults.last_words import LAST_WORDS
+from tests.faults.listening import LISTENING
 from tests.faults.long import LONG
 from tests.faults.lost_items import LOST_ITEMS
 from tests.faults.memory import MEMORY
@@ -38,6 +40,8 @@ PROMISES: tuple[Promise, ...] = (
     MEMORY,
     FOLDERS,
     CONFIGS,
+    LISTENING,
+    FUZZ,
     LONG,
     LAST_WORDS,
 )
