@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Before torch is imported: the tests run in two processes already, and many fork a child, which hangs in its first
+# operation on several threads where the process had several at work before.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says nothing where other tests run beside it.
 settings.register_profile("suite", deadline=None)

@@ -50,6 +50,8 @@ READERS: dict[str, dict[str, Any]] = {
     "batching.stateful": STATEFUL,
     "trainer.validate_every_steps": {"trainer.validate_every": None},
     "trainer.tbptt_steps": TEXT,
+    "trainer.rollback_factor": {"trainer.on_nonfinite": "rollback"},
+    "trainer.max_rollbacks": {"trainer.on_nonfinite": "rollback"},
     **{f"cv.{name}": FOLDS for name in ("kind", "repeats", "split_seed", "final", "fold")},
 }
 FULLY_CONNECTED: dict[str, Any] = {"data": "table", "data.categories": "embedding"}  # where model=mlp reads embeddings

@@ -206,5 +206,5 @@ def write_data() -> None:
 
 
 EVERY_STEP = Promise(
-    "every-step", "exact resume from every step, whatever the rule and the schedule", cases, 300, 400, 250
+    "every-step", "exact resume from every step, whatever the rule and the schedule", cases, 300, 400, 240
 )

@@ -58,6 +58,12 @@ class Scenario:
 
 SMALL = (*SHORT, "model.hidden=[4]", "trainer.max_steps=5")  # it ends in mid-epoch, where most of the state lives
 TOO_FAST = ("optimizer=sgd", "optimizer.lr=3", "trainer.max_steps=9", "trainer.max_epochs=9")
+FAR_TOO_FAST = (
+    "optimizer=sgd",
+    "optimizer.lr=3e38",
+    "trainer.rollback_factor=1e-38",
+    "data.scaling=none",
+)  # the first step is infinite
 SCENARIOS = {
     "all": Scenario((*SMALL, "model.norm=batch", "regularization=dropout", "trainer.ema_decay=0.9")),
     "plateau": Scenario(
@@ -76,6 +82,10 @@ SCENARIOS = {
     "longer": Scenario(
         (*SHORT, "model.hidden=[4]", "scheduler=cosine"), only=("train", "total_steps"), later={"max_epochs": 5}
     ),
+    "skip": Scenario(  # every step is, and only while training
+        (*SMALL, "trainer.on_nonfinite=skip", "regularization.input_noise=3e38"), only=("train",)
+    ),
+    "rollback": Scenario((*SMALL, *FAR_TOO_FAST, "trainer.on_nonfinite=rollback"), only=("train",)),
     "time": Scenario(SMALL, only=("train", "seconds"), later={"max_time_s": 500.0}, seconds=1000.0),
 }
 SCENARIOS |= {

@@ -131,7 +131,7 @@ def test_a_step_of_the_size_keeps_to_the_memory_that_there_was(words: tuple[str,
     rng = np.random.default_rng(0)
     np.savez("d.npz", x=rng.random((6000, 16, 16), dtype=np.float32), y=np.arange(6000) % 3)
     given = 400 << 20
-    prepared = prepare(config_of("data=array", "data.path=d.npz", "data.input=image", *words))
+    prepared = prepare(config_of("data=array", "data.path=d.npz", "data.input=image", "trainer.threads=1", *words))
     read, write = os.pipe()
     if (child := os.fork()) == 0:
         os.close(read)
