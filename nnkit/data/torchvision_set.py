@@ -15,6 +15,7 @@ import numpy as np
 
 from nnkit.config.sections.data import TorchvisionConfig
 from nnkit.config.synonyms import nearest
+from nnkit.data.archive import unpacked_by_us
 from nnkit.data.decode import each
 from nnkit.data.picture import UNREADABLE, BadPictureError, ImageFormat, is_grey, pixels_of
 from nnkit.data.source import Account, Source
@@ -137,7 +138,8 @@ def _opened(wanted: _Set, root: Path, *, download: bool) -> dict[str, Any]:
     if download and can_fetch:
         make_folder(below)
         try:
-            return _parts(make, wanted, below, download=True)
+            with unpacked_by_us():
+                return _parts(make, wanted, below, download=True)
         except _Unopened as error:
             raise DataError(f"{wanted.name} cannot be fetched into {below}: {error}") from error
     reason = failures[1] if below.is_dir() else failures[0]
