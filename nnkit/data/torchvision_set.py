@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import numpy as np
@@ -160,7 +161,7 @@ def _parts(make: Any, wanted: _Set, place: Path, *, download: bool) -> dict[str,
             opened[part] = make(root=str(place), **asked, **wanted.more, **fetch)
         except ImportError as error:
             raise DataError(f"{wanted.name} needs a package: {error}", hint=f"pip install {error.name}") from error
-        except (*UNREADABLE, AssertionError) as error:
+        except (*UNREADABLE, AssertionError, UnpicklingError) as error:
             raise _Unopened(_said(error)) from error
     if not len(opened["train"]):
         raise _Unopened("there is no picture")
