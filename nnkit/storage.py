@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, final
+from typing import IO, Any, BinaryIO, final
 
 from nnkit.errors import FolderInUseError, StorageError
 from nnkit.regular import LARGEST_JSON, json_of, read_regular
@@ -145,6 +145,22 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """
     with writing(path) as file, reporting("write", path):
         write(file)
+
+
+def write_unpacked(path: Path, content: IO[bytes], size: int) -> None:
+    """Write a file out of an archive, without waiting for the disk: it can be unpacked again.
+
+    Raises:
+        StorageError: the file system refused, a link stands in its place, or it goes on behind so many bytes.
+    """
+    with reporting("write", path):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o644), "wb") as file:
+            while piece := content.read(1 << 20):
+                size -= len(piece)
+                if size < 0:
+                    raise OSError(errno.EFBIG, "it is larger than its archive says")
+                file.write(piece)
 
 
 def write_json(path: Path, value: Any) -> None:

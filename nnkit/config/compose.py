@@ -59,7 +59,12 @@ def compose(
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
-        refuse_sweeps(overrides)
+        try:
+            refuse_sweeps(overrides)
+        except ConfigError as error:
+            rest = [word for word in words if _can_be_taken(word, groups)]
+            again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
+            raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again)) from None
         composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
@@ -76,6 +81,15 @@ def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any]) -> 
     except ConfigError as error:
         return error.problems
     return ()
+
+
+def _can_be_taken(word: str, groups: Groups) -> bool:
+    """Tell whether a word is of Hydra's grammar, and one value."""
+    try:
+        refuse_sweeps(read_words([word], groups).overrides)
+    except ConfigError:
+        return False
+    return True
 
 
 def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.RUN, trust: bool = False) -> DictConfig:

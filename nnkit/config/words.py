@@ -27,7 +27,7 @@ TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that ar
 LONGEST_WORD, DEEPEST, LONGEST_NUMBER = 10_000, 20, 400
 _ENDLESS = re.compile(rf"\d{{{LONGEST_NUMBER}}}")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
-_KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")
+_KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\.kwargs(\.[\w-]+)+)*$", re.ASCII)
 _LIST = re.compile(r"^\[.*\]$", re.DOTALL)
 _SAFE = re.compile(r"^(null)?$")  # a folder may be named 12 or true
 _SAFE_LIST = re.compile(r"^[A-Za-z0-9_./,-]*$")
@@ -138,12 +138,18 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
         found.typed[key] = COMMAND_LINE
         return _option_problems(key, value, groups, multirun)
     if not _KEY.match(key):
-        return [
-            Problem(f"{key or word} is not the name of a setting", "section.setting=value, such as optimizer.lr=0.01")
-        ]
+        return [_no_key(key, word, value)]
     found.overrides.append(f"++{key}={quoted(key, value, multirun=multirun)}")
     found.typed[key] = COMMAND_LINE
     return []
+
+
+def _no_key(key: str, word: str, value: str) -> Problem:
+    from nnkit.config.fields import all_keys  # the schema, which a right command line does not need here
+
+    near = nearest(key, sorted(all_keys()), cutoff=0.75)
+    hint = f"did you mean {near}={value}?" if near else "section.setting=value, such as optimizer.lr=0.01"
+    return Problem(f"{key or word} is not the name of a setting", hint)
 
 
 def _sweeper_problems(words: Sequence[str], groups: Groups) -> dict[str, Problem]:

@@ -17,7 +17,7 @@ from nnkit.errors import DataError
 
 BLOCK_BYTES, LARGEST_BLOCK = 4 << 20, 32 << 20
 BYTES_A_COLUMN = 4096  # so that a block of many columns has many rows
-LONGEST_ROW = 64 << 20
+LONGEST_ROW = 32 << 20
 _CELL = re.compile(rb'"(?:[^"]|"")*"(?=\s|$)|\S+')
 _QUOTED = re.compile(rb'"(?:[^"]|"")*"')
 _QUOTE, _LINE_FEED, _RETURN = 34, 10, 13

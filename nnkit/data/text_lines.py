@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from nnkit.data.opened import decoded, num_lines, read_pieces, text_codec
 from nnkit.data.tables import found_files
 from nnkit.errors import DataError
+from nnkit.machine import memory
 
 PIECE_BYTES = 1 << 20
 _PACKED = (".gz", ".bz2", ".zst", ".lz4")
 _MOST_NAMES = 5
+COPIES = 8  # of a text, while it is decoded and cut into tokens
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -23,7 +25,7 @@ def read_lines(path: Path) -> list[bytes]:
     Raises:
         DataError: it cannot be read, or has two bytes a sign.
     """
-    data = b"".join(read_pieces(path, PIECE_BYTES, str(path)))
+    data = _joined(read_pieces(path, PIECE_BYTES, str(path)), str(path))
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path} is written in utf-16", hint="save it as utf-8")
     return _one_line_end(data.removeprefix(codecs.BOM_UTF8)).split(b"\n")
@@ -39,7 +41,7 @@ def read_whole(path: Path | BinaryIO, encoding: str) -> str:
         ConfigError: the encoding is not known.
     """
     name, codec = str(path) if isinstance(path, Path) else "standard input", text_codec(encoding)
-    data = _one_line_end(b"".join(decoded(read_pieces(path, PIECE_BYTES, name), codec, name)))
+    data = _one_line_end(_joined(decoded(read_pieces(path, PIECE_BYTES, name), codec, name), name))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -52,6 +54,18 @@ def read_whole(path: Path | BinaryIO, encoding: str) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"{name}, line {line}: a byte of zero", hint="data.encoding=utf-16, or no text file")
     return text
+
+
+def _joined(pieces: Iterator[bytes], name: str) -> bytes:
+    """Return the pieces as one. Raises: DataError, as soon as what is made of them would not fit in memory."""
+    found, left = [], memory() // COPIES
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            told = f"{name} unpacks to more than {memory() // COPIES:,} bytes, which does not fit in memory"
+            raise DataError(told, hint="a part of it")
+        found.append(piece)
+    return b"".join(found)
 
 
 def _one_line_end(data: bytes) -> bytes:

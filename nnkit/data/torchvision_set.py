@@ -9,12 +9,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import numpy as np
 
 from nnkit.config.sections.data import TorchvisionConfig
 from nnkit.config.synonyms import nearest
+from nnkit.data.archive import unpacked_by_us
 from nnkit.data.decode import each
 from nnkit.data.picture import UNREADABLE, BadPictureError, ImageFormat, is_grey, pixels_of
 from nnkit.data.source import Account, Source
@@ -137,7 +139,8 @@ def _opened(wanted: _Set, root: Path, *, download: bool) -> dict[str, Any]:
     if download and can_fetch:
         make_folder(below)
         try:
-            return _parts(make, wanted, below, download=True)
+            with unpacked_by_us():
+                return _parts(make, wanted, below, download=True)
         except _Unopened as error:
             raise DataError(f"{wanted.name} cannot be fetched into {below}: {error}") from error
     reason = failures[1] if below.is_dir() else failures[0]
@@ -158,7 +161,7 @@ def _parts(make: Any, wanted: _Set, place: Path, *, download: bool) -> dict[str,
             opened[part] = make(root=str(place), **asked, **wanted.more, **fetch)
         except ImportError as error:
             raise DataError(f"{wanted.name} needs a package: {error}", hint=f"pip install {error.name}") from error
-        except (*UNREADABLE, AssertionError) as error:
+        except (*UNREADABLE, AssertionError, UnpicklingError) as error:
             raise _Unopened(_said(error)) from error
     if not len(opened["train"]):
         raise _Unopened("there is no picture")

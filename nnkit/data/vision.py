@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nnkit.data.archive import unpacked_by_us
 from nnkit.data.idx import idx_file, read_idx
 from nnkit.data.source import Source
 from nnkit.errors import DataError
@@ -61,7 +62,8 @@ def read_vision(name: str, root: Path, *, download: bool) -> Source:
     if place is None:
         place = root / name
         make_folder(place)
-        _torchvision_part(published.dataset, place, True, download=True)
+        with unpacked_by_us():
+            _torchvision_part(published.dataset, place, True, download=True)
     parts = [_read_part(published, place, train) for train in (True, False)]
     if parts[0][0].shape[1:] != parts[1][0].shape[1:]:
         shapes = " and ".join(str(p[0].shape[1:]) for p in parts)

@@ -1,56 +1,100 @@
-"""Nobody listens on the network: no process of a command binds, or is connected by, a socket of it."""
+"""Sockets that nnkit opens: none to the network, and the local ones are their owner's alone."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.faults.sent_folders import EVAL, EXPORT, RESUME, ROWS, sent
+from tests.faults.strangers import in_child, warm_up
 from tests.faults.survival import Promise
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TOLD = "sockets.txt"
-# Python runs this first, in each process that it starts: the command, its data workers, its fork server, its trials.
-WATCH = """
-import os, socket, sys
-
-def hook(event, arguments):
-    if event in ("socket.bind", "socket.connect") and arguments[0].family != socket.AF_UNIX:
-        with open(os.environ["NNKIT_TEST_TOLD"], "a") as file:
-            file.write(f"{event} {arguments[1]} by {sys.argv}\\n")
-
-sys.addaudithook(hook)
-"""
-NET = ["data=iris", "model.hidden=[4]", "trainer.max_epochs=2"]
-SWEEP = ["train", "-m", "name=many", *NET, "hydra.sweeper.jobs=2", "seed=0,1"]
-EXPORT = ["export", "last", "--format", "safetensors"]
-COMMANDS = [["train", *NET], ["eval", "last"], ["predict", "last", "rows.csv"], EXPORT, ["resume", "last"], SWEEP]
-SERVER = "import socket; socket.socket().bind(('127.0.0.1', 0))"
+TOLD = "NNKIT_TELLS_SOCKETS"  # the variable that names the file into which each process tells them
+TINY = ["data=iris", "model.hidden=[2]", "trainer.max_epochs=2", "trainer.plots=false"]
+SWEEP = ["train", "-m", *TINY, "seed=1,2", "hydra.sweeper.jobs=2"]
+# Python runs a module of this name in every process that it starts, those of a sweep as well.
+SITE = (
+    f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom tests.faults.listening import tell_sockets\ntell_sockets()\n"
+)
 
 
-def told(program: Sequence[str]) -> str:
-    """Run a program under the watch, in the working folder, and return what it does on the network, or else its end."""
-    Path("sitecustomize.py").write_text(WATCH)
-    Path(TOLD).unlink(missing_ok=True)
-    places = {"PYTHONPATH": f"{Path.cwd()}{os.pathsep}{ROOT}", "NNKIT_TEST_TOLD": str(Path(TOLD).absolute())}
-    environment = {**os.environ, **places}
-    done = subprocess.run([sys.executable, *program], env=environment, capture_output=True, text=True, check=False)
-    if Path(TOLD).exists():
-        return Path(TOLD).read_text()
-    return f"exit code {done.returncode}: {done.stderr[-2000:]}" if done.returncode else ""
+def tell_sockets() -> None:
+    """Let this process tell each address that it binds, listens on, or connects to over the network."""
+    file = os.open(os.environ[TOLD], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.bind" or (event == "socket.connect" and not _is_local(arguments[0])):
+            os.write(file, f"{event} {_kind(arguments[0], arguments[1])}\n".encode())
+
+    sys.addaudithook(hook)
+
+
+def _is_local(opened: object) -> bool:
+    return isinstance(opened, socket.socket) and opened.family == socket.AF_UNIX
+
+
+def _kind(opened: object, address: object) -> str:
+    """Return what a socket is open to: "owner" where nobody else can reach it."""
+    if not _is_local(opened):
+        return f"network {address}"
+    above = Path(os.fsdecode(address)).parent if isinstance(address, (str, bytes)) else Path("/")
+    is_private = isinstance(address, str) and not address.startswith("\0") and not above.stat().st_mode & 0o077
+    return f"{'owner' if is_private else 'everybody'} {address!r}"
+
+
+def outcome(words: Sequence[str], place: Path, act: Callable[[], int] | None = None) -> str | None:
+    """Return what a command opened to others; None where it opened nothing."""
+    sent(place)
+    told = place / "sockets"
+    told.touch()
+
+    def in_this() -> int:
+        from nnkit.cli import main
+
+        os.environ[TOLD] = str(told)
+        tell_sockets()
+        return main(list(words)) if act is None else act()
+
+    if "-m" in words:
+        (place / "site").mkdir()
+        (place / "site" / "sitecustomize.py").write_text(SITE)
+        more = {TOLD: str(told), "PYTHONPATH": str(place / "site"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "nnkit", *words]
+        ended = subprocess.run(
+            command, cwd=place, env={**os.environ, **more}, capture_output=True, text=True, check=False
+        )
+        code, text = ended.returncode, ended.stderr
+    else:
+        found = in_child(in_this, place, is_watched=False)
+        code, text = found.code, found.text
+    lines = told.read_text().splitlines()
+    wrong = [line for line in lines if not line.startswith("socket.bind owner")]
+    if code:
+        wrong.append(f"exit code {code}: {text[-800:]}")
+    if "-m" in words and not lines:
+        wrong.append("no process told of the sockets between the processes of a sweep")
+    return f"{' '.join(words)}: {'; '.join(wrong)}" if wrong else None
 
 
 def cases(count: int) -> Iterator[str | None]:
-    """Run the commands one after the other in one process, with the processes that they start."""
-    assert "socket.bind" in told(["-c", SERVER]), "the watch sees nothing"
-    Path("rows.csv").write_text("0,1,2,3\n" + "5.1,3.5,1.4,0.2\n" * 3)
-    for _ in range(count):
-        program = f"from nnkit.cli import main\nfor words in {COMMANDS!r}:\n    assert main(words) == 0, words\n"
-        yield told(["-c", f"if __name__ == '__main__':\n    {program.replace(chr(10), chr(10) + '    ')}"]) or None
+    """Try each command."""
+    warm_up()
+    commands = [["train", *TINY], EVAL, ROWS, EXPORT, [*RESUME, "trainer.plots=false"], SWEEP]
+    for words in commands[:count]:
+        with tempfile.TemporaryDirectory() as place:
+            yield outcome(words, Path(place).resolve())
 
 
 LISTENING = Promise(
-    "listening", "no socket of the network in train, eval, predict, export, resume or a sweep of two jobs", cases, 1, 1
+    name="listening",
+    text="train, eval, predict, export, resume and a sweep of two processes: no socket to the network",
+    cases=cases,
+    in_ci=6,
+    in_soak=6,
 )

@@ -17,7 +17,9 @@ from tests.faults.numbers import NUMBERS
 from tests.faults.one_folder import ONE_OF_FIFTY, SECOND
 from tests.faults.power import POWER
 from tests.faults.refused import REFUSED
+from tests.faults.secrets_kept import SECRETS
 from tests.faults.sent_configs import CONFIGS
+from tests.faults.sent_data import DATA
 from tests.faults.sent_folders import FOLDERS
 from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
@@ -40,6 +42,8 @@ PROMISES: tuple[Promise, ...] = (
     MEMORY,
     FOLDERS,
     CONFIGS,
+    DATA,
+    SECRETS,
     LISTENING,
     FUZZ,
     LONG,

@@ -85,6 +85,7 @@ def warm_up() -> None:
         import_module(f"nnkit.cli.{name}")
     for name in ("infer.evaluate", "infer.predict", "infer.export", "infer.generate", "infer.rows", "folds", "plots"):
         import_module(f"nnkit.{name}")
+    import_module("torchvision.datasets")
     with suppress(ConfigError):
         compose(["data=nope"])
 

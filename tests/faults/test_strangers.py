@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.listening import LISTENING
+from tests.faults.secrets_kept import SECRETS
 from tests.faults.sent_configs import CONFIGS
+from tests.faults.sent_data import DATA
 from tests.faults.sent_folders import EVAL, EXPORT, FOLDERS, RESUME, ROWS, sent
 from tests.faults.strangers import CANARY, Attack, in_child, outcome, warm_up
 from tests.faults.survival import Promise, check
@@ -15,7 +18,7 @@ from tests.faults.survival import Promise, check
 Record = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("promise", [FOLDERS, CONFIGS], ids=lambda promise: promise.name)
+@pytest.mark.parametrize("promise", [FOLDERS, CONFIGS, DATA, SECRETS, LISTENING], ids=lambda promise: promise.name)
 def test_what_strangers_send_is_refused_and_does_nothing(promise: Promise, record_property: Record) -> None:
     check(promise, record_property)
 
