@@ -19,3 +19,11 @@ def test_git_commit_is_read_from_gits_files(tmp_path: Path) -> None:
     assert git_commit(below) is None
     (git / "refs" / "heads" / "main").write_text(f"{commit}\n")
     assert git_commit(tmp_path) == commit
+
+
+def test_git_commit_tells_nothing_but_a_commit(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "own").write_text("a secret")
+    for text in ("ref: ../own", f"ref: {tmp_path / 'own'}", "a secret"):
+        (tmp_path / ".git" / "HEAD").write_text(text)
+        assert git_commit(tmp_path) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,45 @@ def test_last_is_the_best_of_the_sweep_that_the_newest_run_has_ended_in(status: 
         write_run(sweep / name, {"status": status, "started": started})
     (sweep / "sweep.json").write_text('{"best": "000-best"}')
     assert find_run("last", Path("outputs")) == (sweep / expected).absolute()
+
+
+def a_run(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    write_config(folder, check(compose([])))
+    write_run(folder, {"status": "completed", "started": "2026"})
+    return folder.absolute()
+
+
+def test_a_run_that_leads_elsewhere_is_refused() -> None:
+    folder, own = a_run(Path("outputs/a")), Path("own").absolute()
+    own.mkdir()
+    assert find_run("outputs/a", Path("outputs")) == folder
+    for name in ("run.log", "checkpoints/step-00000001/model.safetensors", "plots"):
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(own)
+        for word in ("outputs/a", "last"):
+            with pytest.raises(ConfigError, match=f"{link} is a link, which no run has made"):
+                find_run(word, Path("outputs"))
+        link.unlink()
+    os.mkfifo(folder / "data.json")
+    with pytest.raises(ConfigError, match=r"data\.json is no file, which no run has made"):
+        find_run("outputs/a", Path("outputs"))
+    (folder / "data.json").unlink()
+    Path("named").symlink_to(folder)  # the user's own
+    assert find_run("named", Path("outputs")) == Path("named").absolute()
+
+
+@pytest.mark.parametrize("best", ["../a", "/tmp/a", "b/../../a"])
+def test_the_best_trial_of_a_sweep_lies_in_it(best: str) -> None:
+    a_run(Path("a"))
+    Path("sweep").mkdir()
+    Path("sweep/sweep.json").write_text(json.dumps({"best": best}))
+    with pytest.raises(ConfigError, match=f"sweep.json names a trial outside of its folder: '{best}'"):
+        find_run("sweep", Path("outputs"))
+
+
+def test_an_error_is_kept_without_secrets() -> None:
+    folder = a_run(Path("a"))
+    write_run(folder, {"status": "failed", "error": "https://me:secret@host said no"})
+    assert read_run(folder)["error"] == "https://***@host said no"

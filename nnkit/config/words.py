@@ -27,7 +27,7 @@ TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that ar
 LONGEST_WORD, DEEPEST, LONGEST_NUMBER = 10_000, 20, 400
 _ENDLESS = re.compile(rf"\d{{{LONGEST_NUMBER}}}")
 _WORD = re.compile(r"^(?P<prefix>[+~]*)(?P<key>[^=]*)(?:=(?P<value>.*))?$", re.DOTALL)
-_KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\.kwargs(\.[\w-]+)+)*$", re.ASCII)
+_KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\.\d+|\.kwargs(\.[\w-]+)+)*$", re.ASCII)
 _LIST = re.compile(r"^\[.*\]$", re.DOTALL)
 _SAFE = re.compile(r"^(null)?$")  # a folder may be named 12 or true
 _SAFE_LIST = re.compile(r"^[A-Za-z0-9_./,-]*$")

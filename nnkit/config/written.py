@@ -1,9 +1,8 @@
-"""What must not be written where others read it, or elsewhere: secrets in settings, names that lead away."""
+"""What must not be written where others read it: secrets in settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 
 from nnkit.config.origin import Composed, flatten
@@ -23,9 +22,6 @@ def written_problems(composed: Composed) -> Iterator[Problem]:
         for key, value in flatten(composed.values):
             if (problem := _secret_problem(key, value, composed.place(key))) is not None:
                 yield problem
-    name = composed.values.get("name")
-    if isinstance(name, str) and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
-        yield Problem(f"name must stay within output_dir, got '{name}'{composed.place('name')}", "output_dir=FOLDER")
 
 
 def _secret_problem(key: str, value: Any, place: str = "") -> Problem | None:

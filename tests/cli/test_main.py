@@ -92,3 +92,14 @@ def test_a_file_in_place_of_words_is_told_the_words(words: list[str], capsys: py
 def test_a_list_that_was_typed_as_a_text_is_told_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "data=table", "data.path=x.csv", "data.target=y", "data.drop=fold"]) == 2
     assert "hint: 'data.drop=[fold]'" in capsys.readouterr().err
+
+
+def test_messages_hide_secrets_and_what_a_terminal_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "data=table", "data.target=y", "data.path=\x1b]0;x\x07.csv"]) != 0
+    assert "\x1b" not in capsys.readouterr().err
+    assert main(["predict", "https://me:secret@host/run", "x"]) == 2
+    err = capsys.readouterr().err
+    assert "***@host" in err
+    assert "secret" not in err
+    assert main(["train", "y" * 9000]) == 2
+    assert len(capsys.readouterr().err) < 7000

@@ -255,3 +255,34 @@ def test_a_mistyped_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
     assert main(["resume", "mien"]) == 2
     assert "hint: did you mean outputs/mine?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"words": ["hydra.launcher.setup=[id]"]}, "hydra.launcher.setup=[id] would run programs (in "),
+        ({"config_dirs": ["/x"]}, "the sweep was begun with configs of its own, /x (in "),
+        ({"config_name": "mine"}, "the sweep was begun with configs of its own, mine (in "),
+        ({"folder": "."}, "says that it was begun in ., which is no absolute path"),
+    ],
+)
+def test_a_journal_starts_no_programs_and_brings_no_configs(
+    changes: dict[str, Any], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
+    journal = FOLDER / "journal.jsonl"
+    first, *lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([json.dumps({**json.loads(first), **changes}), *lines, ""]))
+    assert main(["resume", str(FOLDER)]) == 2
+    err = capsys.readouterr().err
+    assert text in err
+    assert "--trust" in err
+
+
+def test_a_sweep_that_leads_elsewhere_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *QUICK, "seed=0,1"]) == 0
+    trial = next(path.parent for path in FOLDER.glob("*/run.json"))
+    (trial / "run.log").unlink()
+    (trial / "run.log").symlink_to(Path("own").absolute())
+    assert main(["resume", str(FOLDER)]) == 2
+    assert "run.log is a link, which no run has made" in capsys.readouterr().err

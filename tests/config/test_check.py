@@ -303,3 +303,12 @@ def compose_values() -> dict[str, object]:
 
 
 _values: dict[str, object] = {}
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    values = {**compose([]).values, **{f"k{number}": 1 for number in range(40)}}
+    with pytest.raises(ConfigError) as caught:
+        check(Composed(values))
+    texts = [problem.text for problem in caught.value.problems]
+    assert texts[0] == "k0 is not a setting of nnkit"
+    assert texts[30] == "and 10 more"

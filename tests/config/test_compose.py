@@ -155,3 +155,46 @@ def test_each_combination_equals_what_its_words_alone_compose() -> None:
 
 def test_overrides_are_parsed_each_for_itself() -> None:
     assert [o.key_or_group for o in parse(["model=cnn", "++seed=1"])] == ["model", "seed"]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "handlers: {x: {class: subprocess.Popen, args: [id]}}",
+        "handlers: {x: {class: logging.FileHandler, filename: x}}",
+        "formatters: {x: {class: evil.Formatter}}",
+        "handlers: {x: {class: logging.StreamHandler, stream: 'ext://evil.stream'}}",
+    ],
+)
+def test_logging_makes_nothing_but_what_prints(section: str) -> None:
+    write("my.yaml", f"hydra: {{job_logging: {{{section}}}}}\n")
+    with pytest.raises(ConfigError, match=r"hydra\.job_logging would run code from a config"):
+        compose(["my.yaml"])
+    write(
+        "my.yaml", "hydra: {job_logging: {handlers: {x: {class: logging.StreamHandler, stream: 'ext://sys.stdout'}}}}\n"
+    )
+    assert compose(["my.yaml"]).values["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "{_target_: hydra_plugins.x.Y, params: {seed: {_target_: hydra_plugins.x.Z}}}",
+        "{params: {seed: {_target_: hydra_plugins.x.Z}}}",
+        "{_target_: hydra_plugins.x.Y, params: {seed: '${a}'}}",
+        "{_target_: '${a}'}",
+    ],
+)
+def test_a_plugin_brings_no_other_object(section: str) -> None:
+    write("configs/experiment/mine.yaml", f"# @package _global_\nhydra: {{sweeper: {section}}}\n")
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper would run"):
+        compose(["experiment=mine"])
+
+
+def test_what_is_wrong_beside_an_unreadable_word_is_told_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["name=a (b", "optimizer.lrr=1", "seed=1,2"])
+    assert [problem.text for problem in caught.value.problems] == [
+        "name=a (b cannot be read as a value",
+        "optimizer.lrr is not a setting of optimizer=adam",
+    ]

@@ -13,7 +13,7 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose, opened, parse
 from nnkit.config.domains import Choices, Interval
 from nnkit.config.options import find_groups, search_dirs
-from nnkit.config.space import Space, domain_of, grid
+from nnkit.config.space import Space, check_number, domain_of, grid
 from nnkit.errors import ConfigError
 
 
@@ -143,3 +143,16 @@ def test_an_interval_has_no_grid_and_the_hint_names_what_takes_it() -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.lr is an interval, which has no grid") as caught:
         list(grid(space("++optimizer.lr=interval(0.1,0.2)")))
     assert "hydra/sweeper=random" in str(caught.value.problems[0].hint)
+
+
+def test_a_sweep_that_nobody_waits_for_is_refused() -> None:
+    (override,) = parse(["++seed=range(0,1000000000000000000)"])
+    with pytest.raises(ConfigError, match="seed sweeps over more than 100,000 values"):
+        domain_of(override, {})
+    with opened(search_dirs()):
+        groups = find_groups(search_dirs())
+        space = Space([f"++optimizer.{key}=range(0,50)" for key in ("lr", "beta1", "beta2")], "train", groups)
+        with pytest.raises(ConfigError, match="the grid has 125,000 points, more than 100,000"):
+            next(grid(space))
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.trials=1,000,000 asks for that many, more than"):
+        check_number(1_000_000, "hydra.sweeper.trials={:,} asks for that many")

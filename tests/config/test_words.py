@@ -102,3 +102,24 @@ def test_paths_may_be_swept() -> None:
     assert quoted("data.path", "a.csv,b.csv") == "'a.csv,b.csv'"
     assert quoted("name", "a b") == "a b"
     assert quoted("data.root", "${oc.env:HOME}") == "${oc.env:HOME}"
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (f"tags=[{'a,' * 5000}]", f"tags=[{'a,' * 27}… has 10,007 signs, more than 10,000"),
+        (f"tags={'[' * 21}", f"tags={'[' * 21}… is nested 21 brackets deep, more than 20"),
+        (f"seed={'9' * 400}", f"seed={'9' * 55}… has a number of more than 400 digits"),
+        ("optimizer.2l=3", "optimizer.2l is not the name of a setting"),
+    ],
+)
+def test_a_word_that_nobody_types_is_refused_at_once(word: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_words([word], GROUPS)
+    assert caught.value.problems[0].text == text
+
+
+def test_a_setting_that_begins_with_a_digit_is_answered_with_what_was_meant() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_words(["trainer.1max_epochs=3", "model.kwargs.0=1"], GROUPS)
+    assert [problem.hint for problem in caught.value.problems] == ["did you mean trainer.max_epochs=3?"]

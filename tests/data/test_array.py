@@ -358,3 +358,12 @@ def test_lengths_and_tags_that_do_not_fit_are_refused(arrays: dict[str, Any], ta
     given = {"x": X, "y": np.arange(3) % 2, **arrays}
     with pytest.raises(DataError, match=message):
         source_of_arrays("made", given, kind="auto", task=task)
+
+
+def test_an_archive_that_unpacks_to_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed("a.npz", x=np.zeros((1000, 2)), y=np.zeros(1000), other=np.zeros(10**6))
+    monkeypatch.setattr("nnkit.data.array.memory", lambda: 100_000)
+    assert len(read_array(Path("a.npz"), None, kind="auto", task="regression")) == 1000  # what is not read is no matter
+    monkeypatch.setattr("nnkit.data.array.memory", lambda: 20_000)
+    with pytest.raises(DataError, match="it unpacks to 24,256 bytes, more than the 20,000 that the memory holds"):
+        read_array(Path("a.npz"), None, kind="auto", task="regression")

@@ -77,3 +77,12 @@ def test_a_damaged_gzip_file_is_named(damage: Callable[[bytes], bytes]) -> None:
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(DataError, match=r"images-idx3-ubyte cannot be read: .*No such file"):
         read_idx(PATH)
+
+
+def test_a_head_that_promises_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(f"{PATH}.gz")
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros((10, 2, 2), np.uint8))))
+    assert read_idx(path).shape == (10, 2, 2)
+    monkeypatch.setattr("nnkit.data.idx.memory", lambda: 39)
+    with pytest.raises(DataError, match="its head says 40 bytes, more than the 39 that the memory holds"):
+        read_idx(path)

@@ -91,3 +91,12 @@ def test_a_folder_without_text_files_is_refused(monkeypatch: Any) -> None:
         text_files("f")
     with pytest.raises(DataError, match="g cannot be read: No such file or directory"):
         entries_of(Path("g"))
+
+
+def test_a_text_that_unpacks_to_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("a.txt.gz")
+    path.write_bytes(gzip.compress(b"a" * 1000))
+    monkeypatch.setattr("nnkit.data.text_lines.memory", lambda: 7_999)
+    for read in (read_lines, lambda path: read_whole(path, "utf-8")):
+        with pytest.raises(DataError, match=r"a\.txt\.gz unpacks to more than 999 bytes"):
+            read(path)

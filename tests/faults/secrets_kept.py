@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnkit.cli import main
 from tests.faults.sent_folders import RUN, sent
-from tests.faults.strangers import in_child, warm_up
+from tests.faults.strangers import in_child, spread, warm_up
 from tests.faults.survival import Promise
 
 PASSWORD = "canary-4711-secret"
@@ -129,7 +129,7 @@ def outcome(canary: Canary, place: Path, work: Callable[[list[str]], int] = main
 def cases(count: int) -> Iterator[str | None]:
     """Try them all."""
     warm_up()
-    for canary in list(canaries())[:count]:
+    for canary in spread(list(canaries()), count):
         with tempfile.TemporaryDirectory() as place:
             yield outcome(canary, Path(place).resolve())
 
@@ -138,7 +138,7 @@ SECRETS = Promise(
     name="secrets",
     text="passwords, keys and tokens in the environment, in words and in URLs: none in any file, none shown",
     cases=cases,
-    in_ci=100,
+    in_ci=24,
     in_soak=100,
     at_least=20,
 )

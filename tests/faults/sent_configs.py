@@ -332,7 +332,7 @@ CONFIGS = Promise(
     name="sent-configs",
     text="configs and words of strangers: nothing executed or imported, nothing written elsewhere, refused in a second",
     cases=cases,
-    in_ci=300,
+    in_ci=60,
     in_soak=300,
     at_least=40,
 )

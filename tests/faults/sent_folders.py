@@ -606,7 +606,7 @@ FOLDERS = Promise(
     name="sent-folders",
     text="run folders, checkpoints and sweeps of strangers: nothing executed, nothing written elsewhere, refused",
     cases=cases,
-    in_ci=200,
+    in_ci=44,
     in_soak=200,
     at_least=30,
 )

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,6 +23,7 @@ from nnkit.cli import main
 from nnkit.config.compose import compose
 from nnkit.errors import ConfigError
 
+T = TypeVar("T")
 CANARY, MODULE = "canary-was-touched", "evil_canary"  # MODULE touches CANARY when it is imported
 SECRET = "hunter2-canary"  # in the environment, as HF_TOKEN
 REFUSED = (2, 3, 4)
@@ -62,12 +63,17 @@ class Ended:
     done: tuple[str, ...] = field(default_factory=tuple)
 
 
+def spread(listed: Sequence[T], count: int) -> list[T]:
+    """Return so many of them, evenly spread."""
+    return [listed[k * len(listed) // count] for k in range(count)] if count < len(listed) else list(listed)
+
+
 def cases_of(attacks: Sequence[Attack]) -> Callable[[int], Iterator[str | None]]:
-    """Return what tries so many of the attacks, all of them where there are fewer."""
+    """Return what tries so many of the attacks, of every kind some, all of them where there are fewer."""
 
     def cases(count: int) -> Iterator[str | None]:
         warm_up()
-        for attack in attacks[:count]:
+        for attack in spread(attacks, count):
             for _ in range(TIMES_TIMED):  # other processes make this one slow as well
                 with tempfile.TemporaryDirectory() as place:
                     broken = outcome(attack, Path(place).resolve())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from nnkit.errors import ConfigError, DataError
-from tests.faults.fuzz import FUZZ, Case, judged, known, typo
+from tests.faults.fuzz import FUZZ, Case, cases, judged, known, typo
 from tests.faults.survival import check
 
 
@@ -48,3 +49,24 @@ def test_a_typo_is_one_letter_away_and_all_settings_have_some() -> None:
     assert {len(word) for word in words} == {5, 6, 7}
     assert len(known()[1]) > 60
     assert len(known()[2]) > 60
+
+
+def wrong_hint(*_: Any) -> str:
+    return "nnkit list"
+
+
+def bug(*_: Any, **__: Any) -> None:
+    raise KeyError("model")
+
+
+@pytest.mark.parametrize(
+    ("place", "careless", "message"),
+    [
+        ("nnkit.config.check.key_hint", wrong_hint, "typos were set right"),
+        ("nnkit.config.check._value_hint", bug, "KeyError: 'model'"),
+    ],
+)
+def test_careless_answers_are_found(place: str, careless: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known()
+    monkeypatch.setattr(place, careless)
+    assert any(message in broken for broken in cases(40) if broken is not None)

@@ -256,3 +256,34 @@ def test_the_bomb_of_these_tests_would_go_off() -> None:
     pickle.loads(pickle.dumps(Bomb()))
     assert Path("executed").exists()
     assert config_of()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("hidden", [10**9], "model.hidden asks for more than the 4 tensors have, the largest size being"),
+        ("hidden", [1] * 2000, "model.hidden asks for more than the 4 tensors have"),
+    ],
+)
+def test_a_network_that_its_weights_are_not_for_is_not_made(key: str, value: Any, message: str) -> None:
+    def enlarge(folder: Path) -> None:
+        values = read_config(folder)
+        values["model"][key] = value
+        (folder / "config.yaml").write_text(yaml.safe_dump(values))
+
+    damaged(enlarge, CheckpointError, f"the weights of .*array do not fit its config: {message}")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"inputs": []}, DataError, r"preprocess\.json is damaged: it has no inputs"),
+        ({"classes": 3}, DataError, r"preprocess\.json is damaged"),
+    ],
+)
+def test_a_preprocess_json_that_makes_no_sense_is_told(change: Any, error: type[NnkitError], message: str) -> None:
+    def damage(folder: Path) -> None:
+        plain = json.loads((folder / "preprocess.json").read_text())
+        (folder / "preprocess.json").write_text(json.dumps({**plain, **change}))
+
+    damaged(damage, error, message)

@@ -269,3 +269,16 @@ def test_full_disk_leaves_nothing_of_the_attempt(tmp_path: Path) -> None:
         written(tmp_path, 4)
     assert [path.name for path in place.parent.iterdir()] == ["step-00000003"]
     assert is_equal(checkpoints.read_state(place), STATE_SAVED)
+
+
+def test_what_is_no_step_is_none(tmp_path: Path) -> None:
+    for name in ("step-00000007", "step-evil", "step-7", "step-00000007-x"):
+        (tmp_path / name).mkdir()
+    assert checkpoints.steps(tmp_path) == [7]
+
+
+@pytest.mark.parametrize("step", ["1e999", "[]", "null", "9" * 5000, '"../../x"'])
+def test_a_pointer_to_nothing_is_told(step: str, tmp_path: Path) -> None:
+    (tmp_path / "best").write_text(f'{{"step": {step}}}')
+    with pytest.raises(CheckpointError, match="best does not name a checkpoint"):
+        checkpoints.pointed(tmp_path, "best")

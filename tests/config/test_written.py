@@ -1,0 +1,54 @@
+"""Settings that must not be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.config.origin import Composed
+from nnkit.config.written import word_problem
+from nnkit.errors import ConfigError
+from tests.own_code import HERE
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("model.kwargs.api_key=abc", "model.kwargs.api_key looks like a secret, which config.yaml would show"),
+        ("data.path=s3://a:b@c/d", "data.path=s3://***@c/d holds a password or a key, which config.yaml would show"),
+        ("name=canary-0123", "name=*** holds a password or a key, which config.yaml would show"),
+    ],
+)
+def test_a_word_with_a_secret_is_refused_without_it(word: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "canary-0123")
+    problem = word_problem(word)
+    assert problem is not None
+    assert problem.text.startswith(text)
+    with pytest.raises(ConfigError) as caught:
+        compose([word])
+    assert problem in caught.value.problems
+
+
+def test_the_hint_says_how_code_gets_its_secret() -> None:
+    problem = word_problem("data.kwargs.db.password=abc")
+    assert problem is not None
+    assert problem.hint == "read it in your own code: os.environ['PASSWORD']"
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=3", "model.kwargs.pad_token=x", "model.kwargs.api_key=null", "-m", "data.path=a@b"]
+)
+def test_other_words_are_no_secrets(word: str) -> None:
+    assert word_problem(word) is None
+
+
+def test_a_secret_in_a_file_is_refused_and_an_old_run_is_read() -> None:
+    model = f"{{code: '{HERE}:Net', kwargs: {{token: x}}}}"
+    Path("own.yaml").write_text(f"defaults: [{{override /model: code}}]\nmodel: {model}\n")
+    composed = compose(["own.yaml"], trust=True)
+    with pytest.raises(ConfigError, match=r"model\.kwargs\.token looks like a secret.*\(in .*own\.yaml\)"):
+        check(composed)
+    assert check(Composed(composed.values)).model.kind == "code"
