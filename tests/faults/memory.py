@@ -31,10 +31,10 @@ PLACES = (
 
 
 def write_data() -> None:
-    """Write zeros: a large file of them takes little room on disk, and 200 megabytes when it is read."""
-    for name, size, features in (("large", 500_000, 100), ("small", 30_000, 8)):
-        x = np.zeros((size, features), np.float32)
-        x[:, 0] = np.arange(size)
+    """Write zeros: the large file of them has 50 megabytes, of whole numbers, which become 200 when they are read."""
+    for name, size, features, dtype in (("large", 500_000, 100, np.uint8), ("small", 30_000, 8, np.float32)):
+        x = np.zeros((size, features), dtype)
+        x[:, 0] = np.arange(size) % 200
         np.savez_compressed(f"{name}.npz", x=x, y=np.arange(size) % 2)
 
 
