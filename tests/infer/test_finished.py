@@ -285,5 +285,8 @@ def test_a_preprocess_json_that_makes_no_sense_is_told(change: Any, error: type[
     def damage(folder: Path) -> None:
         plain = json.loads((folder / "preprocess.json").read_text())
         (folder / "preprocess.json").write_text(json.dumps({**plain, **change}))
+        facts = json.loads((folder / "run.json").read_text())
+        del facts["preprocess_sha256"]  # as in an older run
+        (folder / "run.json").write_text(json.dumps(facts))
 
     damaged(damage, error, message)
