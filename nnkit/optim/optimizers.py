@@ -26,6 +26,8 @@ from nnkit.optim.flat import FlatParameters
 
 State = dict[str, Tensor]
 Rule = Callable[[Any, Tensor, Tensor, State, float], None]
+# A larger rate is no float32 any more (some rules multiply it by up to 1.9), and none can train with this one.
+LARGEST_RATE = torch.finfo(torch.float32).max / 2
 
 
 @final
@@ -53,7 +55,7 @@ class Optimizer:
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
         """Update the parameters from their gradients, with `factor` times the configured learning rate."""
-        lr = self._config.lr * factor
+        lr = min(self._config.lr * factor, LARGEST_RATE)
         values, grad = self._parameters.values, self._parameters.grad
         if self._config.weight_decay:
             values[: self._parameters.num_weights].mul_(1 - lr * self._config.weight_decay)

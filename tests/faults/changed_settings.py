@@ -18,6 +18,7 @@ from nnkit.config.options import find_groups, search_dirs
 from nnkit.config.schema import to_plain
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError
+from tests.faults.lost_items import at, put
 from tests.faults.survival import Promise
 
 # Values that an option leaves to the user.
@@ -122,9 +123,9 @@ def _changed(values: Mapping[str, Any], leaf: Leaf) -> str | None:
         return f"{leaf.key} has no mark"
     section, _, name = leaf.key.partition(".")
     values = _read(copy.deepcopy(dict(values)), leaf.key)
-    if name == "kind" and not list(others(leaf.annotation, _at(values, leaf.key))):
+    if name == "kind" and not list(others(leaf.annotation, at(values, tuple(leaf.key.split("."))))):
         return _refused_whole(values, section, next(k for k in sections()[section] if k != values[section]["kind"]))
-    old = _at(values, leaf.key)
+    old = at(values, tuple(leaf.key.split(".")))
     problem = f"{leaf.key}: no other value was found"
     for value in others(leaf.annotation, old):
         problem = _outcome(values, leaf, old, value)
@@ -141,7 +142,7 @@ def _outcome(values: dict[str, Any], leaf: Leaf, old: Any, value: Any) -> str | 
         texts = [problem.text for problem in error.problems]
         hints = [problem.hint for problem in error.problems]
     else:
-        applied = _at(to_plain(config), key) == value and differing == {key: value}
+        applied = at(to_plain(config), tuple(key.split("."))) == value and differing == {key: value}
         return None if leaf.mark is Resume.LIVE and applied else f"{shown} of mark {leaf.mark} was applied: {differing}"
     if not any(shown in text for text in texts):
         return f"invalid {shown}: {texts}"
@@ -150,7 +151,7 @@ def _outcome(values: dict[str, Any], leaf: Leaf, old: Any, value: Any) -> str | 
     if leaf.mark is not Resume.OVERRIDE or f"--allow {key}" not in hints:
         return f"{shown} of mark {leaf.mark} was refused: {texts} {hints}"
     config, differing = changed_config(copy.deepcopy(values), {key: value}, {key})
-    applied = _at(to_plain(config), key) == value and differing == {key: value}
+    applied = at(to_plain(config), tuple(key.split("."))) == value and differing == {key: value}
     return None if applied else f"{shown} was allowed, and not applied: {differing}"
 
 
@@ -172,21 +173,8 @@ def _read(values: dict[str, Any], key: str) -> dict[str, Any]:
         if other in sections():
             values[other] = values_with(other, value)[other]
         elif other in leaves(values):
-            _put(values, other, value)
+            put(values, tuple(other.split(".")), value)
     return values
-
-
-def _at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *above, last = key.split(".")
-    for part in above:
-        values = values[part]
-    values[last] = value
 
 
 SETTINGS = Promise(

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from nnkit.cli import main
-from nnkit.errors import CheckpointError, StorageError
-from nnkit.storage import read_bytes
 from nnkit.train import checkpoints
 from tests.faults.damaged import BEST, DAMAGED, NEWEST, OLDER, cases, run_folder
 from tests.faults.survival import check
+from tests.faults.tried import trusting
 
 
 def test_no_flipped_bit_and_no_missing_end_is_taken_for_whole(record_property: Callable[[str, object], None]) -> None:
@@ -24,12 +23,6 @@ def test_no_flipped_bit_and_no_missing_end_is_taken_for_whole(record_property: C
 
 
 def test_a_reader_without_sums_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trusting(folder: Path, name: str) -> bytes:
-        try:
-            return read_bytes(folder / name)
-        except StorageError as error:
-            raise CheckpointError(str(error)) from error
-
     monkeypatch.setattr(checkpoints, "_verified", trusting)
     assert any(text is not None for text in cases(200))
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from nnkit.errors import CheckpointError, StorageError
-from nnkit.storage import read_bytes
 from nnkit.train import checkpoints
 from tests.faults.calls import Call
 from tests.faults.power import POWER, Disk, File, Folder, left, outcomes
 from tests.faults.survival import check
+from tests.faults.tried import trusting
 
 
 def test_no_power_loss_takes_what_was_saved_or_leaves_what_is_damaged(
@@ -33,12 +31,6 @@ def test_a_writer_that_does_not_sync_is_caught(kind: type[File | Folder], said: 
 
 
 def test_a_reader_that_checks_no_sum_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trusting(folder: Path, name: str) -> bytes:
-        try:
-            return read_bytes(folder / name)
-        except StorageError as error:
-            raise CheckpointError(str(error)) from error
-
     monkeypatch.setattr(checkpoints, "_verified", trusting)
     assert any(text is not None and "taken for whole" in text for text in outcomes())
 

@@ -21,8 +21,9 @@ from nnkit.cli import main
 from nnkit.cli import train as command
 from nnkit.config.compose import compose
 from nnkit.config.origin import Composed
-from nnkit.errors import CheckpointError
+from nnkit.errors import CheckpointError, StorageError
 from nnkit.runs import CHECKPOINTS
+from nnkit.storage import read_bytes
 from nnkit.train import checkpoints, persist
 from nnkit.train.saver import Saver
 from tests.faults.calls import Act, Call, Calls, let
@@ -195,3 +196,11 @@ def tried(work: Callable[[], Any], check: Check) -> str | None:
             return check(place, ended)
         except Exception as error:  # noqa: BLE001 - what cannot even be read is broken, and the next case follows
             return f"{type(error).__name__}: {error}"
+
+
+def trusting(folder: Path, name: str) -> bytes:
+    """Read a file of a checkpoint as a reader without sums would. Raises: CheckpointError."""
+    try:
+        return read_bytes(folder / name)
+    except StorageError as error:
+        raise CheckpointError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,3 +178,12 @@ def test_gradient_scaler_finds_the_flat_gradient() -> None:
     parameters.grad.fill_(4.0)
     scaler.unscale_(optimizer)  # type: ignore[arg-type]
     assert bool((parameters.grad == 0.5).all())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rate_beyond_float32_makes_weights_that_a_training_sees(name: str) -> None:
+    model = net().float()
+    parameters = FlatParameters(model)
+    parameters.grad.fill_(0.5)
+    Optimizer(parameters, replace(RULES[name][0], lr=1e300)).step()
+    assert float(parameters.values.abs().max()) > 1e37
