@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -13,18 +14,28 @@ def cores() -> int:
 
 
 def available_bytes() -> int:
-    """Return how much memory this process may still take: what the system has, or what its control group leaves."""
+    """Return how much memory this process may still take: what the system has, and its group and its limit leave."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):  # macOS tells the size of its memory, not how much of it is free
         free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:  # a container or a job of a cluster may have less than its machine
+    return max(0, min([free, *_left_by_limits()]))
+
+
+def _left_by_limits() -> Iterator[int]:
+    """Yield what each limit leaves: that of a container or a job of a cluster, and that of `ulimit -v`."""
+    try:
         group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
-        limit = int((group / "memory.max").read_text())
+        yield int((group / "memory.max").read_text()) - _used_bytes(group)
     except (OSError, ValueError):  # no such group, or "max"
-        return free
-    return min(free, max(0, limit - _used_bytes(group)))
+        pass
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        try:
+            yield limit - int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # no Linux
+            yield limit
 
 
 def _used_bytes(group: Path) -> int:
@@ -34,16 +45,3 @@ def _used_bytes(group: Path) -> int:
         return int((group / "memory.current").read_text()) - int(stat["inactive_file"])
     except (OSError, ValueError, KeyError):
         return 0
-
-
-def memory() -> int:
-    """Return how many more bytes of memory this process may take: of the machine's, within its own limit."""
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return most
-    try:
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # no Linux
-        taken = 0
-    return min(most, max(0, limit - taken))

@@ -9,8 +9,10 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nnkit.machine import memory
+from nnkit.errors import OutOfMemoryError
+from nnkit.machine import available_bytes
 
+LESS = "a part of it, or a machine with more memory"
 LARGEST_JSON = 64 * 2**20  # bytes; a vocabulary of 200,000 words has a tenth of it
 
 
@@ -32,13 +34,23 @@ def read_regular(path: Path, largest: int | None = None) -> bytes:
         largest: bytes of the largest one that can be meant; None for what the memory holds.
 
     Raises:
-        OSError: it cannot be read, is no ordinary file, or is larger.
+        OSError: it cannot be read, is no ordinary file, or is larger than it can be.
+        OutOfMemoryError: it is larger than what the memory holds.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > (most := memory() if largest is None else largest):
-            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than the {most:,} that it may have")
+        if largest is None:
+            refuse_too_large(f"{path} has", size)
+        elif size > largest:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than the {largest:,} that it may have")
         return file.read()
+
+
+def refuse_too_large(what: str, size: int) -> None:
+    """Refuse data of so many bytes where the memory has less. Raises: OutOfMemoryError; `what` begins its message."""
+    if size > (most := available_bytes()):
+        told = f"{what} {size:,} bytes, more than the {most:,} that the memory has left"
+        raise OutOfMemoryError(told, hint=LESS)
 
 
 def json_of(data: bytes) -> Any:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, final
 
-from nnkit.errors import FolderInUseError, StorageError
+from nnkit.errors import FolderInUseError, OutOfMemoryError, StorageError
 from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
 LOCK_NAME = "lock"
@@ -67,9 +67,16 @@ def discard_folder(path: Path) -> None:
 
 
 def read_bytes(path: Path, largest: int | None = None) -> bytes:
-    """Return the whole content of an ordinary file of at most so many bytes. Raises: StorageError."""
+    """Return the whole content of an ordinary file of at most so many bytes, or of what the memory holds.
+
+    Raises:
+        StorageError: it cannot be read, or is larger: then it is none of ours, and another one may do.
+    """
     with reporting("read", path):
-        return read_regular(path, largest)
+        try:
+            return read_regular(path, largest)
+        except OutOfMemoryError as error:
+            raise StorageError(str(error), hint=error.problems[0].hint) from error
 
 
 def read_json(path: Path) -> Any:

@@ -120,9 +120,7 @@ def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: 
     given = _objective(sweeper.objective, configs)
     _check_launcher(sweeper, config.hydra.launcher)
     _check_read(sweeper)
-    if sweeper.pruner != "none" and any(each.cv.is_on for each in configs):
-        text = f"hydra.sweeper.pruner={sweeper.pruner} compares single trainings, but cv.folds={configs[0].cv.folds}"
-        raise ConfigError(text, hint="hydra.sweeper.pruner=none")
+    _check_trials(sweeper, configs)
     if sweeper.jobs > cores():
         warn(f"hydra.sweeper.jobs={sweeper.jobs} trials at once share {cores()} core(s)")
     return Checked(sweeper, space, found, configs, given)
@@ -173,6 +171,16 @@ def _checked(combinations: Sequence[Combination], *, refuses_code: bool) -> list
     if problems:
         raise ConfigError(*problems.values())
     return configs
+
+
+def _check_trials(sweeper: SweepConfig, configs: Sequence[Config]) -> None:
+    """Refuse what a trial may ask for by itself, but not in this sweep. Raises: ConfigError."""
+    if sweeper.pruner != "none" and any(each.cv.is_on for each in configs):
+        text = f"hydra.sweeper.pruner={sweeper.pruner} compares single trainings, but cv.folds={configs[0].cv.folds}"
+        raise ConfigError(text, hint="hydra.sweeper.pruner=none")
+    if sweeper.jobs > 1 and any(each.batching.auto_batch_size for each in configs):
+        text = f"batching.auto_batch_size takes what memory there is, but {sweeper.jobs} trials run at once"
+        raise ConfigError(text, hint="hydra.sweeper.jobs=1, or batching.batch_size=N")
 
 
 def _check_read(sweeper: SweepConfig) -> None:

@@ -37,6 +37,8 @@ BETTER_AT = {
     "val/scaled_mse": "min",
     "val/scaled_mae": "min",
 }
+# What lets a setting be read that is not read by default.
+READ_WITH = dict.fromkeys(("trainer.rollback_factor", "trainer.max_rollbacks"), ", or trainer.on_nonfinite=rollback")
 Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
 # The task's metric on validation decides which of several runs is the better one; the loss breaks ties.
 OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
@@ -186,7 +188,8 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
         if key == "regularization.dropout" and config.regularization.dropout and "regularization" in composed.typed:
             named.append("regularization")
         for name in named:
-            yield Problem(f"{name} is set, but {by} does not read it{composed.place(name)}", f"leave {name} out")
+            text = f"{name} is set, but {by} does not read it{composed.place(name)}"
+            yield Problem(text, f"leave {name} out{READ_WITH.get(name, '')}")
 
 
 def unread_settings(config: Config) -> dict[str, str]:

@@ -13,9 +13,8 @@ import numpy as np
 from nnkit.data.sequences import Rows, Sequences
 from nnkit.data.source import Source
 from nnkit.data.target import read_target
-from nnkit.errors import DataError
-from nnkit.machine import memory
-from nnkit.regular import open_regular
+from nnkit.errors import DataError, OutOfMemoryError
+from nnkit.regular import LESS, open_regular, refuse_too_large
 from nnkit.spec import InputKind, InputSpec
 
 ArrayKind = Literal["auto", "features", "series", "image"]
@@ -25,7 +24,6 @@ _UNREADABLE = (
     ValueError,
     EOFError,
     RuntimeError,
-    MemoryError,  # also of a head that promises more than there is
     AttributeError,
     TypeError,
     zipfile.BadZipFile,
@@ -180,20 +178,24 @@ def load_arrays(path: Path) -> dict[str, Any]:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             ours = [name + part for part in _PARTS for name in ("x", "y", "lengths") if name + part in arrays]
             wanted = ours if {"x", "y"} <= {*ours} else [*arrays]
-            _refuse_bombs(arrays.zip, wanted)
+            _refuse_bombs(str(path), arrays.zip, wanted)
             return {name: arrays[name] for name in wanted}
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npz") from None
+    except MemoryError as error:  # also of a head that promises more than there is
+        raise _too_large(path, error) from error
     except _UNREADABLE as error:
         raise DataError(f"{path} is not an .npz file of plain arrays: {' '.join(str(error).split())}") from error
 
 
-def _refuse_bombs(archive: zipfile.ZipFile, wanted: Sequence[str]) -> None:
-    """Refuse arrays that unpack to more than memory holds. Raises: ValueError."""
+def _too_large(path: Path, error: MemoryError) -> OutOfMemoryError:
+    return OutOfMemoryError(f"{path} does not fit in memory: {error}", hint=LESS)
+
+
+def _refuse_bombs(name: str, archive: zipfile.ZipFile, wanted: Sequence[str]) -> None:
+    """Refuse arrays that unpack to more than memory holds. Raises: OutOfMemoryError."""
     entries = [entry for entry in archive.infolist() if entry.filename.removesuffix(".npy") in wanted]
-    size, most = sum(entry.file_size for entry in entries), memory()
-    if size > most:
-        raise ValueError(f"it unpacks to {size:,} bytes, more than the {most:,} that the memory holds")
+    refuse_too_large(f"{name} unpacks to", sum(entry.file_size for entry in entries))
 
 
 def load_array(path: Path) -> Any:
@@ -203,6 +205,8 @@ def load_array(path: Path) -> Any:
             found = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} is not there", hint="data.path=FILE.npy") from None
+    except MemoryError as error:
+        raise _too_large(path, error) from error
     except _UNREADABLE as error:
         raise DataError(f"{path} is not an .npy file of plain numbers: {' '.join(str(error).split())}") from error
     if not isinstance(found, np.ndarray):

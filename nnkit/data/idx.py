@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnkit.errors import DataError
-from nnkit.machine import memory
-from nnkit.regular import open_regular, read_regular
+from nnkit.regular import open_regular, read_regular, refuse_too_large
 
 _UNSIGNED_BYTES = 0x08
 
@@ -52,6 +51,5 @@ def _unpacked(path: Path) -> bytes:
         head = file.read(4)
         sizes = file.read(4 * head[3]) if len(head) == 4 and head[2] == _UNSIGNED_BYTES else b""
         promised = math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4]))
-        if promised > (most := memory()):
-            raise OSError(f"its head says {promised:,} bytes, more than the {most:,} that the memory holds")
+        refuse_too_large(f"{path} says in its head that it unpacks to", promised)
         return head + sizes + file.read(promised + 1)

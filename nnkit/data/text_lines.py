@@ -11,7 +11,8 @@ from typing import BinaryIO
 from nnkit.data.opened import decoded, num_lines, read_pieces, text_codec
 from nnkit.data.tables import found_files
 from nnkit.errors import DataError
-from nnkit.machine import memory
+from nnkit.machine import available_bytes
+from nnkit.regular import refuse_too_large
 
 PIECE_BYTES = 1 << 20
 _PACKED = (".gz", ".bz2", ".zst", ".lz4")
@@ -57,13 +58,12 @@ def read_whole(path: Path | BinaryIO, encoding: str) -> str:
 
 
 def _joined(pieces: Iterator[bytes], name: str) -> bytes:
-    """Return the pieces as one. Raises: DataError, as soon as what is made of them would not fit in memory."""
-    found, left = [], memory() // COPIES
+    """Return the pieces as one. Raises: OutOfMemoryError, as soon as what is made of them would not fit in memory."""
+    found, size, most = [], 0, available_bytes()
     for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            told = f"{name} unpacks to more than {memory() // COPIES:,} bytes, which does not fit in memory"
-            raise DataError(told, hint="a part of it")
+        size += len(piece) * COPIES
+        if size > most:  # asking the system for each piece would cost more than reading it
+            refuse_too_large(f"{name} unpacks, with the copies that are made of it, to at least", size)
         found.append(piece)
     return b"".join(found)
 

@@ -50,6 +50,16 @@ def test_folds_and_a_pruner_do_not_go_together(capsys: pytest.CaptureFixture[str
     assert "cv.folds has none" in capsys.readouterr().err
 
 
+def test_batches_as_large_as_memory_bears_and_trials_side_by_side_do_not_go_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["train", "-m", "data=wine", "seed=0,1", "hydra.sweeper.jobs=2", "batching.auto_batch_size=true"]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert "batching.auto_batch_size takes what memory there is, but 2 trials run at once" in err
+    assert "hint: hydra.sweeper.jobs=1, or batching.batch_size=N" in err
+
+
 def test_folds_are_no_runs_of_their_own_in_a_list_by_seed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "data=wine", "cv.folds=3", "model.hidden=[4]", "trainer.max_epochs=2"]) == 0
     capsys.readouterr()

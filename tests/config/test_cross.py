@@ -109,8 +109,10 @@ def test_words_that_do_not_fit_the_data_are_named(words: list[str], spec: DataSp
 @pytest.mark.parametrize("policy", ["stop", "skip"])
 @pytest.mark.parametrize("word", ["trainer.rollback_factor=0.1", "trainer.max_rollbacks=5"])
 def test_settings_of_rollbacks_are_read_by_rollbacks_alone(policy: str, word: str) -> None:
-    with pytest.raises(ConfigError, match=f"trainer.on_nonfinite={policy} does not read it"):
+    with pytest.raises(ConfigError, match=f"trainer.on_nonfinite={policy} does not read it") as told:
         check(compose([f"trainer.on_nonfinite={policy}", word]))
+    name = word.partition("=")[0]
+    assert told.value.problems[0].hint == f"leave {name} out, or trainer.on_nonfinite=rollback"
     check(compose(["trainer.on_nonfinite=rollback", word]))
 
 

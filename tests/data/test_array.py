@@ -12,7 +12,7 @@ import pytest
 from nnkit.data.array import read_array, source_of_arrays
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import Source, check_source
-from nnkit.errors import DataError
+from nnkit.errors import DataError, OutOfMemoryError
 
 Kind = Literal["auto", "features", "series", "image"]
 PATH = Path("set.npz")
@@ -362,8 +362,8 @@ def test_lengths_and_tags_that_do_not_fit_are_refused(arrays: dict[str, Any], ta
 
 def test_an_archive_that_unpacks_to_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed("a.npz", x=np.zeros((1000, 2)), y=np.zeros(1000), other=np.zeros(10**6))
-    monkeypatch.setattr("nnkit.data.array.memory", lambda: 100_000)
+    monkeypatch.setattr("nnkit.regular.available_bytes", lambda: 100_000)
     assert len(read_array(Path("a.npz"), None, kind="auto", task="regression")) == 1000  # what is not read is no matter
-    monkeypatch.setattr("nnkit.data.array.memory", lambda: 20_000)
-    with pytest.raises(DataError, match="it unpacks to 24,256 bytes, more than the 20,000 that the memory holds"):
+    monkeypatch.setattr("nnkit.regular.available_bytes", lambda: 20_000)
+    with pytest.raises(OutOfMemoryError, match=r"a\.npz unpacks to 24,256 bytes, more than the 20,000 that"):
         read_array(Path("a.npz"), None, kind="auto", task="regression")

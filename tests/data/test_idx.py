@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnkit.data.idx import idx_file, read_idx
-from nnkit.errors import DataError
+from nnkit.errors import DataError, OutOfMemoryError
 from tests.data.idx_files import idx_bytes, write_idx
 
 PATH = Path("images-idx3-ubyte")
@@ -83,6 +83,6 @@ def test_a_head_that_promises_more_than_memory_is_refused(monkeypatch: pytest.Mo
     path = Path(f"{PATH}.gz")
     path.write_bytes(gzip.compress(idx_bytes(np.zeros((10, 2, 2), np.uint8))))
     assert read_idx(path).shape == (10, 2, 2)
-    monkeypatch.setattr("nnkit.data.idx.memory", lambda: 39)
-    with pytest.raises(DataError, match="its head says 40 bytes, more than the 39 that the memory holds"):
+    monkeypatch.setattr("nnkit.regular.available_bytes", lambda: 39)
+    with pytest.raises(OutOfMemoryError, match="unpacks to 40 bytes, more than the 39 that the memory has"):
         read_idx(path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nnkit.data.text_lines import entries_of, read_lines, read_whole, text_files
-from nnkit.errors import ConfigError, DataError
+from nnkit.errors import ConfigError, DataError, OutOfMemoryError
 from tests.data.broken_sequences import write_folder
 
 TEXT = "né one\ntwo\u2028still\x85two\x0b\x0c\n\nthree\n"
@@ -96,7 +96,8 @@ def test_a_folder_without_text_files_is_refused(monkeypatch: Any) -> None:
 def test_a_text_that_unpacks_to_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path("a.txt.gz")
     path.write_bytes(gzip.compress(b"a" * 1000))
-    monkeypatch.setattr("nnkit.data.text_lines.memory", lambda: 7_999)
+    for module in ("regular", "data.text_lines"):
+        monkeypatch.setattr(f"nnkit.{module}.available_bytes", lambda: 7_999)
     for read in (read_lines, lambda path: read_whole(path, "utf-8")):
-        with pytest.raises(DataError, match=r"a\.txt\.gz unpacks to more than 999 bytes"):
+        with pytest.raises(OutOfMemoryError, match=r"a\.txt\.gz unpacks, with .*, to at least 8,000 bytes"):
             read(path)

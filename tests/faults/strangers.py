@@ -26,7 +26,7 @@ from nnkit.errors import ConfigError
 T = TypeVar("T")
 CANARY, MODULE = "canary-was-touched", "evil_canary"  # MODULE touches CANARY when it is imported
 SECRET = "hunter2-canary"  # in the environment, as HF_TOKEN
-REFUSED = (2, 3, 4)
+REFUSED = (2, 3, 4, 7)  # also for want of memory: what unpacks to terabytes has to say so
 MORE_MEMORY = 1 << 30  # bytes that a command may take beside what the warm process has
 TIMES_TIMED = 3
 LONGEST_S, HUNG_S = 1.0, 60.0  # of computing; of waiting, on a machine that does other things as well

@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-TRIALS, PLACE, SAID = 60, "outputs/killed/sweep", "said.txt"
+from tests.faults.processes import Process, start
+
+TRIALS, PLACE = 60, "outputs/killed/sweep"
 SWEEP = ["train", "-m", "name=killed", "data=iris", "model.hidden=[8]", "trainer.max_epochs=60"]
 SWEEP += ["trainer.patience=null", "hydra/sweeper=random", f"hydra.sweeper.trials={TRIALS}", "hydra.sweeper.jobs=2"]
 SWEEP += ["optimizer.lr=tag(log, interval(1e-4,1e-1))", "trainer.checkpoint_every=100", "batching.batch_size=8"]
 
 
-def sweep(folder: Path) -> subprocess.Popen[bytes]:
+def sweep(folder: Path) -> Process:
     """Start the sweep, or go on with it."""
-    command = [sys.executable, "-m", "nnkit", *SWEEP]
-    with (folder / SAID).open("a") as said:
-        return subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=said, stderr=said)
+    return start(SWEEP, folder)
 
 
 def killed(folder: Path, times: int, seed: int) -> int:
@@ -36,10 +34,11 @@ def killed(folder: Path, times: int, seed: int) -> int:
         time.sleep(chance.uniform(0.0, 1.5))
         if process.poll() is not None:  # it has ended before it could be killed
             break
-        process.send_signal(signal.SIGKILL)
+        process.send(signal.SIGKILL)
         process.wait()
         done += 1
-    assert sweep(folder).wait() == 0, "\n".join((folder / SAID).read_text().splitlines()[-100:])
+    last = sweep(folder)
+    assert last.wait() == 0, "\n".join(last.said()[1].splitlines()[-100:])
     return done
 
 
