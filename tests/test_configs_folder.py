@@ -42,6 +42,8 @@ from nnkit.train.state import TrainState
 from nnkit.usercode import check_code
 from tests.own_code import HERE
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 OPTIONS = sorted(path for path in config_dir().glob("*/*.yaml"))
 TUNING = sorted(path.stem for path in (config_dir() / "hydra" / "sweeper").glob("tune_*.yaml"))
 # What an option needs beside it, to be run at all.

@@ -14,8 +14,11 @@ from nnkit.run import train
 from nnkit.runs import new_folder
 from tests.trained import trained
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 SIXTEEN = ["data.limit=24", "data.val_fraction=0.16", "data.test_fraction=0.16", "batching.batch_size=full"]
 LONG = ["optimizer.lr=0.02", "trainer.max_epochs=300", "trainer.patience=null", "trainer.threads=1"]
+LONG += ["trainer.validate_every=50"]
 
 
 @pytest.mark.parametrize("model", ["linear", "mlp", "cnn", "rnn", "lstm", "gru"])

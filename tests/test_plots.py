@@ -107,7 +107,7 @@ def test_several_records_of_one_epoch_go_by_step(figures: list[Figure]) -> None:
     assert np.asarray(best.get_xdata())[0] == 28
 
 
-@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("size", [1, 7, 40])
 def test_a_confusion_matrix_is_a_picture_of_any_size(size: int) -> None:
     confusion = np.random.default_rng(1).integers(0, 2_000_000, (size, size))
     confusion[0] = 0
@@ -129,7 +129,7 @@ def test_many_classes_have_no_text_in_their_cells_and_very_many_not_all_a_name(f
     assert [text.get_text() for text in axis.get_yticklabels()][-2:] == ["class 225", "class 228"]
 
 
-@pytest.mark.parametrize("size", [2, 10, 100])
+@pytest.mark.parametrize("size", [2, 10, 40])
 def test_curves_and_calibration_are_pictures_at_any_number_of_classes(size: int) -> None:
     target, p = drawn_classes(size, 200)
     assert is_readable(plots.roc_pr(target, p, names_of(size), "t_1"))

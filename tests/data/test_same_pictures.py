@@ -24,6 +24,8 @@ from nnkit.runs import new_folder
 from tests.data.idx_files import write_images
 from tests.trained import config_of, events, is_equal, last_weights
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 PARTS = ("train", "t10k")
 FOLDERS = {"train": "train", "t10k": "test"}
 ROOT = Path("pngs")
@@ -113,11 +115,11 @@ def test_the_second_start_takes_a_fifth_of_the_first() -> None:
 
 
 @pytest.mark.data
-def test_mnist_as_png_files_trains_as_mnist_and_starts_five_times_faster_again() -> None:
-    write_both(of_mnist())
+def test_a_quarter_of_mnist_as_png_files_trains_as_mnist_and_starts_five_times_faster_again() -> None:
+    write_both({part: (images[::4], labels[::4]) for part, (images, labels) in of_mnist().items()})
     first = seconds_of_reading()
     assert seconds_of_reading() < first / 5
     words = ("model.hidden=[128]", "trainer.max_epochs=2", "batching.batch_size=128", "optimizer.lr=0.001")
     results = [trained(kind, *words) for kind in ("idx", "images")]
     assert_equal(*results)
-    assert results[0].metrics["test/accuracy"] > 0.95
+    assert results[0].metrics["test/accuracy"] > 0.9

@@ -41,6 +41,8 @@ from nnkit.models.linear import Linear
 from nnkit.models.mlp import MLP
 from nnkit.spec import InputSpec
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 FORMATS: tuple[Format, ...] = get_args(Format)
 GRAPHS: tuple[Format, ...] = ("onnx", "torch_export")
 METADATA = {"task": "classification", "classes": json.dumps(["Käse", "B"]), "preprocess": json.dumps({"shift": [0.1]})}

@@ -17,6 +17,8 @@ from nnkit.spec import InputSpec
 from tests.infer.test_formats import GRAPHS, METADATA
 from tests.models.sequence_nets import randomised, recurrent
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 STEPS = 9
 SERIES = (InputSpec("x", "series", (STEPS, 3)),)
 LENGTHS = InputSpec("lengths", "lengths", ())

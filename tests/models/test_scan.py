@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from nnkit.models import scan_cells
 from nnkit.models.scan import Kind, State, Weights, in_one_piece, scan, scan_padded
 
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
+
 # B batch, T time, F features, H hidden
 B, T, F, H = 6, 9, 5, 7
 KINDS: tuple[Kind, ...] = get_args(Kind)

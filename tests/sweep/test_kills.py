@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.sweep.kills import check_same, killed, sweep
+
+pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counting takes half of the time
 
 
 def test_a_sweep_that_is_killed_five_times_ends_as_one_that_was_not(tmp_path: Path) -> None:

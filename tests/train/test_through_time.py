@@ -20,7 +20,8 @@ from nnkit.train.through_time import carried, passes, pieces
 from tests.models.sequence_nets import as_torch, randomised
 from tests.trained import run_of, state_of
 
-pytestmark = pytest.mark.usefixtures("on_one_thread")
+# Not counted: the lines are counted elsewhere, and counting takes half of the time.
+pytestmark = [pytest.mark.usefixtures("on_one_thread"), pytest.mark.no_cover]
 
 KINDS = pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
 TAGS = ("data=parity", "data.samples=30", "data.length=11")
