@@ -34,8 +34,10 @@ from nnkit.data.sequences import Sequences
 from nnkit.data.tabular import Rules
 from nnkit.data.text_layouts import layout_of
 from nnkit.errors import ConfigError, Problem
+from nnkit.machine import computes_fp16
 from nnkit.models import build, empty_model
 from nnkit.models.embeddings import embedding_width
+from nnkit.models.recompute import recompute
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
 from nnkit.optim.flat import FlatParameters
@@ -108,7 +110,7 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
         preprocess = fitted(config.data, source, rows, target_scaling=scaling)
     spec = preprocess.spec
     smallest = float(source.target.min()) if isinstance(source.target, np.ndarray) and not source.classes else 0.0
-    facts = DataFacts(len(rows), smallest, devices(), _has_segments(source, rows))
+    facts = DataFacts(len(rows), smallest, devices(), computes_fp16(), _has_segments(source, rows))
     problems += data_problems(config, spec, facts)
     if problems or splits is None:
         raise ConfigError(*problems)
@@ -170,7 +172,7 @@ def _pick(config: Config, spec: DataSpec, source: data.Source, num_train: int, t
         check_forward(model, spec, num_outputs(loss, spec), code=code)
     flops = flops_per_sample(model, spec)
     threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))
-    precision = pick_precision(trainer.precision, device)
+    precision = pick_precision(trainer.precision, device, model)
     picks: dict[str, Any] = {
         "monitor": monitor,
         "mode": mode,
@@ -254,6 +256,9 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         torch.use_deterministic_algorithms(trainer.deterministic)  # its first call imports torch's compiler
     arithmetic = Arithmetic.of(trainer.device, trainer.precision)  # type: ignore[arg-type]
     model = arithmetic.place(build(config, prepared.spec, prepared.num_outputs))
+    if trainer.activation_checkpointing and not recompute(model):
+        text = "trainer.activation_checkpointing finds no blocks in the model"
+        raise ConfigError(text, hint="trainer.activation_checkpointing=false")
     parameters = FlatParameters(model)
     train, val, test = _samples(prepared, arithmetic.device)
     return Run(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from nnkit.config.cross_batching import batching_problems
+from nnkit.config.cross_batching import batching_problems, step_problems
+from nnkit.config.cross_device import device_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
 from nnkit.config.origin import Composed
@@ -16,7 +17,7 @@ from nnkit.config.schema import Config
 from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
 from nnkit.config.sections.loss import CrossEntropyConfig
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.config.sections.model import CNNConfig, CodeModelConfig, MLPConfig, ModelConfig
+from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig, ModelConfig, NaiveConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.errors import Problem
@@ -203,6 +204,8 @@ def unread_settings(config: Config) -> dict[str, str]:
         unread["model.pool_size"] = "model.pooling=none"
     if isinstance(model, RECURRENT) and not model.dense:
         unread["activation"] = "model.dense=[]"
+    if isinstance(model, (LinearConfig, NaiveConfig, *RECURRENT)):
+        unread["trainer.activation_checkpointing"] = f"model={model.kind}"
     if config.trainer.on_nonfinite != "rollback":
         of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
         unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
@@ -242,12 +245,14 @@ class DataFacts:
         train: number of training samples.
         smallest_target: the smallest value of a regression target; 0 for classification.
         devices: the devices that this machine has.
+        computes_fp16: whether its processor does.
         has_segments: whether some training samples go on where others end.
     """
 
     train: int
     smallest_target: float
     devices: tuple[str, ...]
+    computes_fp16: bool = True
     has_segments: bool = False
 
 
@@ -351,22 +356,7 @@ def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Itera
             f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'",
             "trainer.monitor=auto",
         )
-    if trainer.device != "auto" and trainer.device not in facts.devices:
-        yield Problem(
-            f"trainer.device={trainer.device} is not available: this machine has {', '.join(facts.devices)}",
-            "trainer.device=auto",
-        )
-    step = facts.train if batching.batch_size == "full" else batching.batch_size * batching.accumulate
-    planned = trainer.max_epochs * -(-facts.train // step)
-    if config.scheduler.warmup_steps >= min(planned, trainer.max_steps or planned):
-        yield Problem(
-            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is the whole training of {planned} steps",
-            f"scheduler.warmup_steps={planned // 10}",
-        )
-    if batching.drop_last and step > facts.train:
-        yield Problem(
-            f"batching.drop_last=true leaves no batch: {facts.train} training samples are fewer than {step} a step",
-            "batching.drop_last=false",
-        )
+    yield from device_problems(config.trainer, facts.devices, computes_fp16=facts.computes_fp16)
+    yield from step_problems(config, facts.train)
     if facts.train == 1 and getattr(config.model, "norm", "none") == "batch":
         yield Problem("model.norm=batch needs at least 2 training samples, got 1", "model.norm=layer")

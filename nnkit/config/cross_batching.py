@@ -44,3 +44,27 @@ def _auto_problems(config: Config) -> Iterator[Problem]:
     if batching.stateful:
         text = "batching.auto_batch_size=true changes which segments follow each other, but batching.stateful=true"
         yield Problem(text, "batching.auto_batch_size=false")
+
+
+def step_problems(config: Config, train: int) -> Iterator[Problem]:
+    """Yield what is wrong with the size of a step, or the number of steps, for so many training samples."""
+    trainer, batching = config.trainer, config.batching
+    step = train if batching.batch_size == "full" else batching.batch_size * batching.accumulate
+    planned = trainer.max_epochs * -(-train // step)
+    if config.scheduler.warmup_steps >= min(planned, trainer.max_steps or planned):
+        yield Problem(
+            f"scheduler.warmup_steps={config.scheduler.warmup_steps} is the whole training of {planned} steps",
+            f"scheduler.warmup_steps={planned // 10}",
+        )
+    most = 1 if batching.batch_size == "full" else -(-train // batching.batch_size)
+    if batching.accumulate > most:
+        yield Problem(
+            f"batching.accumulate={batching.accumulate} is more than an epoch has: {train} training samples are "
+            f"{most} batches of batching.batch_size={batching.batch_size}",
+            f"batching.accumulate={most}",
+        )
+    elif batching.drop_last and step > train:
+        yield Problem(
+            f"batching.drop_last=true leaves no batch: {train} training samples are fewer than {step} a step",
+            "batching.drop_last=false",
+        )

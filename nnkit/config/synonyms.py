@@ -45,6 +45,8 @@ SYNONYMS: Mapping[str, str] = {
     "terminate_on_nan": "trainer.on_nonfinite",
     "detect_anomaly": "trainer.on_nonfinite",
     "on_nan": "trainer.on_nonfinite",
+    "gradient_checkpointing": "trainer.activation_checkpointing",
+    "checkpoint_activations": "trainer.activation_checkpointing",
     "auto_scale_batch_size": "batching.auto_batch_size=true",
     "drop": "regularization.dropout",
     "p": "regularization.dropout",

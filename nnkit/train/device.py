@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nnkit.config.schema import Config
 from nnkit.errors import OutOfMemoryError
-from nnkit.machine import cores
+from nnkit.machine import cores, multiplies_bf16_in_tiles
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
@@ -60,11 +60,20 @@ def pick_threads(wanted: int | Literal["auto"], flops_a_step: int) -> int:
     return max(1, min(cores(), int(limit))) if limit.isdigit() else cores()
 
 
-def pick_precision(wanted: str, device: str) -> Precision:
-    """Return the precision: as wanted, or for "auto" bf16 on a GPU that computes in it, else fp32."""
+def pick_precision(wanted: str, device: str, model: nn.Module) -> Precision:
+    """Return the precision: as wanted, or for "auto" bf16 where it is faster and loses nothing, else fp32.
+
+    That is on a GPU that computes in bf16, and for convolutions of pictures on a processor with AMX. A plain recurrence
+    through tanh is slower in bf16, and its rounding adds up over the steps: it stays in fp32.
+    """
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
-    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if any(getattr(part, "kind", "") == "rnn_tanh" for part in model.modules()):
+        return "fp32"
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    has_pictures = any(isinstance(part, nn.Conv2d) for part in model.modules())
+    return "bf16" if device == "cpu" and has_pictures and multiplies_bf16_in_tiles() else "fp32"
 
 
 @final

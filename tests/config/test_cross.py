@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nnkit.config.check import check
@@ -99,6 +101,11 @@ def found(words: list[str], spec: DataSpec, facts: DataFacts = FACTS) -> list[st
             "trainer.monitor must be one of auto, val/loss, val/accuracy, val/macro_f1, val/top2 for classification",
         ),
         (["batching.drop_last=true", "batching.accumulate=2"], IMAGES, "batching.drop_last=true leaves no batch: 100"),
+        (
+            ["batching.accumulate=3"],
+            IMAGES,
+            "batching.accumulate=3 is more than an epoch has: 100 training samples",
+        ),
     ],
 )
 def test_words_that_do_not_fit_the_data_are_named(words: list[str], spec: DataSpec, text: str) -> None:
@@ -167,6 +174,15 @@ def test_poisson_needs_counts_as_they_are() -> None:
         "loss=poisson needs counts as t",
     ]
     assert found(["data=diabetes", "loss=poisson"], VALUES) == []
+
+
+def test_fp16_is_for_processors_that_have_it() -> None:
+    without = DataFacts(train=100, smallest_target=0.0, devices=("cpu",), computes_fp16=False)
+    (problem,) = found(["trainer.precision=fp16"], IMAGES, without)
+    assert problem.startswith("trainer.precision=fp16 is not for this processor")
+    beside_a_gpu = replace(without, devices=("cpu", "cuda"))
+    assert found(["trainer.precision=fp16"], IMAGES, beside_a_gpu) == []
+    assert len(found(["trainer.precision=fp16", "trainer.device=cpu"], IMAGES, beside_a_gpu)) == 1
 
 
 def test_one_training_sample_is_too_few_for_batch_norm() -> None:

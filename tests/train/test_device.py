@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnkit.assemble import prepare
 from nnkit.train.device import (
     SMALL_STEP_FLOPS,
     Arithmetic,
@@ -14,6 +15,8 @@ from nnkit.train.device import (
     pick_precision,
     pick_threads,
 )
+from tests import real_computes_fp16
+from tests.trained import config_of, run_of
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +43,43 @@ def test_threads_without_affinity_are_the_cores(monkeypatch: pytest.MonkeyPatch)
     assert pick_threads("auto", SMALL_STEP_FLOPS) == 7
 
 
-def test_auto_precision_on_the_cpu_is_full() -> None:
-    assert pick_precision("auto", "cpu") == "fp32"
-    assert pick_precision("bf16", "cpu") == "bf16"
+@pytest.mark.parametrize(
+    ("words", "picked"),
+    [
+        (("model=cnn",), "bf16"),
+        (("model=mlp",), "fp32"),
+        (("model=rnn",), "fp32"),
+        (("model=cnn", "trainer.precision=fp32"), "fp32"),
+    ],
+)
+def test_auto_precision_is_bf16_for_convolutions_of_pictures_where_there_is_amx(
+    words: tuple[str, ...], picked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("data=digits", *words)
+    monkeypatch.setattr("nnkit.machine.cpu_flags", lambda: frozenset({"amx_tile", "amx_bf16"}))
+    assert prepare(config).config.trainer.precision == picked
+    monkeypatch.setattr("nnkit.machine.cpu_flags", lambda: frozenset({"avx512f", "avx512_bf16"}))
+    assert prepare(config).config.trainer.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("words", "picked"),
+    [(("model=rnn",), "fp32"), (("model=rnn", "model.nonlinearity=relu"), "bf16"), (("model=lstm",), "bf16")],
+)
+def test_auto_precision_on_a_gpu_is_bf16_but_for_a_recurrence_through_tanh(
+    words: tuple[str, ...], picked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+    assert pick_precision("auto", "cuda", run_of("data=digits", *words).model) == picked
+
+
+def test_processors_with_fp16_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, has in (({"avx512_bf16"}, False), ({"avx512_fp16"}, True), ({"asimdhp"}, True), (set(), False)):
+        monkeypatch.setattr("nnkit.machine.cpu_flags", lambda flags=flags: frozenset(flags))
+        assert real_computes_fp16() is has
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert real_computes_fp16()
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class TrainerConfig:
     deterministic: Live[bool] = False
     threads: Live[Literal["auto"] | Count] = "auto"
     precision: Override[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
+    activation_checkpointing: Live[bool] = False
     checkpoint_every: Live[Literal["auto"] | Count] = "auto"
     keep_last: Live[Count] = 1
     decision_threshold: Override[Threshold] = 0.5
