@@ -163,6 +163,12 @@ def write_unpacked(path: Path, content: IO[bytes], size: int) -> None:
                 file.write(piece)
 
 
+def appended(path: Path) -> BinaryIO:
+    """Open a new file that grows part by part; a reader sees each at once. Raises: StorageError, where it is there."""
+    with reporting("write", path):
+        return open(path, "xb", buffering=0)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write plain data as JSON, as `write_bytes` does. Non-finite numbers are refused (ValueError)."""
     write_bytes(path, json_bytes(value))

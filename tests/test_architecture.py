@@ -23,7 +23,7 @@ RANKS = (
     ("track", "runs", "scoring"),
     ("catalog",),
     ("assemble",),
-    ("facts", "baseline"),
+    ("facts", "baseline", "tracking"),
     ("ending", "final"),
     ("run",),
     ("infer",),
