@@ -40,6 +40,7 @@ class Wandb:
         """Begin the run, or go on with it. Raises: whatever wandb raises."""
         import wandb
 
+        mode: Any = mode_of(start.settings["mode"])
         self._mark = Path(start.folder) / FOLDER / LAST_STEP
         make_folder(self._mark.parent)
         known = getattr(wandb.Settings, "model_fields", QUIET)
@@ -53,7 +54,7 @@ class Wandb:
             tags=[tag[:64] for tag in start.tags if tag],
             config=dict(start.config),
             dir=start.folder,
-            mode=mode_of(start.settings["mode"]),
+            mode=mode,
             resume="allow" if start.goes_on else None,
             settings=wandb.Settings(**{name: value for name, value in QUIET.items() if name in known}),
         )
