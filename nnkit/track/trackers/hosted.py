@@ -38,7 +38,7 @@ class Hosted:
         self.problems: list[str] = []
         self._name, self._wait_s = name, start.wait_s
         self._waiting: deque[bytes] = deque()
-        self._lost, self._half = 0, b""
+        self._lost, self._half, self._is_closing = 0, b"", False
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-c", CODE, name, str(start.wait_s), json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -84,14 +84,16 @@ class Hosted:
 
     def watch(self) -> bool:
         """Note whether the process is gone before it was told to be, and return that."""
-        if self.has_ended() and not self.problems:
-            self.move()
-            if not self.problems:
-                self.problems.append(f"its process ended with exit code {self._process.returncode}")
-        return self.has_ended()
+        if not self.has_ended():
+            return False
+        self.move()  # its last words
+        if not self.problems and (self._process.returncode or not self._is_closing):
+            self.problems.append(f"its process ended with exit code {self._process.returncode}")
+        return True
 
     def close(self, status: str, metrics: Mapping[str, float]) -> None:
         """Tell it how the run ended, whatever waits before."""
+        self._is_closing = True
         message = {"do": "close", "status": status, "metrics": dict(metrics)}
         self._waiting.append(json.dumps(message).encode() + b"\n")
         self.move()
@@ -105,7 +107,7 @@ class Hosted:
         if not self.has_ended():
             more = f"tracker.{self._name}.wait_s={6 * self._wait_s:g} gives it more"
             self.problems.append(f"was not done {self._wait_s:g} s after the run, and was stopped; {more}")
-        self.move()
+        self.watch()
         with suppress(OSError):  # it is gone, with all that it has started
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

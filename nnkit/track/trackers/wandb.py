@@ -16,15 +16,17 @@ from nnkit.track.trackers.start import Start
 FOLDER, LAST_STEP = "wandb", "last-step"
 HOST = "https://api.wandb.ai"
 LONGEST = 128  # signs of a name, a group and a tag
-# What it would find out by itself: the command, the machine, git, the packages, what is printed. An older or a newer
-# version may not have each of them.
+# What it would find out by itself: the command, the machine, git, the packages, what is printed; and links, which a run
+# folder must not have. An older or a newer version may not know each of them.
 QUIET: Mapping[str, Any] = {
     "console": "off",
     "disable_code": True,
     "disable_git": True,
     "disable_job_creation": True,
+    "host": "hidden",
     "save_code": False,
     "silent": True,
+    "symlink": False,
     "x_disable_machine_info": True,
     "x_disable_meta": True,
     "x_disable_stats": True,
