@@ -58,6 +58,15 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=not path.exists())
 
 
+def remove_links(folder: Path) -> None:
+    """Remove the links in a folder and below, not what they lead to. Raises: StorageError."""
+    with reporting("remove links in", folder):
+        for place, folders, files in os.walk(folder):
+            for path in (Path(place, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    path.unlink()
+
+
 def discard_folder(path: Path) -> None:
     """Remove a folder by one rename, then what is in it: a crash leaves no half of it. Raises: StorageError."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")

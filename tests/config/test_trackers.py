@@ -53,7 +53,7 @@ def test_an_experiment_chooses_several(tmp_path: Path) -> None:
         (["tracker=wandb", "tracker.mlflow.uri=x"], "a run without tracker=mlflow", "leave tracker.mlflow.uri out"),
         (["tracker=wandb", "tracker.wandb.projct=x"], "not a setting of tracker", "mean tracker.wandb.project=x?"),
         (["tracker=wandb", "tracker.wandb.mode=onlin"], "one of auto, offline, online, got 'onlin'", "mode=online"),
-        (["tracker=wandb", "tracker.wandb.wait_s=0"], "must be a number in (0, 3600], got 0", "wait_s=10.0"),
+        (["tracker=wandb", "tracker.wandb.wait_s=0"], "must be a number in (0, 3600], got 0", "wait_s=30.0"),
         (["tracker.wandb=true"], "tracker.wandb must be a section, got true", "tracker=wandb"),
         (["tracker=mlflow", "tracker.mlflow.uri=ftp://x"], "got 'ftp://x'", "http://HOST:PORT"),
         (["tracker=mlflow", "tracker.mlflow.uri=http://me:pw@host"], "http://***@host holds a password", "a file"),

@@ -111,7 +111,9 @@ def _told_to_trackers() -> Iterator[Canary]:
     yield Canary("trackers", ["train", *TINY, *offline, "tags=[a]"], (0,), secret)
     broken = ["train", *TINY, "loss=code", "loss.code=own:Loss", "tracker=tensorboard"]
     yield Canary("an error beside a tracker", broken, (1,), {"WANDB_API_KEY": PASSWORD})
-    yield Canary("a tag told to a tracker", ["train", *TINY, *offline, f"tags=[{PASSWORD}]"], (2,), secret)
+    yield Canary(
+        "a tag told to a tracker", ["train", *TINY, *offline, f"tags=[{PASSWORD}]"], (2,), {"HF_TOKEN": PASSWORD}
+    )
     for uri in (f"http://me:{PASSWORD}@host:5000", f"postgresql://me:{PASSWORD}@host/db"):
         yield Canary(uri, ["train", *TINY, "tracker=mlflow", f"tracker.mlflow.uri={uri}"])
 

@@ -18,7 +18,7 @@ class TensorboardConfig:
     """Event files in the run folder."""
 
     use: Live[bool] = False
-    wait_s: Live[Wait] = 10.0
+    wait_s: Live[Wait] = 30.0
 
 
 @final
@@ -30,7 +30,7 @@ class WandbConfig:
     project: Live[Name] = "nnkit"
     entity: Live[Name | None] = None
     mode: Live[Literal["auto", "offline", "online"]] = "auto"
-    wait_s: Live[Wait] = 10.0
+    wait_s: Live[Wait] = 30.0
 
 
 @final
@@ -41,7 +41,7 @@ class MlflowConfig:
     use: Live[bool] = False
     experiment: Live[Name] = "nnkit"
     uri: Live[Name | None] = None
-    wait_s: Live[Wait] = 10.0
+    wait_s: Live[Wait] = 30.0
 
 
 @final

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 from urllib.parse import urlsplit
 
-from nnkit.storage import make_folder, write_bytes
+from nnkit.storage import make_folder, remove_links, write_bytes
 from nnkit.track.trackers.start import Start
 
 FOLDER, LAST_STEP = "wandb", "last-step"
@@ -60,6 +60,7 @@ class Wandb:
             resume="allow" if start.goes_on else None,
             settings=wandb.Settings(**{name: value for name, value in QUIET.items() if name in known}),
         )
+        remove_links(self._mark.parent)  # such as that of its service to a log, which would make the run unreadable
         before = int(self._mark.read_text()) if start.goes_on and self._mark.exists() else -1
         self._last = max(before, int(getattr(self._run, "starting_step", 0)) - 1)
 
@@ -77,6 +78,7 @@ class Wandb:
         self._run.summary.update({**{f"final/{name}": value for name, value in metrics.items()}, "status": status})
         write_bytes(self._mark, str(self._last).encode())
         self._run.finish(exit_code={"failed": 1, "lost": 1, "interrupted": 130}.get(status, 0))
+        remove_links(self._mark.parent)
 
 
 def mode_of(wanted: str) -> str:
