@@ -37,6 +37,7 @@ from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
 from nnkit.storage import json_bytes, remove_folder, remove_temporaries, write_files
 from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import LoggedWarnings, RunLog
+from nnkit.tracking import trackers
 from nnkit.train import checkpoints, gradients
 from nnkit.train.device import worded_out_of_memory
 from nnkit.train.loop import evaluate, fit, note_score, save_at_last, write_record
@@ -252,7 +253,9 @@ class _Job:
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     log = RunLog(job.folder)
-    sinks = [JsonLines(), LoggedWarnings(log), *sinks]
+    watching: list[Sink] = [JsonLines(), LoggedWarnings(log), *sinks]
+    tracked = trackers(job.prepared.config, job.folder, lambda text: warn(watching, text))
+    sinks = [*watching, tracked]
     status = "failed"
     try:
         for line in circumstances(job.prepared.config):
@@ -274,6 +277,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
         ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
         log.note("\n".join([ended, *endured(job.state)]))
+        tracked.metrics = result.metrics
         for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
             log.note(line)
         return result
@@ -354,6 +358,7 @@ def _info(job: _Job) -> RunInfo:
         steps_per_epoch=len(job.run.train),
         monitor=job.run.monitor,
         picks=picks,
+        step=state.step,
         epoch=state.epoch,
         records=state.records,
         notes=tuple(told_before(job.run, job.prepared, job.state.step)),

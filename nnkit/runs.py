@@ -26,6 +26,7 @@ FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where pyyaml was built with it
 DEEPEST = 4  # folders below that of a sweep: trial, fold, checkpoints, step
 MOST_TOLD = 5
+MLFLOW = "mlruns"  # MLflow's folder among those of the runs, with many of its own
 SWEEPS, FOLDS = "sweep-", "fold-"  # how the folders of sweeps and of folds begin
 
 
@@ -187,7 +188,12 @@ def walk(root: Path) -> Iterator[Place]:
             yield Place(path, "sweep", "", _signature(entries, SWEEP))
         part_of = path if is_run or is_sweep else above
         for name, entry in entries.items():
-            if not name.startswith(".") and (name.startswith(FOLDS) or not is_run) and _is_folder(entry):
+            if (
+                not name.startswith(".")
+                and name != MLFLOW
+                and (name.startswith(FOLDS) or not is_run)
+                and _is_folder(entry)
+            ):
                 waiting.append((f"{path}/{name}", part_of, is_run))
 
 

@@ -58,6 +58,15 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=not path.exists())
 
 
+def remove_links(folder: Path) -> None:
+    """Remove the links in a folder and below, not what they lead to. Raises: StorageError."""
+    with reporting("remove links in", folder):
+        for place, folders, files in os.walk(folder):
+            for path in (Path(place, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    path.unlink()
+
+
 def discard_folder(path: Path) -> None:
     """Remove a folder by one rename, then what is in it: a crash leaves no half of it. Raises: StorageError."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
@@ -168,6 +177,12 @@ def write_unpacked(path: Path, content: IO[bytes], size: int) -> None:
                 if size < 0:
                     raise OSError(errno.EFBIG, "it is larger than its archive says")
                 file.write(piece)
+
+
+def appended(path: Path) -> BinaryIO:
+    """Open a new file that grows part by part; a reader sees each at once. Raises: StorageError, where it is there."""
+    with reporting("write", path):
+        return open(path, "xb", buffering=0)
 
 
 def write_json(path: Path, value: Any) -> None:

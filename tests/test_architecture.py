@@ -26,7 +26,7 @@ RANKS = (
     ("track", "runs", "scoring"),
     ("catalog",),
     ("assemble",),
-    ("facts", "baseline"),
+    ("facts", "baseline", "tracking"),
     ("ending", "final"),
     ("run",),
     ("infer",),

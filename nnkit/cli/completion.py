@@ -11,6 +11,7 @@ from nnkit.cli import COMMANDS
 from nnkit.cli.runs import COMMANDS as RUNS
 from nnkit.cli.words import LAST
 from nnkit.config.options import Groups, config_dir, find_groups, search_dirs
+from nnkit.config.origin import flatten
 from nnkit.errors import ConfigError
 
 BASH = """\
@@ -111,4 +112,4 @@ def _settings(groups: Groups) -> list[str]:
 
 def _keys(path: Path) -> list[str]:
     loaded = yaml.safe_load(path.read_text())
-    return [str(key) for key in loaded] if isinstance(loaded, dict) else []
+    return [key for key, _ in flatten(loaded)] if isinstance(loaded, dict) else []

@@ -19,9 +19,10 @@ from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
 from nnkit.config.options import PRIMARY
 from nnkit.config.origin import COMMAND_LINE, Composed
-from nnkit.config.schema import Config
+from nnkit.config.schema import Config, to_plain
 from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
+from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
 from nnkit.storage import FolderLock, read_json
@@ -41,7 +42,7 @@ Limits, device and output may change freely (nnkit resume last trainer.max_epoch
 the steps to come needs --allow KEY; what would make it another run is refused.
 SWEEP is the folder of a sweep: trials that have not ended go on, those that have are left alone; --retry-failed starts
 those that failed anew.
---trust: the run names code of its own, and you know where it is from."""
+--trust: the run names code of its own, or trackers that send it elsewhere, and you know where it is from."""
 TRUST, RETRY = "--trust", "--retry-failed"
 
 
@@ -63,6 +64,9 @@ def command(argv: list[str]) -> int:
         if TRUST not in argv:
             refuse_untrusted(values, folder)
         config, changes = changed_config(values, words, allowed)
+        if TRUST not in argv:
+            refuse_places(to_plain(config), folder)
+        refuse_missing(config)
         from nnkit.cli.train import report
 
         facts = begun(folder)
@@ -223,8 +227,10 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
     """
     whole = [key for key in words if key in sections()]
     if whole:
+        hints = {"tracker": "tracker.NAME.use=true or false; nnkit list tracker"}
         texts = (
-            Problem(f"{key} cannot change in a run that has begun", "nnkit train starts a new run") for key in whole
+            Problem(f"{key} cannot change in a run that has begun", hints.get(key, "nnkit train starts a new run"))
+            for key in whole
         )
         raise ConfigError(*texts)
     changed = copy.deepcopy(values)

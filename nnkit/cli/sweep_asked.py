@@ -15,13 +15,14 @@ from nnkit.config.compose import foreign_code
 from nnkit.config.cross import METRICS, Objective, better_at, monitors
 from nnkit.config.options import find_groups
 from nnkit.config.points import points, probes
-from nnkit.config.schema import Config
+from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
 from nnkit.config.suggest import spell
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
+from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.config.words import read_words
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem
 from nnkit.machine import cores
@@ -117,6 +118,9 @@ def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: 
     space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
     found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
     configs = _checked(found, refuses_code=asked.refuses_code)
+    if asked.refuses_code and asked.folder is not None:  # all trials have their trackers in common
+        refuse_places(to_plain(configs[0]), asked.folder)
+    refuse_missing(configs[0])
     given = _objective(sweeper.objective, configs)
     _check_launcher(sweeper, config.hydra.launcher)
     _check_read(sweeper)

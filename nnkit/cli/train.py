@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.command import Command
 from nnkit.config.compose import compose
+from nnkit.config.trackers import refuse_missing
 from nnkit.errors import ConfigError, StorageError
 from nnkit.storage import FolderLock, remove_folder
 from nnkit.usercode import check_code
@@ -48,6 +49,7 @@ def command(argv: list[str]) -> int:
     )
     config = check(composed)
     check_code(composed.values)
+    refuse_missing(config)
     if "--dry-run" in flags.own:
         from nnkit.cli.dry import dry_run
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from nnkit.config.cross import cross_problems, unread_problems, unread_settings
 from nnkit.config.cross_sequences import as_typed
-from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, takes_list
+from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, subsections, takes_list
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
@@ -70,8 +70,8 @@ def _problems_behind(error: ValidationError, composed: Composed) -> list[Problem
     for item in error.errors(include_url=False):
         if item["type"] != "unexpected_keyword_argument":
             return []
-        section, _, name = _key(item["loc"], composed.values).rpartition(".")
-        (values[section] if section else values).pop(name)
+        *above, name = _key(item["loc"], composed.values).split(".")
+        reduce(lambda section, part: section[part], above, values).pop(name)
     config = _validated(values)
     return [*cross_problems(config), *unread_problems(config, composed)]
 
@@ -100,7 +100,8 @@ def _key(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
         return name
     if rest and "" not in sections()[name] and section_of(values, name) is not None:
         rest = rest[1:]
-    return f"{name}.{rest[0]}" if rest else name
+    key = f"{name}.{rest[0]}" if rest else name
+    return f"{key}.{rest[1]}" if key in subsections() and len(rest) > 1 else key
 
 
 def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], composed: Composed) -> Problem:
@@ -120,6 +121,8 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
         return Problem(
             f"{key} must be a section, got {_shown(value)}{place}", f"in a file: defaults: [override /{key}: {option}]"
         )
+    if key in subsections():
+        return Problem(f"{key} must be a section, got {_shown(value)}{place}", f"{section}={key.rpartition('.')[2]}")
     at = composed.values.get(section)
     value = at.get(key.rpartition(".")[2], value) if isinstance(at, Mapping) else composed.values.get(key, value)
     text = f"{key} must be {_expected(key, known)}, got {_shown(value)}{place}"

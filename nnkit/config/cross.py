@@ -20,6 +20,7 @@ from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig, ModelConfig, NaiveConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
+from nnkit.config.trackers import tracker_problems, unread_of_trackers
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
 from nnkit.spec import DataSpec, Task
@@ -88,6 +89,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from _data_section_problems(config.data)
     yield from sequence_problems(config)
     yield from fold_problems(config)
+    yield from tracker_problems(config)
 
 
 def _watching_problems(config: Config) -> Iterator[Problem]:
@@ -209,7 +211,8 @@ def unread_settings(config: Config) -> dict[str, str]:
     if config.trainer.on_nonfinite != "rollback":
         of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
         unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
-    return unread | _unread_data(config) | unread_of_sequences(config) | unread_of_folds(config)
+    of_others = unread_of_folds(config) | unread_of_trackers(config)
+    return unread | _unread_data(config) | unread_of_sequences(config) | of_others
 
 
 def _unread_data(config: Config) -> dict[str, str]:

@@ -51,6 +51,13 @@ def sections() -> dict[str, dict[str, type]]:
     return {name: found for name, found in by_name.items() if found}
 
 
+@cache
+def subsections() -> frozenset[str]:
+    """Return the sections within sections, such as tracker.wandb."""
+    classes = [(name, cls) for name, kinds in sections().items() for cls in set(kinds.values())]
+    return frozenset(f"{name}.{key}" for name, cls in classes for key in hints(cls) if _within(cls, key) is not None)
+
+
 def section_of(values: Mapping[str, Any], name: str) -> type | None:
     """Return the dataclass that the values of section `name` ask for; None when its kind is unknown."""
     section, found = values.get(name), sections()[name]
@@ -91,9 +98,19 @@ def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
 def _leaves_of(cls: type, prefix: str) -> Iterator[Leaf]:
     for field in fields(cls):
         annotation = hints(cls)[field.name]
+        inner = _within(cls, field.name)
+        if prefix and inner is not None:
+            yield from _leaves_of(inner, f"{prefix}{field.name}.")
+            continue
         marks = [m for m in _metadata(annotation) if isinstance(m, Resume)]
         required = field.default is MISSING and field.default_factory is MISSING
         yield Leaf(prefix + field.name, annotation, marks[0] if marks else None, required)
+
+
+def _within(cls: type, name: str) -> type | None:
+    """Return the dataclass that a field of a section is; None for a setting."""
+    inner = _bare(hints(cls)[name])
+    return inner if isinstance(inner, type) and is_dataclass(inner) else None
 
 
 def describe(annotation: Any) -> str:

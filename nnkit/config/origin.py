@@ -46,7 +46,7 @@ class Composed:
         if file is None or not any(key == typed for typed in self.typed):
             return None
         loaded = yaml.safe_load(file.read_text())
-        return loaded.get(name) if isinstance(loaded, dict) else None
+        return dict(flatten(loaded)).get(name) if isinstance(loaded, dict) else None
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

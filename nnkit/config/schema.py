@@ -19,6 +19,7 @@ from nnkit.config.sections.model import ModelConfig
 from nnkit.config.sections.optimizer import OptimizerConfig
 from nnkit.config.sections.regularization import RegularizationConfig
 from nnkit.config.sections.scheduler import SchedulerConfig
+from nnkit.config.sections.tracker import TrackerConfig
 from nnkit.config.sections.trainer import TrainerConfig
 
 __all__ = ["Config", "Resume", "to_plain"]
@@ -47,6 +48,7 @@ class Config:
     trainer: TrainerConfig
     metric: MetricConfig = field(default_factory=TaskMetricConfig)  # runs of before had none, and no folds
     cv: CvConfig = field(default_factory=CvConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
 
 def to_plain(config: Config) -> dict[str, Any]:

@@ -20,6 +20,7 @@ LARGEST = 2**17  # bytes; OmegaConf reads no more in a second
 TRUST = "type it yourself, or pass --trust if you know where the file is from"
 _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
+_TRACKER = re.compile(r"^(?:override\s+)?/?tracker(?:@|$)")
 _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
 _WRITTEN = ("output_dir", "data.cache")  # the places of what is written
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
@@ -71,11 +72,17 @@ def _of_defaults(listed: Any) -> Iterator[str]:
     """Yield the options that are none of the config folders', or that start programs."""
     for entry in listed if isinstance(listed, list) else []:
         for key, option in entry.items() if isinstance(entry, Mapping) else [(entry, None)]:
-            names = [key, *(option if isinstance(option, list) else [option])]
+            names = [key, *_names(option)]
             if not all(_OPTION.match(name) for name in names if isinstance(name, str)):  # Hydra tells of others
                 yield f"defaults: {key}: {option} is no option of a group"
+            elif _TRACKER.match(str(key)) and not {*_names(option)} <= {"none", "tensorboard"}:
+                yield f"tracker: {option} would send what is trained elsewhere"
             elif _LAUNCHER.match(str(key)):
                 yield f"{str(key).removeprefix('override').strip().lstrip('/')} would run programs"
+
+
+def _names(option: Any) -> list[Any]:
+    return option if isinstance(option, list) else [option]
 
 
 def _of_hydra(node: Any) -> Iterator[str]:
@@ -109,6 +116,8 @@ def _of_setting(key: Any, value: Any) -> Iterator[str]:
         yield f"{name} would run code: {value}"
     if name.startswith("hydra"):
         yield f"{name} is no setting to sweep over"
+    if name.startswith(("tracker.wandb", "tracker.mlflow")) and value is not False:
+        yield f"{name}={value} would send what is trained elsewhere"
     if name in _WRITTEN and value is not None and _leads_away(str(value)):
         yield f"{name}={value} would write files there"
 

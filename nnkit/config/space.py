@@ -23,7 +23,7 @@ from nnkit.errors import ConfigError, Problem
 
 # A reference that no setting changes; where there are others, OmegaConf resolves each point anew.
 _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}]*\}")
-OF_THE_SWEEP = ("name", "output_dir", "tags")
+OF_THE_SWEEP = ("name", "output_dir", "tags", "tracker")
 MOST_TRIALS = 100_000
 MOST_BASES = 256  # sets of group choices that are looked at to see whether a setting is read anywhere
 
@@ -258,7 +258,7 @@ def _last_of_each(parsed: Sequence[Override]) -> list[Override]:
     """
     problems = []
     for override in parsed:
-        if override.key_or_group in OF_THE_SWEEP and override.is_sweep_override():
+        if override.key_or_group.partition(".")[0] in OF_THE_SWEEP and override.is_sweep_override():
             text = f"{override.key_or_group} decides nothing, and all trials of a sweep have it in common"
             problems.append(Problem(text, f"{override.key_or_group}=VALUE"))
     if problems:

@@ -161,6 +161,17 @@ SYNONYMS: Mapping[str, str] = {
     "word_dropout": "regularization.token_dropout",
     "normalize": "data.scaling",
     "standardize": "data.scaling",
+    "logger": "tracker",
+    "loggers": "tracker",
+    "report_to": "tracker",
+    "trackers": "tracker",
+    "wandb": "tracker=wandb",
+    "use_wandb": "tracker=wandb",
+    "tensorboard": "tracker=tensorboard",
+    "mlflow": "tracker=mlflow",
+    "wandb_project": "tracker.wandb.project",
+    "experiment_name": "tracker.mlflow.experiment",
+    "tracking_uri": "tracker.mlflow.uri",
 }
 
 # What a setting is called under another option of its group.

@@ -20,7 +20,9 @@ from nnkit.errors import ConfigError, Problem
 # Settings that are free text, such as a path or a separator; those that take a list, too, are one only in brackets.
 TEXT_KEYS = frozenset({"root", "output_dir", "target_path", "test_target_path", "cache"})
 TEXT_KEYS |= {"delimiter", "target_separator", "comment", "strip"}
+TEXT_KEYS |= {"project", "entity", "experiment", "uri"}
 LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
+SEVERAL, ALONE = "tracker", "none"  # the group that takes several options at once, and the one that stands alone
 SWEEPERS = "hydra/sweeper"
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that are no options
@@ -230,6 +232,8 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
     options = groups.get(group, {})
     if group.startswith("hydra/") and value not in options:
         return []  # plugins bring options of their own; Hydra names an unknown one
+    if group == SEVERAL:
+        return _several_problems(value, options)
     if value.startswith("["):
         return [Problem(f"{group} takes one option, got the list {value}", f"{group}={next(iter(options))}")]
     if "(" in value:
@@ -237,6 +241,22 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
     if "," in value and not multirun:
         return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]
     return [p for option in value.split(",") for p in _unknown_option(group, option, options)]
+
+
+def _several_problems(value: str, options: dict[str, Path]) -> list[Problem]:
+    """Return what is wrong with one option, or with a list of them in brackets."""
+    names = [name.strip() for name in value.strip().removeprefix("[").removesuffix("]").split(",")]
+    listed = f"'{SEVERAL}=[{','.join(name for name in dict.fromkeys(names) if name != ALONE)}]'"
+    if len(names) > 1 and not _LIST.match(value):
+        return [Problem(f"{SEVERAL}={value} must be one option, or several in brackets", listed)]
+    if len(names) > 1 and ALONE in names:
+        return [Problem(f"{SEVERAL}={value}: {ALONE} stands alone", listed)]
+    if names == [""]:
+        return [Problem(f"{SEVERAL}={value} names no option", f"{SEVERAL}={ALONE}")]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        return [Problem(f"{SEVERAL}={value} has {double} twice", listed)]
+    return [problem for name in names for problem in _unknown_option(SEVERAL, name, options)]
 
 
 def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[Problem]:

@@ -19,7 +19,7 @@ from nnkit.storage import read_bytes, write_bytes, write_json
 from nnkit.sweep.trials import Group, Outcome, best_of
 
 TABLE, BEST = "trials.csv", "best.yaml"
-NOT_OF_A_RUN = ("name", "output_dir", "tags")  # what an experiment leaves to whoever uses it
+NOT_OF_A_RUN = ("name", "output_dir", "tags", "tracker")  # what an experiment leaves to whoever uses it
 FEWEST_POINTS = 8  # to tell what mattered
 
 
@@ -56,10 +56,10 @@ def write_best(folder: Path, winner: Group, objective: Objective, count: int) ->
 
 def experiment(composed: Composed) -> dict[str, Any]:
     """Return what was typed for a config, on the command line or in an experiment, as an experiment's content."""
-    groups = [key for key in composed.typed if key in composed.choices]
+    groups = [key for key in composed.typed if key in composed.choices and key not in NOT_OF_A_RUN]
     found: dict[str, Any] = {"defaults": [{f"override /{key}": composed.choices[key]} for key in sorted(groups)]}
     for key in composed.typed:
-        if key in composed.choices or key in NOT_OF_A_RUN:
+        if key in composed.choices or key.partition(".")[0] in NOT_OF_A_RUN:
             continue
         *above, last = key.split(".")
         place, value = found, composed.values

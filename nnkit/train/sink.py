@@ -23,6 +23,7 @@ class RunInfo:
         steps_per_epoch: optimizer steps an epoch.
         picks: what was picked for this run, in words: loss, monitor, device, precision, threads.
         monitor: the value that decides on the best weights, such as "val/loss".
+        step: steps that are done already, when a run goes on.
         epoch: epochs that are done already, when a run goes on.
         records: events that are written already, when a run goes on.
         notes: what the user should know before it starts.
@@ -35,6 +36,7 @@ class RunInfo:
     steps_per_epoch: int
     monitor: str
     picks: str = ""
+    step: int = 0
     epoch: int = 0
     records: int = 0
     notes: tuple[str, ...] = ()

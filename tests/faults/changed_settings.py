@@ -39,6 +39,7 @@ GIVEN: dict[str, Any] = {
 TEXT: dict[str, Any] = {"data": "text", "model": "lstm"}
 STATEFUL: dict[str, Any] = {**TEXT, "data.task": "language", "batching.shuffle": False}
 FOLDS: dict[str, Any] = {"cv.folds": 5}
+WANDB, MLFLOW = {"tracker.wandb.use": True}, {"tracker.mlflow.use": True}
 READERS: dict[str, dict[str, Any]] = {
     "data.test_path": {"data.test_path": "there", "data.test_target_path": "there"},
     "data.test_target_path": {"data.test_path": "there", "data.test_target_path": "there"},
@@ -53,6 +54,9 @@ READERS: dict[str, dict[str, Any]] = {
     "trainer.tbptt_steps": TEXT,
     "trainer.rollback_factor": {"trainer.on_nonfinite": "rollback"},
     "trainer.max_rollbacks": {"trainer.on_nonfinite": "rollback"},
+    "tracker.tensorboard.wait_s": {"tracker.tensorboard.use": True},
+    **{f"tracker.wandb.{name}": WANDB for name in ("project", "entity", "mode", "wait_s")},
+    **{f"tracker.mlflow.{name}": MLFLOW for name in ("experiment", "uri", "wait_s")},
     **{f"cv.{name}": FOLDS for name in ("kind", "repeats", "split_seed", "final", "fold")},
 }
 FULLY_CONNECTED: dict[str, Any] = {"data": "table", "data.categories": "embedding"}  # where model=mlp reads embeddings

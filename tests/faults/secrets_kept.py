@@ -60,6 +60,7 @@ def canaries() -> Iterator[Canary]:
     for number, name in enumerate(names):
         secret = {name: f"{PASSWORD}-{number}"}
         yield Canary(f"{name} in the environment", ["train", *TINY], (0,), secret)
+    yield from _told_to_trackers()
     secret = {"WANDB_API_KEY": PASSWORD}
     yield Canary(
         "an error of the user's network",
@@ -102,6 +103,21 @@ def canaries() -> Iterator[Canary]:
     yield Canary("a word that cannot be read", ["train", f"name=[https://me:{PASSWORD}@host/x.csv"])
 
 
+def _told_to_trackers() -> Iterator[Canary]:
+    """What trackers are told: they write all of it into the run folder, and one beside it."""
+    names = ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+    secret = {name: f"{PASSWORD}-{number}-{'x' * 30}" for number, name in enumerate(names)}
+    offline = ["tracker=[tensorboard,wandb,mlflow]", "tracker.wandb.mode=offline"]
+    yield Canary("trackers", ["train", *TINY, *offline, "tags=[a]"], (0,), secret)
+    broken = ["train", *TINY, "loss=code", "loss.code=own:Loss", "tracker=tensorboard"]
+    yield Canary("an error beside a tracker", broken, (1,), {"WANDB_API_KEY": PASSWORD})
+    yield Canary(
+        "a tag told to a tracker", ["train", *TINY, *offline, f"tags=[{PASSWORD}]"], (2,), {"HF_TOKEN": PASSWORD}
+    )
+    for uri in (f"http://me:{PASSWORD}@host:5000", f"postgresql://me:{PASSWORD}@host/db"):
+        yield Canary(uri, ["train", *TINY, "tracker=mlflow", f"tracker.mlflow.uri={uri}"])
+
+
 def outcome(canary: Canary, place: Path, work: Callable[[list[str]], int] = main) -> str | None:
     """Return where a secret was written or shown; None where it was not."""
     sent(place)
@@ -138,7 +154,7 @@ SECRETS = Promise(
     name="secrets",
     text="passwords, keys and tokens in the environment, in words and in URLs: none in any file, none shown",
     cases=cases,
-    in_ci=24,
+    in_ci=26,
     in_soak=100,
     at_least=20,
 )

@@ -1,0 +1,123 @@
+"""Runs that tell a tracker: where they belong, and how they go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nnkit.cli import main
+from nnkit.config.schema import Config
+from nnkit.folds import cross_validate
+from nnkit.run import resume, train
+from nnkit.runs import new_folder, read_run
+from nnkit.tracking import TRACKER, place_of, settings_told, trackers
+from nnkit.train.sink import RunInfo
+from nnkit.train.state import Record
+from nnkit.train.stopping import Signals
+from tests.track.trackers.read_back import scalars
+from tests.trained import Watcher, config_of, events
+
+BOARD = "tracker=tensorboard"
+
+
+def curve(folder: Path) -> list[tuple[int, float]]:
+    return [(int(line["step"]), pytest.approx(line["val/loss"])) for line in events(folder) if "val/loss" in line]
+
+
+def test_a_run_tells_its_curves_and_final_metrics() -> None:
+    config = config_of(BOARD)
+    folder = new_folder(config)
+    result = train(config, folder)
+    found = scalars(folder)
+    assert found["val/loss"] == curve(folder)
+    assert {name: values[-1][1] for name, values in found.items() if name.startswith("final/")} == {
+        f"final/{name}": pytest.approx(value) for name, value in result.metrics.items()
+    }
+
+
+def test_a_run_that_was_stopped_in_an_epoch_goes_on_with_its_curve() -> None:
+    config = config_of(BOARD, "trainer.checkpoint_every=7")
+    folder, signals = new_folder(config), Signals()
+    assert train(config, folder, [Watcher(signals=signals, at_save=1)], signals).status == "interrupted"
+    assert resume(config, folder).status == "completed"
+    assert scalars(folder)["val/loss"] == curve(folder)
+    assert len(list((folder / "tensorboard").iterdir())) == 2
+
+
+def test_a_run_that_is_stopped_before_its_first_save_begins_its_curve_anew() -> None:
+    config = config_of(BOARD)
+    folder = new_folder(config)
+    with pytest.raises(RuntimeError, match="stop"):
+        train(config, folder, [_Stopping()])
+    assert not list(folder.glob("checkpoints/step-*"))
+    assert resume(config, folder).status == "completed"
+    assert scalars(folder)["val/loss"] == curve(folder)
+
+
+class _Stopping(Watcher):
+    def write(self, record: Record) -> None:
+        raise RuntimeError("stop")
+
+
+def test_a_rollback_leaves_one_curve() -> None:
+    words = ("optimizer.lr=1e37", "trainer.on_nonfinite=rollback", "trainer.rollback_factor=1e-39")
+    config = config_of(BOARD, *words, "trainer.checkpoint_every=5")
+    folder = new_folder(config)
+    train(config, folder)
+    assert read_run(folder)["status"] == "completed"
+    assert [step for step, _ in scalars(folder)["val/loss"]] == [step for step, _ in curve(folder)]
+
+
+def test_folds_are_runs_of_their_own_and_belong_together() -> None:
+    config = config_of(BOARD, "cv.folds=2", "trainer.max_epochs=1")
+    folder = new_folder(config)
+    cross_validate(config, folder)
+    for place, name in ((folder / "fold-0", f"{folder.name}/fold-0"), (folder / "fold-1", f"{folder.name}/fold-1")):
+        assert place_of(place) == (name, f"mlp-iris/{folder.name}", "fold")
+        assert scalars(place)["val/loss"] == curve(place)
+    assert place_of(folder) == (f"mlp-iris/{folder.name}", "", "train")
+    assert scalars(folder)["val/loss"] == curve(folder)
+
+
+def test_trials_of_two_processes_belong_to_their_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "model.hidden=[2]", "trainer.max_epochs=2", "trainer.plots=false", "seed=1,2"]
+    assert main(["train", "-m", *words, "hydra.sweeper.jobs=2", "tracker=tensorboard"]) == 0
+    sweep = Path(capsys.readouterr().out.strip())
+    for folder in sorted(sweep.glob("0*")):
+        assert place_of(folder) == (folder.name, f"mlp-iris/{sweep.name}", "trial")
+        assert scalars(folder)["val/loss"] == curve(folder)
+    assert "tracker" not in (sweep / "best.yaml").read_text()
+
+
+def test_a_tracker_is_told_the_settings_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "a-canary-of-mine")
+    config = config_of("tags=[x-a-canary-of-mine]", BOARD)
+    told = settings_told(replace(config, model=replace(config.model)))
+    assert told["optimizer.lr"] == config.optimizer.lr
+    assert told["model.hidden"] == "[8]"
+    assert told["tags"] == "[x-***]"
+    assert not [key for key in told if key.startswith("tracker.")]
+
+
+def test_a_name_that_cannot_be_kept_is_told_and_a_torn_one_begins_anew(tmp_path: Path) -> None:
+    config: Config = config_of(BOARD)
+    told: list[str] = []
+    (tmp_path / TRACKER).write_text('{"tensorboard": "../../x"')
+    for identities in (1, 2):
+        sink = trackers(config, tmp_path, told.append)
+        sink.start(RunInfo(tmp_path, "mlp on iris", 3, 5, "val/loss"))
+        sink.close("completed")
+        assert len(list((tmp_path / "tensorboard").iterdir())) == identities
+    assert told == []
+    identity = json.loads((tmp_path / TRACKER).read_text())["tensorboard"]
+    assert len(identity) == 32
+    (tmp_path / TRACKER).unlink()
+    (tmp_path / TRACKER).mkdir()
+    sink = trackers(config, tmp_path, told.append)
+    sink.start(RunInfo(tmp_path, "mlp on iris", 3, 5, "val/loss"))
+    sink.close("completed")
+    assert len(told) == 1
+    assert "begins a new curve with tracker=tensorboard" in told[0]
