@@ -13,7 +13,7 @@ FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
     ("errors", "seeding", "machine", "processes", "secrets"),
-    ("regular", "command"),
+    ("regular", "command", "packed"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -23,6 +23,7 @@ RANKS = (
     ("track", "runs", "scoring"),
     ("catalog",),
     ("assemble",),
+    ("warm_start",),
     ("facts", "baseline"),
     ("ending", "final"),
     ("run",),
