@@ -73,7 +73,7 @@ COMPANIONS = {
     "data/code": [f"data.code={HERE}:blobs", "data.kwargs.size=32"],
     "model/code": [f"model.code={HERE}:Net", "model.kwargs.width=5"],
     **{f"model/{name}": ["data=digits", "model.input_size=none"] for name in NETS},
-    "model/vgg16": ["data=digits", "model.input_size=32"],
+    "model/vgg16": ["data=digits", "model.input_size=32", "optimizer=sgd", "optimizer.momentum=0"],
     "model/inception_v3": ["data=digits", "model.input_size=75"],
     "model/convnext_tiny": ["data=digits", "model.input_size=32"],
     "model/pretrained": ["data=digits", "model.arch=squeezenet1_1", "model.input_size=32"],
