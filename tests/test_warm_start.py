@@ -157,6 +157,14 @@ def test_a_network_of_torchvision_answers_from_its_folder_alone(monkeypatch: pyt
     assert result.folder.parent.name == "resnet18-digits"
 
 
+def test_a_folder_that_asks_for_a_larger_network_than_its_weights_is_refused_before_that_is_built() -> None:
+    folder = trained(*RESNET, "model.arch=squeezenet1_1", "model.input_size=17").folder
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("squeezenet1_1", "regnet_y_128gf"))
+    with pytest.raises(CheckpointError, match=r"model\.arch=regnet_y_128gf asks for 644,812,894 numbers, the tensors"):
+        open_run(folder)
+
+
 def test_pictures_take_size_and_statistics_of_published_weights_and_config_says_so(tmp_path: Path) -> None:
     from torchvision.models import ResNet18_Weights
 
