@@ -22,8 +22,10 @@ _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
 _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
 # The options of networks that start from published weights, unless they are told otherwise.
-PUBLISHED = ("resnet18", "resnet50", "vgg16", "inception_v3", "mobilenet_v3", "efficientnet_b0", "convnext_tiny")
-PUBLISHED += ("pretrained",)
+PUBLISHED = (
+    *("resnet18", "resnet50", "vgg16", "inception_v3"),
+    *("mobilenet_v3", "efficientnet_b0", "convnext_tiny", "pretrained"),
+)
 _WRITTEN = ("output_dir", "data.cache")  # the places of what is written
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
 
