@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnkit import data
 from nnkit.config.cross import DEFAULT_MONITOR, DataFacts, better_at, data_problems
@@ -25,11 +25,12 @@ from nnkit.config.sections.data import (
     TableConfig,
     TorchvisionConfig,
 )
-from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig, NaiveConfig
+from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig, NaiveConfig, PretrainedConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
 from nnkit.data.folds import fold_kind
 from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
+from nnkit.data.scaling import Scale
 from nnkit.data.sequences import Sequences
 from nnkit.data.tabular import Rules
 from nnkit.data.text_layouts import layout_of
@@ -37,7 +38,9 @@ from nnkit.errors import ConfigError, Problem
 from nnkit.machine import computes_fp16
 from nnkit.models import build, empty_model
 from nnkit.models.embeddings import embedding_width
+from nnkit.models.pretrained import published, suited, with_side
 from nnkit.models.recompute import recompute
+from nnkit.models.weights import with_place
 from nnkit.objective import Objective
 from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
 from nnkit.optim.flat import FlatParameters
@@ -47,6 +50,7 @@ from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
 from nnkit.train.batch_size import largest_batch
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads, worded_out_of_memory
+from nnkit.train.layers import Frozen, paces_of
 from nnkit.train.run import Run, is_finite
 from nnkit.train.saver import Saver
 
@@ -96,6 +100,7 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
         ConfigError: the words do not fit the data, or this machine.
         OutOfMemoryError: it does not fit in memory.
     """
+    config = suited(config)
     with worded_out_of_memory(config, "reading the data"):
         source = data.read(config.data, config.cv) if source is None else source
     splits: data.Splits | None = None
@@ -107,7 +112,7 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
     rows = np.arange(len(source)) if splits is None else splits.train
     scaling = _target_scaling(config, source.task)
     if preprocess is None:
-        preprocess = fitted(config.data, source, rows, target_scaling=scaling)
+        preprocess = fitted(config.data, source, rows, target_scaling=scaling, model=config.model)
     spec = preprocess.spec
     smallest = float(source.target.min()) if isinstance(source.target, np.ndarray) and not source.classes else 0.0
     facts = DataFacts(len(rows), smallest, devices(), computes_fp16(), _has_segments(source, rows))
@@ -139,15 +144,25 @@ def _has_segments(source: data.Source, rows: data.Rows) -> bool:
     return isinstance(first, Sequences) and bool(first[rows].follows.any())
 
 
-def fitted(section: DataConfig, source: data.Source, train: data.Rows, *, target_scaling: str) -> Preprocess:
-    """Return what a section wants fitted on the training rows. Raises: DataError."""
+def fitted(
+    section: DataConfig,
+    source: data.Source,
+    train: data.Rows,
+    *,
+    target_scaling: str,
+    model: ModelConfig | None = None,
+) -> Preprocess:
+    """Return what a section wants fitted on the training rows; or known of the model's weights. Raises: DataError."""
     rules: Rules | WordRules | None = None
     if isinstance(section, TableConfig):
         rules = Rules(**{field.name: getattr(section, field.name) for field in fields(Rules)})
     elif isinstance(section, TextConfig):
         rules = WordRules(min_frequency=section.min_frequency, max_vocabulary=section.max_vocabulary)
-    scaling = getattr(section, "scaling", "none")
-    return fit_preprocess(source, train, scaling=scaling, target_scaling=target_scaling, rules=rules)
+    scaling, pixels = getattr(section, "scaling", "none"), None
+    if scaling == "weights" and isinstance(model, PretrainedConfig):
+        pixels = Scale("image", *published(model.arch).scale(source.specs[0].shape[0]))
+    scaling = "standard" if scaling in ("auto", "weights") else scaling
+    return fit_preprocess(source, train, scaling=scaling, target_scaling=target_scaling, rules=rules, pixels=pixels)
 
 
 def _target_scaling(config: Config, task: Task) -> str:
@@ -170,6 +185,7 @@ def _pick(config: Config, spec: DataSpec, source: data.Source, num_train: int, t
     model = empty_model(picked, spec, num_outputs(loss, spec))
     if code := _own_parts(config):
         check_forward(model, spec, num_outputs(loss, spec), code=code)
+    paces_of(model, picked)  # a pattern that matches nothing is told before a run begins
     flops = flops_per_sample(model, spec)
     threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))
     precision = pick_precision(trainer.precision, device, model)
@@ -221,6 +237,9 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
 
 def _pick_model(section: ModelConfig, spec: DataSpec, data_section: DataConfig) -> ModelConfig:
     """Replace what was left open: the method of a naive forecast, the widths of embedded categories, one a column."""
+    section = with_place(section)
+    if isinstance(section, PretrainedConfig):
+        return with_side(section, spec.inputs[0].shape)
     if isinstance(section, NaiveConfig) and section.method == "auto":
         return replace(section, method="seasonal" if getattr(data_section, "season", 1) > 1 else "last")
     sizes = [size for each in spec.inputs for size in each.sizes]
@@ -259,7 +278,9 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     if trainer.activation_checkpointing and not recompute(model):
         text = "trainer.activation_checkpointing finds no blocks in the model"
         raise ConfigError(text, hint="trainer.activation_checkpointing=false")
-    parameters = FlatParameters(model)
+    paces = paces_of(model, config)
+    frozen = Frozen(model, paces.opens) if paces.opens else None
+    parameters = FlatParameters(model, paces.learning)
     train, val, test = _samples(prepared, arithmetic.device)
     return Run(
         seed=config.seed,
@@ -285,6 +306,7 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         watches_late=arithmetic.device.type != "cpu",
         finite_buffers=frozenset(n for n, x in model.named_buffers() if x.is_floating_point() and is_finite(x)),
         average=None if trainer.ema_decay is None else parameters.values.clone(),
+        frozen=frozen,
     )
 
 
@@ -368,8 +390,3 @@ def _objective(prepared: Prepared, parameters: FlatParameters, train: Samples) -
         class_weights=None if weights is None else weights.to(train.device),
         uniform=prepared.source.weight is None and is_even,
     )
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Return the number of trainable values of a model."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

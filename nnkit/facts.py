@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 import nnkit
-from nnkit.assemble import Prepared, count_parameters
+from nnkit.assemble import Prepared
 from nnkit.config.cross_sequences import RECURRENT
 from nnkit.config.schema import Config
+from nnkit.config.sections.model import NO_WEIGHTS, PretrainedConfig, TrainableConfig, network_of
 from nnkit.train import gradients
 from nnkit.train.run import Run
 
@@ -23,7 +24,21 @@ _COMMIT = re.compile(r"^[0-9a-f]{40,64}$")
 
 def facts_of(run: Run, prepared: Prepared) -> dict[str, Any]:
     """Return what is known of a run before its first step."""
-    return {**facts_of_data(prepared), "parameters": count_parameters(run.model)}
+    count, learning = counts_of(run, 0)
+    return {**facts_of_data(prepared), "parameters": count, **({} if learning == count else {"trainable": learning})}
+
+
+def counts_of(run: Run, epoch: int) -> tuple[int, int]:
+    """Return how many values a network has, and how many of them learn in an epoch, from 0."""
+    count = sum(p.numel() for p in run.model.parameters())
+    never = count - run.parameters.values.numel()
+    return count, count - (never if run.frozen is None else run.frozen.count(epoch))
+
+
+def size_of(run: Run, epoch: int) -> str:
+    """Return how large a network is and how much of it learns in an epoch, in words."""
+    count, learning = counts_of(run, epoch)
+    return f"{count:,} parameters" + ("" if learning == count else f" ({learning:,} of them trainable)")
 
 
 def facts_of_data(prepared: Prepared) -> dict[str, Any]:
@@ -57,7 +72,7 @@ def git_commit(folder: Path) -> str | None:
 
 def title_of(config: Config) -> str:
     """Return what is trained on what, in words."""
-    return f"{config.model.kind} on {config.data.kind}"
+    return f"{network_of(config.model)} on {config.data.kind}"
 
 
 def now() -> str:
@@ -68,6 +83,12 @@ def now() -> str:
 def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
     """Yield what the user should know before the training, which begins after so many steps."""
     given, model = prepared.spec.inputs[0], prepared.config.model
+    if isinstance(model, TrainableConfig) and model.freeze != "none":
+        yield from _of_freezing(model, prepared.config.trainer.max_epochs)
+    if isinstance(model, PretrainedConfig) and isinstance(model.input_size, int):
+        side, size = model.input_size, given.shape[1:]
+        if size != (side, side):
+            yield f"model.arch={model.arch} takes pictures of {side}x{side}: those of {size[0]}x{size[1]} are resized"
     if given.kind == "image" and isinstance(model, RECURRENT):
         channels, height, width = given.shape
         yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
@@ -75,3 +96,10 @@ def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
         yield f"{prepared.fits}: a larger batch takes fewer steps, not better ones; optimizer.lr may have to grow"
     if step == 0 and (told := gradients.warning(run)) is not None:
         yield f"before training, {told}"
+
+
+def _of_freezing(model: TrainableConfig, epochs: int) -> Iterator[str]:
+    if model.weights == NO_WEIGHTS and model.from_run is None:
+        yield f"model.freeze={model.freeze} keeps first values that nobody has learned: model.weights is none"
+    if model.unfreeze_after is not None and model.unfreeze_after >= epochs:
+        yield f"model.unfreeze_after={model.unfreeze_after} does not come within trainer.max_epochs={epochs}"

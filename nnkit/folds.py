@@ -60,6 +60,7 @@ from nnkit.train.device import worded_out_of_memory
 from nnkit.train.sink import Sink
 from nnkit.train.stopping import Signals
 from nnkit.usercode import sections_with_code
+from nnkit.warm_start import look_for_start
 
 HELD_OUT, FORMAT = "predictions-oof.csv", 1
 
@@ -140,7 +141,7 @@ def cross_validate(
     """
     watch = watch or Watch()
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
-        whole = prepare(config)
+        whole = prepare(config if begun(folder) else look_for_start(config))
         _check_same(whole.source, folder)
         job = _Job(whole, folder, signals, watch, command)
         _checked_folds(whole)
@@ -255,7 +256,7 @@ def _begin(job: _Job) -> None:
     if whole.config.cv.is_ensemble:  # what reads rows for its networks has to know all columns that one of them reads
         section, rows = whole.config.data, np.union1d(whole.splits.train, whole.splits.val)
         scaling = getattr(section, "target_scaling", "none")
-        preprocess = fitted(section, whole.source, rows, target_scaling=scaling)
+        preprocess = fitted(section, whole.source, rows, target_scaling=scaling, model=whole.config.model)
         data = json_bytes(preprocess.to_plain())
         write_bytes(job.folder / PREPROCESS, data)
         facts[PREPROCESS_SUM] = hashlib.sha256(data).hexdigest()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
-from nnkit.assemble import Prepared, assemble, count_parameters, prepare
+from nnkit.assemble import Prepared, assemble, prepare
 from nnkit.baseline import baseline_notes
 from nnkit.command import Command
 from nnkit.config.schema import Config
@@ -17,7 +17,7 @@ from nnkit.data.guard import examine
 from nnkit.data.report import Report
 from nnkit.ending import circumstances, note_failure, noting_bugs, ways_on
 from nnkit.errors import CheckpointError, DataError, DivergenceError
-from nnkit.facts import facts_of, now, title_of, told_before
+from nnkit.facts import facts_of, now, size_of, title_of, told_before
 from nnkit.final import OF_THE_END, Result, best_weights, metrics_of_part, metrics_of_test, outcome_of
 from nnkit.runs import (
     CHECKPOINTS,
@@ -47,6 +47,7 @@ from nnkit.train.sink import RunInfo, Sink, warn
 from nnkit.train.state import TrainState
 from nnkit.train.stopping import Signals, Stop, never, stop_when
 from nnkit.train.watch import endured
+from nnkit.warm_start import look_for_start, start
 
 STATUS_OF_REASON = {"patience": "stopped_early", "signal": "interrupted", "pruned": "pruned"}
 STATUS_OF_REASON |= {"budget": "stopped_early"}
@@ -79,7 +80,7 @@ def train(
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
-        prepared = prepare(config)
+        prepared = prepare(look_for_start(config))
         report = examine(prepared.source, prepared.splits, prepared.preprocess)
     return train_prepared(prepared, folder, sinks, signals, test=test, stop=stop, report=report, command=command)
 
@@ -130,14 +131,16 @@ def _new_job(
     started, preprocess = now(), json_bytes(prepared.preprocess.to_plain())
     with noting_bugs(folder, prepared.config, command), worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
+        origin = start(run, prepared.config)
     typed = {} if command is None else {"command": command.line()}
     facts = {"status": "running", "started": started, **typed, **facts_of(run, prepared)}
-    facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **(more or {})}
+    facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **origin.facts, **(more or {})}
     data = {} if report is None else {DATA: json_bytes(report.to_plain())}
     files = {PREPROCESS: preprocess, **data, RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)}
     write_files(folder, files)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
-    return _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, report=report, known=dict(known))
+    job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, report=report, known=dict(known))
+    return replace(job, origin=tuple(origin.lines))
 
 
 def resume(
@@ -249,6 +252,7 @@ class _Job:
     test: bool = True
     report: Report | None = None  # of the data; only of a new run
     known: dict[str, float] = field(default_factory=dict)  # metrics of its folds
+    origin: tuple[str, ...] = ()  # what a new run's first values are, in words
 
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
@@ -348,7 +352,7 @@ def _info(job: _Job) -> RunInfo:
     title = title_of(job.prepared.config)
     batches = f", batches of {job.prepared.config.batching.batch_size}" if job.prepared.fits else ""
     picks = (
-        f"{count_parameters(job.run.model):,} parameters, loss {job.prepared.config.loss.kind}{batches}, "
+        f"{size_of(job.run, state.epoch)}, loss {job.prepared.config.loss.kind}{batches}, "
         f"watching {job.run.monitor}, {trainer.device} in {trainer.precision} with {trainer.threads} thread(s)"
     )
     return RunInfo(
@@ -361,7 +365,7 @@ def _info(job: _Job) -> RunInfo:
         step=state.step,
         epoch=state.epoch,
         records=state.records,
-        notes=tuple(told_before(job.run, job.prepared, job.state.step)),
+        notes=(*job.origin, *told_before(job.run, job.prepared, job.state.step)),
         report=job.report,
     )
 

@@ -13,6 +13,7 @@ import yaml
 
 from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
+from nnkit.config.sections.model import network_of
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, DataError, Problem, StorageError
 from nnkit.secrets import redacted
@@ -32,7 +33,7 @@ SWEEPS, FOLDS = "sweep-", "fold-"  # how the folders of sweeps and of folds begi
 
 def default_name(config: Config) -> str:
     """Return the run's name: the user's, or <model>-<data>."""
-    return config.name or f"{config.model.kind}-{config.data.kind}"
+    return config.name or f"{network_of(config.model)}-{config.data.kind}"
 
 
 def fold_name(number: int) -> str:

@@ -16,7 +16,7 @@ FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob
 # The ranks, lowest first; names in one tuple are siblings, which never import each other.
 RANKS = (
     ("errors", "seeding", "machine", "processes", "secrets"),
-    ("regular", "command"),
+    ("regular", "command", "packed"),
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -26,6 +26,7 @@ RANKS = (
     ("track", "runs", "scoring"),
     ("catalog",),
     ("assemble",),
+    ("warm_start",),
     ("facts", "baseline", "tracking"),
     ("ending", "final"),
     ("run",),

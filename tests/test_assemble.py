@@ -12,11 +12,12 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from nnkit.assemble import Prepared, assemble, count_parameters, in_order, prepare
+from nnkit.assemble import Prepared, assemble, in_order, prepare
 from nnkit.baseline import baseline
 from nnkit.config.schema import to_plain
 from nnkit.data.batches import encode
 from nnkit.errors import ConfigError, DataError
+from nnkit.facts import counts_of
 from nnkit.scoring import metrics_of
 from nnkit.train.loop import evaluate, take_step, train_values
 from nnkit.train.state import TrainState
@@ -165,9 +166,7 @@ def test_value_baseline_is_the_training_mean_in_the_targets_units(words: tuple[s
 
 def test_parameters_are_counted() -> None:
     run = assemble(prepared(), None)
-    assert count_parameters(run.model) == 4 * 8 + 8 + 8 * 3 + 3
-    run.model.get_parameter("output.bias").requires_grad_(False)
-    assert count_parameters(run.model) == 4 * 8 + 8 + 8 * 3
+    assert counts_of(run, 0) == (67, 67) == (4 * 8 + 8 + 8 * 3 + 3,) * 2
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ pytestmark = pytest.mark.no_cover  # its lines are counted elsewhere, and counti
 
 OPTIONS = sorted(path for path in config_dir().glob("*/*.yaml"))
 TUNING = sorted(path.stem for path in (config_dir() / "hydra" / "sweeper").glob("tune_*.yaml"))
+NETS = ("resnet18", "resnet50", "mobilenet_v3", "efficientnet_b0")
 # What an option needs beside it, to be run at all.
 COMPANIONS = {
     "model/cnn": ["data=digits"],
@@ -73,6 +74,12 @@ COMPANIONS = {
     "model/naive": ["data=sine"],
     "data/code": [f"data.code={HERE}:blobs", "data.kwargs.size=32"],
     "model/code": [f"model.code={HERE}:Net", "model.kwargs.width=5"],
+    **{f"model/{name}": ["data=digits", "model.input_size=none"] for name in NETS},
+    "model/vgg16": ["data=digits", "model.input_size=32", "optimizer=sgd", "optimizer.momentum=0"],
+    "model/inception_v3": ["data=digits", "model.input_size=75"],
+    "model/convnext_tiny": ["data=digits", "model.input_size=32"],
+    "model/pretrained": ["data=digits", "model.arch=squeezenet1_1", "model.input_size=32"],
+    "experiment/mnist_transfer": ["model.from_run=there"],
     "activation/code": [f"activation.code={HERE}:Bump", "activation.kwargs.slope=0.2"],
     "loss/code": [f"loss.code={HERE}:Focal", "loss.kwargs.gamma=1.5"],
     "metric/code": [f"metric.code={HERE}:AmongTheFirst", "metric.kwargs.k=2", "metric.name=top2"],

@@ -26,19 +26,25 @@ def dry_run(config: Config) -> None:
     from nnkit.train.device import worded_out_of_memory
     from nnkit.train.loop import take_step
     from nnkit.train.state import TrainState
+    from nnkit.warm_start import look_for_start, start
 
-    prepared = prepare(config)
+    prepared = prepare(look_for_start(config))
     run = assemble(prepared, None)
+    origin = start(run, prepared.config)
     state = TrainState(1, sums=run.metrics.zero(run.device))
     found = layers(run.model, prepared.spec)
     if run.parameters.names:
         run.model.train()
+        if run.frozen is not None:
+            run.frozen.hold(0)
         with worded_out_of_memory(prepared.config):
             take_step(run, next(iter(run.train.epoch(0))), state)
         run.check_weights(state)
     _print_layers(found)
     for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
+    for line in origin.lines:
+        print(f"{'start':<12}{line}")
     if config.cv.is_on:
         from nnkit.cli.folds import print_sizes
 
@@ -46,20 +52,20 @@ def dry_run(config: Config) -> None:
 
 
 def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: float | None) -> dict[str, str]:
-    from nnkit.assemble import count_parameters
+    from nnkit.facts import counts_of
 
     picked, splits, spec = prepared.config, prepared.splits, prepared.spec
     trainer, given = picked.trainer, spec.inputs[0]
     shape = "x".join(str(n) for n in given.shape)
     what = f"{spec.num_classes} classes" if spec.num_classes else f"{spec.num_targets} value(s)"
     rows = f"{len(splits.train)} train, {len(splits.val)} validation, {len(splits.test)} test"
-    parameters = count_parameters(run.model)
+    count, parameters = counts_of(run, 0)
     size = training_bytes(found, parameters, run.train.samples, run.micro_batch)
     first = "" if first_loss is None else f": {first_loss:.4g} on the first batch"
     planned = f"{len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs"
     return {
         "data": f"{picked.data.kind}: {rows}; {given.kind} {shape} -> {what}",
-        "parameters": f"{parameters:,} trainable",
+        "parameters": f"{parameters:,} trainable" + (f", {count - parameters:,} frozen" if parameters < count else ""),
         "work": f"{sum(layer.flops for layer in found):,} FLOPs a sample, forward",
         "memory": f"about {size / 2**20:,.1f} MiB (data, weights, optimizer, activations)",
         "loss": f"{picked.loss.kind}{first}; watched: {run.monitor} ({run.mode})",

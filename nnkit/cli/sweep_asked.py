@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from nnkit.cli.messages import warn
+from nnkit.cli.words import LAST
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code
 from nnkit.config.cross import METRICS, Objective, better_at, monitors
@@ -168,6 +169,9 @@ def _checked(combinations: Sequence[Combination], *, refuses_code: bool) -> list
             if refuses_code:
                 refuse_untrusted(combination.composed.values, Path("the sweep"))
             check_code(combination.composed.values)
+            if getattr(configs[-1].model, "from_run", None) == LAST:
+                told = f"model.from_run={LAST} would be another run for each trial"
+                raise ConfigError(told, hint="model.from_run=FOLDER")
         except ConfigError as error:
             for problem in error.problems:
                 where = f" (with {words_of(combination.changed)})" if combination.changed else ""

@@ -12,6 +12,7 @@ from nnkit.config.cross_batching import batching_problems, step_problems
 from nnkit.config.cross_device import device_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
+from nnkit.config.cross_transfer import transfer_data_problems, transfer_problems, unread_of_transfer
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
@@ -90,6 +91,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from sequence_problems(config)
     yield from fold_problems(config)
     yield from tracker_problems(config)
+    yield from transfer_problems(config)
 
 
 def _watching_problems(config: Config) -> Iterator[Problem]:
@@ -211,8 +213,9 @@ def unread_settings(config: Config) -> dict[str, str]:
     if config.trainer.on_nonfinite != "rollback":
         of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
         unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
-    of_others = unread_of_folds(config) | unread_of_trackers(config)
-    return unread | _unread_data(config) | unread_of_sequences(config) | of_others
+    for others in (unread_of_sequences, unread_of_folds, unread_of_transfer, unread_of_trackers):
+        unread |= others(config)
+    return unread | _unread_data(config)
 
 
 def _unread_data(config: Config) -> dict[str, str]:
@@ -263,6 +266,7 @@ def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[
     """Yield what in the words does not fit the data or this machine; looked at before the model is built."""
     yield from _loss_problems(config, spec, facts)
     yield from _model_problems(config, spec)
+    yield from transfer_data_problems(config, spec)
     yield from sequence_data_problems(config, spec, train=facts.train, has_segments=facts.has_segments)
     yield from _trainer_problems(config, spec, facts)
 

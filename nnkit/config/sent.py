@@ -22,6 +22,11 @@ _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
 _TRACKER = re.compile(r"^(?:override\s+)?/?tracker(?:@|$)")
 _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
+# The options of networks that start from published weights, unless they are told otherwise.
+PUBLISHED = (
+    *("resnet18", "resnet50", "vgg16", "inception_v3"),
+    *("mobilenet_v3", "efficientnet_b0", "convnext_tiny", "pretrained"),
+)
 _WRITTEN = ("output_dir", "data.cache")  # the places of what is written
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
 
@@ -50,7 +55,24 @@ def sent_problems(values: Any, path: Path) -> list[Problem]:
     found += [text for key, value in flatten(values) for text in _of_references(key, value)]
     if values.get("data") and isinstance(values["data"], Mapping) and values["data"].get("download"):
         found.append("data.download=true would fetch files")
+    if _takes_published_weights(values):
+        found.append("model.weights=DEFAULT would fetch files")
     return [Problem(f"{text} (in {path})", TRUST) for text in dict.fromkeys(found)]
+
+
+def _takes_published_weights(values: Mapping[Any, Any]) -> bool:
+    """Tell whether a config chooses weights that are fetched where they lack."""
+    listed, given = values.get("defaults"), values.get("model")
+    model = given if isinstance(given, Mapping) else {}
+    chosen = [
+        option
+        for entry in (listed if isinstance(listed, list) else [])
+        if isinstance(entry, Mapping)
+        for key, option in entry.items()
+        if str(key).removeprefix("override").strip().lstrip("/") == "model"
+    ]
+    is_published = model.get("kind") == "pretrained" or any(option in PUBLISHED for option in chosen)
+    return bool(model.get("weights", "DEFAULT" if is_published else None) == "DEFAULT")
 
 
 def word_problems(words: Mapping[str, str], place: Path) -> list[Problem]:

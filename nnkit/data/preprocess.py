@@ -185,7 +185,13 @@ class WordRules:
 
 
 def fit_preprocess(
-    source: Source, train: Rows, *, scaling: str, target_scaling: str, rules: Rules | WordRules | None = None
+    source: Source,
+    train: Rows,
+    *,
+    scaling: str,
+    target_scaling: str,
+    rules: Rules | WordRules | None = None,
+    pixels: Scale | None = None,
 ) -> Preprocess:
     """Fit filling, scaling and encoding on the training rows.
 
@@ -195,6 +201,7 @@ def fit_preprocess(
         scaling: standard (mean 0, deviation 1), minmax (to [0, 1]), robust (median 0, quartile range 1) or none.
         target_scaling: standard or none; only regression targets have one. A forecast's is that of its channels.
         rules: of a table's columns, or of a text's words; `scaling` is the one named here.
+        pixels: of pictures, where it is not fitted, but that of others; None fits it.
 
     Raises:
         DataError: a table has no column to learn from, or a language one token only.
@@ -209,7 +216,9 @@ def fit_preprocess(
             inputs.append(_fit_sequences(source, x, next(specs), train, scaling, words))
         else:
             spec, is_array = next(specs), isinstance(x, np.ndarray)
-            scale = fit_scale(x[train], spec.kind, scaling) if is_array else x.scale(train, scaling)
+            scale = pixels
+            if scale is None:
+                scale = fit_scale(x[train], spec.kind, scaling) if is_array else x.scale(train, scaling)
             inputs.append(ArrayEncoder(spec, scale, not is_array or x.dtype == np.uint8))
     scale, first, ahead = _fit_target(source, train, scaling, target_scaling), inputs[0], source.target
     classes = source.classes

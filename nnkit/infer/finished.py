@@ -18,13 +18,14 @@ from nnkit.assemble import measured, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
-from nnkit.config.sections.model import CodeModelConfig
+from nnkit.config.sections.model import CodeModelConfig, PretrainedConfig
 from nnkit.data.batches import Batch, Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
 from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, StorageError
 from nnkit.facts import title_of
 from nnkit.models import empty_model
+from nnkit.models.pretrained import published
 from nnkit.objective.losses import num_outputs
 from nnkit.regular import LARGEST_JSON, json_of
 from nnkit.runs import (
@@ -48,6 +49,8 @@ from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
 
 BEST = "best"
+HEAD_NUMBERS = 10_000_000  # a head for a thousand classes has fewer
+NO_SIZES = ("freeze", "unfreeze_after", "unfreeze_layers")
 MOST_NUMBERS = 1_000  # a setting of a network may be as large without being a size of its weights
 
 
@@ -246,7 +249,12 @@ def _loaded(config: Config, spec: DataSpec, weights: dict[str, Tensor], folder: 
 def _check_size(config: Config, spec: DataSpec, weights: dict[str, Tensor]) -> None:
     """Check that no more is asked for than the weights are for, before a network is made. Raises: ValueError."""
     largest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
-    asked = {f"model.{key}": value for key, value in asdict(config.model).items()}
+    if isinstance(config.model, PretrainedConfig):
+        there, wanted = sum(tensor.numel() for tensor in weights.values()), published(config.model.arch).parameters
+        if wanted > 2 * there + HEAD_NUMBERS:
+            raise ValueError(f"model.arch={config.model.arch} asks for {wanted:,} numbers, the tensors have {there:,}")
+    sizes = {key: value for key, value in asdict(config.model).items() if key not in NO_SIZES}
+    asked = {f"model.{key}": value for key, value in sizes.items()}
     asked |= {f"input {each.name}": list(each.sizes) for each in spec.inputs}
     if config.model.kind in ("mlp", "linear"):
         asked["inputs"] = sum(math.prod(each.shape) for each in spec.inputs if each.kind != "categories")

@@ -19,6 +19,7 @@ from nnkit.config.sections.model import (
     LSTMConfig,
     MLPConfig,
     NaiveConfig,
+    PretrainedConfig,
     RecurrentConfig,
     RNNConfig,
 )
@@ -34,6 +35,7 @@ from nnkit.models.linear import Linear
 from nnkit.models.lstm import LSTM
 from nnkit.models.mlp import MLP
 from nnkit.models.naive import Naive
+from nnkit.models.pretrained import pretrained
 from nnkit.models.rnn import RNN
 from nnkit.seeding import derive
 from nnkit.spec import DataSpec
@@ -50,7 +52,7 @@ def build(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
         num_outputs: how many logits or values a sample come out.
     """
     model = empty_model(config, spec, num_outputs)
-    if isinstance(config.model, CodeModelConfig):
+    if isinstance(config.model, CodeModelConfig | PretrainedConfig):
         return model  # its constructor has given it its first values, from the same seed
     initialise(model, config.init, config.seed, gain=gain(config.activation))
     return model
@@ -92,6 +94,9 @@ def _network(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
             return Linear(sum(math.prod(given.shape) for given in spec.inputs), num_outputs)
         case CodeModelConfig(code=code, kwargs=kwargs):
             return _users_model(code, kwargs, spec)
+        case PretrainedConfig() as chosen:
+            scaling = getattr(config.data, "scaling", "none")
+            return pretrained(chosen, spec.inputs[0].shape, num_outputs, scaling=scaling)
         case NaiveConfig(method=method):
             assert isinstance(config.data, ForecastConfig)
             past: Literal["last", "seasonal"] = "seasonal" if method == "seasonal" else "last"

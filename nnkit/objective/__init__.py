@@ -64,12 +64,17 @@ class Objective:
 
     def penalty(self) -> Tensor | None:
         """Return the penalties on the weights, (); None where there are none."""
-        if not self._weights or not (self._l1 or self._l2):
+        weights = self._learning() if self._l1 or self._l2 else []
+        if not weights:
             return None
-        l1 = l1_penalty(self._weights, self._l1) if self._l1 else 0
-        return l1 + l2_penalty(self._weights, self._l2) if self._l2 else l1  # type: ignore[return-value]
+        l1 = l1_penalty(weights, self._l1) if self._l1 else 0
+        return l1 + l2_penalty(weights, self._l2) if self._l2 else l1  # type: ignore[return-value]
 
     def limit(self) -> None:
         """Scale weights back to regularization.max_norm, after a step."""
         if self._max_norm is not None:
-            limit_norms(self._weights, self._max_norm)
+            limit_norms(self._learning(), self._max_norm)
+
+    def _learning(self) -> list[Tensor]:
+        """Return the weights that are not frozen now: no others are moved."""
+        return [weight for weight in self._weights if weight.requires_grad]

@@ -9,6 +9,7 @@ used: making its first optimizer costs more than a second, and it steps paramete
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -22,12 +23,25 @@ from nnkit.config.sections.optimizer import (
     RMSpropConfig,
     SGDConfig,
 )
-from nnkit.optim.flat import FlatParameters
+from nnkit.optim.flat import FlatParameters, Stretch
 
 State = dict[str, Tensor]
 Rule = Callable[[Any, Tensor, Tensor, State, float], None]
 # A larger rate is no float32 any more (some rules multiply it by up to 1.9), and none can train with this one.
 LARGEST_RATE = torch.finfo(torch.float32).max / 2
+COUNTS = ("step", "mu_product")  # of the state: not one number a parameter, but one a stretch
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of the parameters with its part of all else, as views; `weights` are what is decayed."""
+
+    stretch: Stretch
+    values: Tensor
+    weights: Tensor
+    grad: Tensor
+    state: State
 
 
 @final
@@ -35,7 +49,7 @@ class Optimizer:
     """One update rule, its settings, and its state.
 
     Attributes:
-        state: tensors (P,) and scalars (), by name.
+        state: tensors (P,), and counts: () where all parameters have one pace, else one number a stretch.
     """
 
     def __init__(self, parameters: FlatParameters, config: OptimizerConfig) -> None:
@@ -45,7 +59,16 @@ class Optimizer:
         self._rule, names = _RULES[type(config)]
         if not getattr(config, "momentum", True):
             names = tuple(name for name in names if name != "momentum")
-        self.state: State = {name: _first_value(name, parameters.values) for name in names}
+        self.state: State = {name: _first_value(name, parameters) for name in names}
+        self._parts = [self._part(number, stretch) for number, stretch in enumerate(parameters.stretches)]
+
+    def _part(self, number: int, stretch: Stretch) -> _Part:
+        values, grad = self._parameters.values, self._parameters.grad
+        if len(self._parameters.stretches) == 1:
+            return _Part(stretch, values, values[: stretch.decayed], grad, self.state)
+        own = slice(stretch.start, stretch.stop)
+        state = {name: x[number] if name in COUNTS else x[own] for name, x in self.state.items()}
+        return _Part(stretch, values[own], values[stretch.start : stretch.decayed], grad[own], state)
 
     @property
     def param_groups(self) -> list[dict[str, list[Tensor]]]:
@@ -53,34 +76,55 @@ class Optimizer:
         return [{"params": [self._parameters.values]}]
 
     @torch.no_grad()
-    def step(self, factor: float = 1.0) -> None:
-        """Update the parameters from their gradients, with `factor` times the configured learning rate."""
-        lr = min(self._config.lr * factor, LARGEST_RATE)
-        values, grad = self._parameters.values, self._parameters.grad
-        if self._config.weight_decay:
-            values[: self._parameters.num_weights].mul_(1 - lr * self._config.weight_decay)
-        self._rule(self._config, values, grad, self.state, lr)
+    def step(self, factor: float = 1.0, epoch: int | None = None) -> None:
+        """Update the parameters from their gradients.
+
+        Args:
+            factor: on the configured learning rate.
+            epoch: from 0; what does not learn yet in it is left alone. None: all learns.
+        """
+        for part in self._parts:
+            pace = part.stretch.pace
+            if epoch is not None and epoch < pace.opens:
+                continue
+            lr = min(self._config.lr * factor * pace.factor, LARGEST_RATE)
+            if self._config.weight_decay:
+                part.weights.mul_(1 - lr * self._config.weight_decay)
+            self._rule(self._config, part.values, part.grad, part.state, lr)
 
     def state_by_name(self) -> dict[str, dict[str, Tensor]]:
-        """Return the state for saving: each (P,) tensor by parameter name, each scalar under the name ""."""
+        """Return the state for saving: each (P,) tensor by parameter name, each count under the name "".
+
+        Counts that differ from stretch to stretch stand under the names of their parameters.
+        """
         return {
-            key: self._parameters.by_name(value) if value.dim() else {"": value.clone()}
+            key: self._counts(value) if key in COUNTS else self._parameters.by_name(value)
             for key, value in self.state.items()
         }
+
+    def _counts(self, value: Tensor) -> dict[str, Tensor]:
+        if not value.dim():
+            return {"": value.clone()}
+        pairs = zip(self._parameters.stretches, value, strict=True)
+        return {name: count.clone() for stretch, count in pairs for name in stretch.names}
 
     def load(self, saved: dict[str, dict[str, Tensor]]) -> None:
         """Set the state from what `state_by_name` returned. Raises: KeyError where something is missing."""
         for key, value in self.state.items():
-            if value.dim():
+            if key not in COUNTS:
                 self._parameters.fill(value, saved[key])
-            else:
-                value.copy_(saved[key][""])
+                continue
+            counts = value.view(-1)
+            for number, stretch in enumerate(self._parameters.stretches):
+                counts[number].copy_(saved[key][""] if "" in saved[key] else saved[key][stretch.names[0]])
 
 
-def _first_value(name: str, values: Tensor) -> Tensor:
-    if name in ("step", "mu_product"):
-        return torch.full((), float(name == "mu_product"), device=values.device)
-    return torch.zeros_like(values)
+def _first_value(name: str, parameters: FlatParameters) -> Tensor:
+    if name not in COUNTS:
+        return torch.zeros_like(parameters.values)
+    stretches = len(parameters.stretches)
+    shape = () if stretches <= 1 else (stretches,)
+    return torch.full(shape, float(name == "mu_product"), device=parameters.values.device)
 
 
 def _sgd(config: SGDConfig, values: Tensor, grad: Tensor, state: State, lr: float) -> None:

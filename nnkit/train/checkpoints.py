@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nnkit.errors import CheckpointError, StorageError
+from nnkit.packed import unpacked
 from nnkit.regular import LARGEST_JSON, json_of
 from nnkit.storage import (
     discard_folder,
@@ -27,7 +28,6 @@ from nnkit.storage import (
     write_files,
     write_folder,
 )
-from nnkit.train.packed import unpacked
 
 WEIGHTS, STATE, MANIFEST = "model.safetensors", "state.pt", "manifest.json"
 FORMAT = 2  # 1: neither the manifest nor a pointer had a sum

@@ -85,6 +85,8 @@ def train_until(run: Run, state: TrainState, event: int, stop: Stop) -> None:
     """Take steps up to `event`, or up to the first reason to stop."""
     started = time.perf_counter()
     run.model.train()
+    if run.frozen is not None:
+        run.frozen.hold(state.epoch)
     for batch in run.train.epoch(state.epoch, state.position):
         take_step(run, batch, state)
         if state.step == event or stop(state) is not None:

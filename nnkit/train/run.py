@@ -21,6 +21,7 @@ from nnkit.optim.flat import FlatParameters
 from nnkit.optim.optimizers import Optimizer
 from nnkit.optim.schedules import schedule_factor
 from nnkit.train.device import Arithmetic
+from nnkit.train.layers import Frozen
 from nnkit.train.norms import note_norms
 from nnkit.train.saver import Saver
 from nnkit.train.state import TrainState
@@ -62,6 +63,7 @@ class Run:
             and weights are finite.
         finite_buffers: those that were finite at first; a mask may be made of infinities.
         untold: what the sinks are to be told at the next event.
+        frozen: what does not learn in some epochs; None where all learns.
     """
 
     seed: int
@@ -89,6 +91,7 @@ class Run:
     watches_late: bool = False
     unread: list[tuple[int, list[Tensor]]] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    frozen: Frozen | None = None
 
     @property
     def device(self) -> torch.device:
@@ -117,9 +120,9 @@ class Run:
         if self.trainer.clip_norm is not None:
             grad.mul_((self.trainer.clip_norm / (grad.norm() + 1e-6)).clamp_max(1.0))
         if scaler is None:
-            self.optimizer.step(factor)
+            self.optimizer.step(factor, state.epoch)
         else:
-            scaler.step(self.optimizer, factor)  # type: ignore[arg-type]
+            scaler.step(self.optimizer, factor, state.epoch)  # type: ignore[arg-type]
             scaler.update()
         self.objective.limit()
         if self.average is not None and self.trainer.ema_decay is not None:

@@ -127,7 +127,7 @@ def test_the_help_lists_groups_options_and_settings(capsys: pytest.CaptureFixtur
 def test_hydras_own_flags_work(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(["train", "model=linear", "--cfg", "job"], capsys)
     assert code == 0
-    assert yaml.safe_load(out)["model"] == {"kind": "linear"}
+    assert yaml.safe_load(out)["model"]["kind"] == "linear"
     code, out, _ = run(["train", "--cfg", "job", "-p", "optimizer", "optimizer.lr=0.5"], capsys)
     assert code == 0
     assert "lr: 0.5" in out

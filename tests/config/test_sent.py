@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.sent import TRUST, read_sent, sent_problems, word_problems
+from nnkit.config.options import config_dir
+from nnkit.config.sent import PUBLISHED, TRUST, read_sent, sent_problems, word_problems
 from nnkit.errors import ConfigError
 from tests.own_code import HERE
 
@@ -91,3 +93,24 @@ def test_words_out_of_a_folder_start_no_programs() -> None:
         "name: ${oc.env:X} may refer to other settings alone (in /run)",
     ]
     assert not word_problems({"hydra/launcher": "joblib", "seed": "1,2"}, Path("/run"))
+
+
+@pytest.mark.parametrize(
+    ("text", "fetches"),
+    [
+        ("defaults:\n  - override /model: resnet18\n", True),
+        ("defaults:\n  - override /model: pretrained\nmodel:\n  arch: resnet34\n", True),
+        ("model:\n  weights: DEFAULT\n", True),
+        ("model:\n  kind: pretrained\n", True),
+        ("defaults:\n  - override /model: resnet18\nmodel:\n  weights: none\n", False),
+        ("defaults:\n  - override /model: cnn\nmodel:\n  freeze: backbone\n", False),
+    ],
+)
+def test_weights_that_would_be_fetched_need_trust(text: str, fetches: bool) -> None:
+    found = [problem.text for problem in sent_problems(yaml.safe_load(text), Path("theirs.yaml"))]
+    assert found == (["model.weights=DEFAULT would fetch files (in theirs.yaml)"] if fetches else [])
+
+
+def test_all_networks_with_published_weights_are_known() -> None:
+    options = {path.stem: yaml.safe_load(path.read_text()) for path in (config_dir() / "model").glob("*.yaml")}
+    assert {name for name, values in options.items() if values["kind"] == "pretrained"} == set(PUBLISHED)

@@ -43,6 +43,7 @@ def test_every_synonym_leads_to_its_setting(prefix: str) -> None:
         "data=series",
         "data=text",
         "model=lstm",
+        "model=resnet18",
         "loss=cross_entropy",
     )
     sweeper = {f"hydra.sweeper.{field.name}" for schema in SWEEPERS.values() for field in fields(schema)}

@@ -31,6 +31,7 @@ GIVEN: dict[str, Any] = {
     "data.root": "there",
     "data.code": "a:b",
     "model.code": "a:b",
+    "model.arch": "resnet18",
     "activation.code": "a:b",
     "loss.code": "a:b",
     "metric.code": "a:b",
@@ -47,6 +48,8 @@ READERS: dict[str, dict[str, Any]] = {
     "data.segment": {"model": "lstm", "data.task": "language"},
     "model.embedding_size": {"data": "text"},
     "model.method": {"data": "sine"},
+    "model.unfreeze_after": {"model.freeze": "backbone"},
+    "model.unfreeze_layers": {"model.freeze": "backbone", "model.unfreeze_after": 1},
     "regularization.token_dropout": TEXT,
     "batching.by_length": TEXT,
     "batching.stateful": STATEFUL,
@@ -83,7 +86,7 @@ def others(annotation: Any, value: Any) -> Iterator[Any]:
             bool: [not value],
             int: [near + 1, near + 2, near * 2, 1, 64],
             float: [near / 2, near + 0.01, 0.3, near * 2],
-            str: ["other", "val/loss", ";"],
+            str: ["other", "val/loss", ";", "resnet50"],
             type(None): [None],
         }
         yield from (each for each in plain.get(annotation, []) if each != value)

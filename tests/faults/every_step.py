@@ -45,11 +45,15 @@ LANGUAGE = ("data=text", "data.path=books", "data.task=language", "data.tokens=c
 LANGUAGE += ("batching.batch_size=4", "trainer.max_epochs=2", "batching.stateful=true", "batching.shuffle=false")
 PICTURES = ("data=images", "data.path=pictures", "data.in_memory=false", "data.cache=null", "model.hidden=[8]")
 PICTURES += ("batching.batch_size=4", "trainer.max_epochs=2", "regularization=dropout")
+GRADUAL = ("model.hidden=[6,6,6]", "model.norm=batch", "model.freeze=backbone", "model.unfreeze_after=1")
+GRADUAL += ("model.unfreeze_layers=1", "trainer.max_epochs=4")
 OTHERS: dict[str, tuple[str, ...]] = {
     "accumulation": ("model.norm=batch", "batching.accumulate=2", "batching.batch_size=20", *CHANCE),
     "fp16": ("trainer.precision=fp16", "regularization=dropout"),
     "early stop": ("optimizer=sgd", "optimizer.lr=3", "trainer.max_epochs=60", "trainer.patience=3"),
     "validation in mid-epoch": ("trainer.validate_every=null", "trainer.validate_every_steps=2", *CHANCE),
+    "unfreezing": (*GRADUAL, *CHANCE, "optimizer.layer_decay=0.7", "optimizer=nadam"),
+    "frozen for good": ("model.freeze=1", "model.hidden=[6,6]", "optimizer.backbone_lr_factor=0.1", "optimizer=sgd"),
     "rnn": (*LANGUAGE, "model=rnn", "model.hidden_size=6", "regularization=dropout"),
     "lstm": (*LANGUAGE, "model=lstm", "model.hidden_size=6", "model.num_layers=2", *CHANCE),
     "gru": (*LANGUAGE, "model=gru", "model.hidden_size=6", "trainer.tbptt_steps=2", "trainer.gradient_norms=true"),

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 
 from nnkit.config.fields import sections
+from nnkit.config.sections.model import TrainableConfig
 from nnkit.models import empty_model
 from nnkit.models.cnn import CNN
 from nnkit.models.gru import GRU
@@ -32,7 +33,7 @@ MODELS = {
     "lstm": LSTM,
     "gru": GRU,
     "naive": Naive,
-}  # and `code`, the user's own: tests/test_usercode.py
+}  # and `code`, the user's own: tests/test_usercode.py; and torchvision's: tests/models/test_pretrained.py
 CASES = [
     ("linear", features(40)),
     ("mlp", features(10)),
@@ -46,13 +47,13 @@ CASE_NAMES = ["linear", "mlp", "cnn-1d", "cnn-2d", "rnn", "lstm", "gru"]
 
 
 def test_every_kind_of_the_schema_has_its_model() -> None:
-    assert set(sections()["model"]) == {*MODELS, "code"}
+    assert set(sections()["model"]) == {*MODELS, "code", "pretrained"}
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_constructors_choices_are_its_settings_and_the_shared_ones_it_reads(kind: str) -> None:
     section: Any = sections()["model"][kind]
-    own = {field.name for field in fields(section)} - {"kind"}
+    own = {field.name for field in fields(section)} - {"kind", *(field.name for field in fields(TrainableConfig))}
     shared = {key.rpartition(".")[2] for key in section.reads} & {"activation", "dropout"}
     parameters = inspect.signature(MODELS[kind]).parameters.values()
     assert {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} == own | shared

@@ -15,7 +15,8 @@ WEIGHTS = (torch.tensor([[1.0, -2.0], [3.0, 0.0]]), torch.tensor([[[2.0]], [[-1.
 
 
 def objective(regularization: RegularizationConfig, *weights: Tensor) -> Objective:
-    return Objective(PlainLossConfig(kind="mse"), regularization, weights=weights, class_weights=None)
+    learning = [weight.requires_grad_() for weight in weights]
+    return Objective(PlainLossConfig(kind="mse"), regularization, weights=learning, class_weights=None)
 
 
 @pytest.mark.parametrize("classes", [None, torch.tensor([1.0, 4.0, 0.5])])
@@ -68,4 +69,18 @@ def test_the_limit_is_applied_in_place_only_where_max_norm_is_set() -> None:
     objective(RegularizationConfig(), free).limit()
     objective(RegularizationConfig(max_norm=1.0), held).limit()
     assert free.tolist() == [[3.0, 4.0]]
-    torch.testing.assert_close(held, torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(held.detach(), torch.tensor([[0.6, 0.8]]))
+
+
+def test_what_is_frozen_is_neither_penalised_nor_limited() -> None:
+    frozen, learning = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, -2.0]])
+    found = objective(RegularizationConfig(l1=1.0, max_norm=1.0), frozen, learning)
+    frozen.requires_grad_(False)
+    penalty = found.penalty()
+    assert penalty is not None
+    assert penalty.item() == 3
+    found.limit()
+    assert frozen.tolist() == [[3.0, 4.0]]
+    assert learning.norm().item() == pytest.approx(1)
+    learning.requires_grad_(False)
+    assert found.penalty() is None

@@ -22,7 +22,7 @@ from nnkit.config.sections.sequences import (
     TsConfig,
 )
 
-PixelScaling = Literal["standard", "minmax", "none"]
+PixelScaling = Literal["auto", "standard", "minmax", "none", "weights"]
 TaskName = Literal["auto", "classification", "multilabel", "regression"]
 StepTaskName = Literal["auto", "classification", "multilabel", "regression", "tagging"]
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]
@@ -71,7 +71,7 @@ class VisionConfig:
     kind: Fixed[Literal["mnist", "fashion_mnist", "cifar10"]]
     root: Live[Name | None] = None
     download: Live[bool] = False
-    scaling: Fixed[PixelScaling] = "standard"
+    scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
@@ -107,7 +107,7 @@ class IdxConfig:
     target_path: Live[Name]
     test_path: Live[Name | None] = None
     test_target_path: Live[Name | None] = None
-    scaling: Fixed[PixelScaling] = "standard"
+    scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
@@ -127,7 +127,7 @@ class TorchvisionConfig:
     size: Fixed[Literal["auto"] | Size] = "auto"
     channels: Fixed[Literal["auto"] | Channels] = "auto"
     resize: Fixed[Resizing] = "squash"
-    scaling: Fixed[PixelScaling] = "standard"
+    scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]
@@ -154,7 +154,7 @@ class ImagesConfig:
     in_memory: Live[Literal["auto"] | bool] = "auto"
     workers: Live[Literal["auto"] | WholeNumber] = "auto"
     worker_timeout_s: Live[Positive] = 300.0
-    scaling: Fixed[PixelScaling] = "standard"
+    scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
     limit: Fixed[Count | None] = None
     val_fraction: Fixed[Share]

@@ -13,11 +13,26 @@ NormKind = Literal["none", "batch", "layer"]
 Summary = Literal["last", "mean", "max", "attention", "all"]
 SideBySide = Annotated[list[Count], Field(min_length=2)]  # several widths of kernels in one block
 RECURRENT_READS = frozenset({"init", "activation", "regularization.dropout"})
+NO_WEIGHTS, DEFAULT_WEIGHTS = "none", "DEFAULT"
+
+
+@dataclass(kw_only=True, slots=True, frozen=True)
+class TrainableConfig:
+    """What all networks share that learn: where their first values come from, and what is frozen."""
+
+    reads: ClassVar[frozenset[str]]
+
+    kind: Fixed[str]
+    weights: Fixed[Name] = NO_WEIGHTS
+    from_run: Fixed[Name | None] = None
+    freeze: Fixed[Literal["none", "backbone"] | Count | Name] = "none"
+    unfreeze_after: Fixed[Count | None] = None
+    unfreeze_layers: Fixed[Literal["all"] | Count] = "all"
 
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class LinearConfig:
+class LinearConfig(TrainableConfig):
     """Linear or logistic regression on the flattened input."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"init"})
@@ -27,7 +42,7 @@ class LinearConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class MLPConfig:
+class MLPConfig(TrainableConfig):
     """Fully connected layers on the flattened input."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"init", "activation", "regularization.dropout"})
@@ -41,7 +56,7 @@ class MLPConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class CNNConfig:
+class CNNConfig(TrainableConfig):
     """Convolutions, 2-D on images and 1-D on series, then a dense head."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"init", "activation", "regularization.dropout"})
@@ -62,7 +77,7 @@ class CNNConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class RNNConfig:
+class RNNConfig(TrainableConfig):
     """Plain recurrence (Elman 1990): h = tanh(W x + U h + b)."""
 
     reads: ClassVar[frozenset[str]] = RECURRENT_READS
@@ -81,7 +96,7 @@ class RNNConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class LSTMConfig:
+class LSTMConfig(TrainableConfig):
     """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
 
     reads: ClassVar[frozenset[str]] = RECURRENT_READS
@@ -100,7 +115,7 @@ class LSTMConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class GRUConfig:
+class GRUConfig(TrainableConfig):
     """Gated recurrent unit (Cho et al. 2014, with the reset gate of torch.nn.GRU)."""
 
     reads: ClassVar[frozenset[str]] = RECURRENT_READS
@@ -129,7 +144,7 @@ class NaiveConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
-class CodeModelConfig:
+class CodeModelConfig(TrainableConfig):
     """A network of the user's own: Name(spec, **kwargs) -> nn.Module, with its first values."""
 
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -139,8 +154,34 @@ class CodeModelConfig:
     kwargs: Fixed[dict[str, Any]] = field(default_factory=dict)
 
 
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class PretrainedConfig(TrainableConfig):
+    """A network of torchvision, by its name there, with the weights that it is published with."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    kind: Fixed[Literal["pretrained"]]
+    arch: Fixed[Name]
+    weights: Fixed[Name] = DEFAULT_WEIGHTS
+    input_size: Fixed[Literal["auto", "none"] | Count] = "auto"
+
+
 RecurrentConfig = RNNConfig | LSTMConfig | GRUConfig
 ModelConfig = Annotated[
-    CodeModelConfig | LinearConfig | MLPConfig | CNNConfig | RNNConfig | LSTMConfig | GRUConfig | NaiveConfig,
+    CodeModelConfig
+    | LinearConfig
+    | MLPConfig
+    | CNNConfig
+    | RNNConfig
+    | LSTMConfig
+    | GRUConfig
+    | PretrainedConfig
+    | NaiveConfig,
     Field(discriminator="kind"),
 ]
+
+
+def network_of(section: ModelConfig) -> str:
+    """Return what a network is called in titles and folders: its kind, or torchvision's name."""
+    return section.arch if isinstance(section, PretrainedConfig) else section.kind

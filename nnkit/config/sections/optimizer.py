@@ -9,6 +9,8 @@ from pydantic import Field
 
 from nnkit.config.marks import Fixed, NonNegative, Override, Positive, Probability
 
+Decay = Annotated[float, Field(gt=0, le=1)]
+
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
@@ -20,6 +22,8 @@ class SGDConfig:
     momentum: Fixed[Probability] = 0.0
     nesterov: Override[bool] = False
     weight_decay: Override[NonNegative] = 0.0
+    backbone_lr_factor: Override[Positive] = 1.0
+    layer_decay: Override[Decay] = 1.0
 
 
 @final
@@ -33,6 +37,8 @@ class AdamConfig:
     beta2: Override[Probability] = 0.999
     eps: Override[Positive] = 1e-8
     weight_decay: Override[NonNegative] = 0.0
+    backbone_lr_factor: Override[Positive] = 1.0
+    layer_decay: Override[Decay] = 1.0
 
 
 @final
@@ -47,6 +53,8 @@ class NAdamConfig:
     eps: Override[Positive] = 1e-8
     momentum_decay: Override[NonNegative] = 0.004
     weight_decay: Override[NonNegative] = 0.0
+    backbone_lr_factor: Override[Positive] = 1.0
+    layer_decay: Override[Decay] = 1.0
 
 
 @final
@@ -60,6 +68,8 @@ class RMSpropConfig:
     eps: Override[Positive] = 1e-8
     momentum: Fixed[Probability] = 0.0
     weight_decay: Override[NonNegative] = 0.0
+    backbone_lr_factor: Override[Positive] = 1.0
+    layer_decay: Override[Decay] = 1.0
 
 
 @final
@@ -71,6 +81,8 @@ class AdagradConfig:
     lr: Override[Positive]
     eps: Override[Positive] = 1e-10
     weight_decay: Override[NonNegative] = 0.0
+    backbone_lr_factor: Override[Positive] = 1.0
+    layer_decay: Override[Decay] = 1.0
 
 
 OptimizerConfig = Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnkit.train.packed import unpacked
+from nnkit.packed import unpacked
 from tests.finished import Bomb
 
 

@@ -1,0 +1,194 @@
+"""Weights out of files that others have made: read as data, named as the network names them, taken where they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from nnkit.config.sections.model import DEFAULT_WEIGHTS, NO_WEIGHTS, ModelConfig, TrainableConfig
+from nnkit.errors import CheckpointError
+from nnkit.packed import unpacked
+from nnkit.storage import read_bytes
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # of DataParallel, torch.compile, and wrappers
+NESTED = ("state_dict", "model_state_dict", "model", "weights")  # under what training scripts keep weights
+SHOWN = 3  # names of a kind, in words
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a file holds.
+
+    Attributes:
+        tensors: by the name that the file has for them, but for what is put in front of all names.
+        sha256: of the file.
+    """
+
+    tensors: Mapping[str, Tensor]
+    sha256: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a network has taken of weights.
+
+    Attributes:
+        loaded: names of those that fitted.
+        skipped: by name, why another one did not.
+        new: names of the network's own that keep their first values.
+    """
+
+    loaded: Sequence[str]
+    skipped: Mapping[str, str]
+    new: Sequence[str]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what the user should know, in words."""
+        yield f"{len(self.loaded)} tensors loaded, {len(self.skipped)} skipped, {len(self.new)} new"
+        if self.skipped:
+            yield f"skipped: {_some([f'{name} ({why})' for name, why in self.skipped.items()])}"
+        if self.new:
+            yield f"new, with first values: {_some(self.new)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def weights_path(section: ModelConfig) -> Path | None:
+    """Return the file that a section takes its first values from, absolute; None where it names none."""
+    if not isinstance(section, TrainableConfig) or section.from_run is not None:
+        return None
+    if section.weights in (NO_WEIGHTS, DEFAULT_WEIGHTS):
+        return None
+    return Path(section.weights).expanduser().absolute()
+
+
+def with_place(section: ModelConfig) -> ModelConfig:
+    """Return a section whose file of weights has its absolute path."""
+    path = weights_path(section)
+    return section if path is None else replace(section, weights=str(path))  # type: ignore[arg-type]
+
+
+def read_weights(path: Path, sum_begins: str = "") -> Weights:
+    """Return the tensors of a .safetensors file, or of what torch.save has written; nothing in it is executed.
+
+    Args:
+        path: of the file.
+        sum_begins: with what its SHA-256 begins, if that is known; it is looked at before anything is parsed.
+
+    Raises:
+        StorageError: it cannot be read.
+        CheckpointError: it is no such file, is damaged, holds code, or no tensors.
+    """
+    data = read_bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not sha256.startswith(sum_begins):
+        told = f"{path} is damaged: its SHA-256 begins with {sha256[: len(sum_begins)]}, not with {sum_begins}"
+        raise CheckpointError(told, hint="remove it, and fetch it anew")
+    if path.suffix == ".safetensors":
+        try:
+            found: Any = safetensors.torch.load(data)
+        except Exception as error:  # beside a SafetensorError, what follows from shapes that it has not looked at
+            raise CheckpointError(f"{path} is damaged, or no .safetensors file: {error}") from error
+    else:
+        found = _of_torch(path, data)
+    tensors = {str(name): x for name, x in _innermost(found).items() if isinstance(x, Tensor) and _is_plain(x)}
+    if not tensors:
+        hint = "torch.save(model.state_dict(), FILE)"
+        raise CheckpointError(f"{path} holds no weights: no tensors by name are in it", hint=hint)
+    return Weights(_without_prefix(tensors), sha256)
+
+
+def _of_torch(path: Path, data: bytes) -> Any:
+    """Return the containers and tensors in the bytes of a file; those of old versions are no archive."""
+    try:
+        if data[:2] == b"PK":
+            return unpacked(data)
+        return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever zipfile, pickle and torch can raise for a file that is none
+        text = f"{error} {error.__cause__ or ''}"
+        if (code := _GLOBAL.search(text)) is not None:
+            told = f"{path} holds code, {code[1]}, which is not run: weights are plain tensors by name"
+            raise CheckpointError(told, hint="torch.save(model.state_dict(), FILE), where the file was made") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is damaged, or holds no weights: {reason}", hint="a whole file") from error
+
+
+def _innermost(found: Any) -> Mapping[Any, Any]:
+    """Return the mapping that has the tensors: a training script puts others around it."""
+    while isinstance(found, dict):
+        inner = next((found[key] for key in NESTED if isinstance(found.get(key), dict)), None)
+        if inner is None:
+            return found
+        found = inner
+    return {}
+
+
+def _is_plain(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.layout == torch.strided and not x.is_quantized
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without what a wrapper has put in front of all of their names."""
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): x for name, x in tensors.items()}
+    return tensors
+
+
+def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
+    """Give a network the weights whose names and shapes are those of its own, in place.
+
+    Args:
+        model: on any device.
+        given: by name.
+        origin: where they are from, for the message.
+
+    Raises:
+        CheckpointError: none of them fits, or one that fits is not finite.
+    """
+    own = model.state_dict()
+    wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
+    loaded, skipped = [], {}
+    with torch.no_grad():
+        for name, x in given.items():
+            meant = name if name in own else wrapped.get(name, name)
+            if (why := _unfit(own.get(meant), x)) is not None:
+                skipped[name] = why
+                continue
+            if not bool(x.isfinite().all()):
+                raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
+            own[meant].copy_(x)
+            loaded.append(meant)
+    if not any(own[name].is_floating_point() for name in loaded):
+        theirs, ours = _some(list(given)), _some(list(own))
+        told = f"{origin} has nothing for this network: it has {theirs}; the network has {ours}"
+        raise CheckpointError(told, hint="weights of the same architecture")
+    return Taken(loaded, skipped, [name for name in own if name not in set(loaded)])
+
+
+def _unfit(own: Tensor | None, given: Tensor) -> str | None:
+    """Return why a tensor is none of the network's; None where it fits."""
+    if own is None:
+        return "the network has none of this name"
+    if own.shape != given.shape:
+        return f"{_shape(given)} there, {_shape(own)} here"
+    if own.is_floating_point() != given.is_floating_point():
+        return f"{given.dtype} there, {own.dtype} here"
+    return None
+
+
+def _shape(x: Tensor) -> str:
+    return "x".join(str(size) for size in x.shape) or "a number"

@@ -1,0 +1,107 @@
+"""What a new run starts from: weights that were learned before. A run that goes on has its own, and needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from nnkit.config.schema import Config
+from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig, TrainableConfig
+from nnkit.errors import CheckpointError
+from nnkit.models.pretrained import published, published_file, read_published
+from nnkit.models.weights import Weights, read_weights, take, weights_path
+from nnkit.runs import CHECKPOINTS, find_run
+from nnkit.train import checkpoints
+from nnkit.train.run import Run
+
+FACT = "started_from"  # in run.json
+MOST_KEPT = 50  # names, in run.json
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run has started from.
+
+    Attributes:
+        facts: for run.json; empty where its first values are its own.
+        lines: for the user.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+
+
+def look_for_start(config: Config) -> Config:
+    """Look for what a new run shall start from, before any data is read: a weights file that is published is fetched.
+
+    Returns:
+        The config, with the folder of the run that model.from_run names: what is the last one now may not be so later.
+
+    Raises:
+        ConfigError: model.from_run names no run.
+        CheckpointError: the file is not there, or cannot be fetched.
+    """
+    model, path = config.model, weights_path(config.model)
+    if path is not None and not path.exists():
+        hint = "model.weights=FILE, a .safetensors or .pth file"
+        if isinstance(model, PretrainedConfig):
+            hint += f"; or {DEFAULT_WEIGHTS}, or none"
+        raise CheckpointError(f"model.weights={path} is not there", hint=hint)
+    if isinstance(model, TrainableConfig) and model.from_run is not None:
+        folder = find_run(model.from_run, Path(config.output_dir).expanduser())
+        return replace(config, model=replace(model, from_run=str(folder)))
+    if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS:
+        published_file(model.arch)
+    return config
+
+
+def start(run: Run, config: Config) -> Start:
+    """Give a new run's network the weights that its config names, where it names such.
+
+    Args:
+        run: wired; its network has its first values.
+        config: of the run, with every pick.
+
+    Raises:
+        ConfigError: model.from_run names no run.
+        StorageError, CheckpointError: the weights cannot be read, are damaged, hold code, or none of them fits.
+    """
+    found = _found(config)
+    if found is None:
+        return Start()
+    origin, place, weights = found
+    taken = take(run.model, weights.tensors, origin)
+    if run.average is not None:
+        with torch.no_grad():
+            run.average.copy_(run.parameters.values)
+    first, *others = taken.lines()
+    kept = {name: taken.skipped[name] for name in list(taken.skipped)[:MOST_KEPT]}
+    facts = {
+        "path": str(place),
+        "sha256": weights.sha256,
+        "loaded": len(taken.loaded),
+        "skipped": kept,
+        "new": list(taken.new[:MOST_KEPT]),
+    }
+    return Start({FACT: facts}, [f"weights of {origin}: {first}", *others])
+
+
+def _found(config: Config) -> tuple[str, Path, Weights] | None:
+    """Return what the weights are, in words, where they lie, and what they hold; None where there are none."""
+    model, path = config.model, weights_path(config.model)
+    if path is not None:
+        return str(path), path, read_weights(path)
+    if isinstance(model, TrainableConfig) and model.from_run is not None:
+        folder = find_run(model.from_run, Path(config.output_dir).expanduser())
+        best = checkpoints.pointed(folder / CHECKPOINTS, "best")
+        sha256 = checkpoints.read_manifest(best)["sha256"][checkpoints.WEIGHTS]
+        return f"run {folder}", folder, Weights(checkpoints.read_weights(best), sha256)
+    if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS:
+        place, weights = read_published(model.arch)
+        return f"{model.arch}, {published(model.arch).name}", place, weights
+    return None
