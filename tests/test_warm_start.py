@@ -72,7 +72,7 @@ def test_other_classes_get_a_new_head_and_the_rest_is_taken() -> None:
     trained("data.classes=[setosa,virginica]", f"model.from_run={first}", sinks=(sink,))
     assert sink.told[:3] == (
         f"weights of run {first}: 2 tensors loaded, 2 skipped, 2 new",
-        "skipped: output.bias (3 there, 2 here), output.weight (3x8 there, 2x8 here)",
+        "skipped: output.weight (3x8 there, 2x8 here), output.bias (3 there, 2 here)",
         "new, with first values: output.weight, output.bias",
     )
 

@@ -161,10 +161,14 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
     """
     own = model.state_dict()
     wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
+    places = {name: place for place, name in enumerate(own)}
+    meanings = {name: name if name in own else wrapped.get(name, name) for name in given}
     loaded, skipped = [], {}
     with torch.no_grad():
-        for name, x in given.items():
-            meant = name if name in own else wrapped.get(name, name)
+        for name in sorted(
+            given, key=lambda name: (places.get(meanings[name], len(own)), name)
+        ):  # as the network has them
+            meant, x = meanings[name], given[name]
             if (why := _unfit(own.get(meant), x)) is not None:
                 skipped[name] = why
                 continue

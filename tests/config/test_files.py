@@ -14,7 +14,7 @@ from nnkit.config.origin import Composed
 from nnkit.config.space import Space, grid
 from nnkit.errors import ConfigError, Problem
 
-KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, naive"
+KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, pretrained, naive"
 
 
 def problems(*words: str) -> list[Problem]:
@@ -162,7 +162,7 @@ def test_words_for_hydras_own_main_are_checked_before_it_starts() -> None:
         ["model=cnn", "seed=3"], config_name="train", extra_dirs=[], multirun=False, trust=False, starts=False
     )
     assert (overrides, folder) == (["model=cnn", "++seed=3"], config_dir())
-    assert set(groups["model"]) == {"cnn", "code", "gru", "linear", "lstm", "mlp", "naive", "rnn"}
+    assert {"cnn", "code", "gru", "linear", "lstm", "mlp", "naive", "rnn", "resnet18"} <= set(groups["model"])
     assert words_for("seed=1,2", multirun=True) == ["++seed=1,2"]
     with pytest.raises(ConfigError, match="seed=1,2 lists several values"):
         words_for("seed=1,2", multirun=False)

@@ -20,7 +20,7 @@ GROUPS = find_groups(search_dirs())
     ("word", "text", "hint"),
     [
         ("model=mpl", "model=mpl is not there", "did you mean model=mlp?"),
-        ("model=", "model= has no value", "model is one of cnn, code, gru, linear, lstm, mlp, naive, rnn"),
+        ("model=", "model= has no value", "model is one of cnn, code, convnext_tiny,"),
         ("experiment=mnist_cn", "experiment=mnist_cn is not there", "did you mean experiment=mnist_cnn?"),
         ("cnn", "cnn is not of the form key=value", "did you mean model=cnn?"),
         ("model", "model has no value", "model=cnn"),
