@@ -191,13 +191,18 @@ def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:
         return x.astype(np.float32), spec
 
 
-def load_arrays(path: Path) -> dict[str, Any]:
-    """Return the arrays of an .npz file. Raises: DataError."""
+def load_arrays(path: Path, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the arrays of an .npz file: those of some names where it has them all, else those that it is read for.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         # Opened here, since numpy leaves a damaged file open.
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             ours = [name + part for part in _PARTS for name in ("x", "y", "lengths") if name + part in arrays]
             wanted = ours if {"x", "y"} <= {*ours} else [*arrays]
+            wanted = [*names] if names and {*names} <= {*arrays} else wanted
             _refuse_bombs(arrays.zip, wanted)
             return {name: arrays[name] for name in wanted}
     except FileNotFoundError:

@@ -170,10 +170,10 @@ def _part(parts: Sequence[str], wanted: str) -> Rows | None:
 
 def _of_arrays(config: MasksConfig, codes: MaskCodes) -> _Read:
     path = Path(config.images).expanduser().absolute()
-    arrays = load_arrays(path)
     wanted = {"data.image_array": config.image_array, "data.mask_array": config.mask_array}
     if config.name_array is not None:
         wanted["data.name_array"] = config.name_array
+    arrays = load_arrays(path, list(wanted.values()))
     if absent := [f"{key}={name}" for key, name in wanted.items() if name not in arrays]:
         raise DataError(f"{path} has no array {' and '.join(absent)}, only {', '.join(arrays)}")
     x, _ = as_inputs(_as_pictures(arrays[config.image_array]), kind="image", name=f"{path}: {config.image_array}")
