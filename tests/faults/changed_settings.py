@@ -44,7 +44,7 @@ FOLDS: dict[str, Any] = {"cv.folds": 5}
 PICTURES: dict[str, Any] = {"data.images": "there.npz"}  # arrays of one file
 READERS: dict[str, dict[str, Any]] = {
     **{f"data.{name}": PICTURES for name in ("image_array", "mask_array", "name_array")},
-    "data.names": {"data.values": "any"},
+    "data.names": {"data.names": ["a", "b"]},
     "loss.smooth": {"data": "masks", "model": "unet"},
     "loss.cross_entropy": {"data": "masks", "model": "unet"},
     "data.test_path": {"data.test_path": "there", "data.test_target_path": "there"},
