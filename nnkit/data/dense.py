@@ -29,8 +29,8 @@ def pixel_counts(masks: Tensor, weight: Tensor, num_classes: int) -> Tensor:
         weight: (N,).
         num_classes: C.
     """
-    total = torch.zeros(num_classes, dtype=torch.float64, device=masks.device)
+    total = torch.zeros(num_classes, dtype=torch.float64)  # not where the masks are: mps has no float64
     for mask, weighs in zip(masks, weight, strict=True):
         found = torch.bincount(mask.flatten(), minlength=IGNORED + 1)[:num_classes]
-        total += found * weighs
-    return total.float()
+        total += found.cpu() * weighs.cpu()
+    return total.float().to(masks.device)

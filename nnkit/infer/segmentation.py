@@ -22,6 +22,7 @@ from nnkit.infer.own import own_value, with_own
 from nnkit.infer.pixels import mean_logits
 from nnkit.infer.terms import Floats, mean_of_defined, ratio
 from nnkit.metrics.segmentation import confusions
+from nnkit.metrics.sums import sums_dtype
 from nnkit.objective.predictions import predicted_classes
 from nnkit.scoring import metrics_of
 
@@ -35,12 +36,12 @@ def evaluate_masks(run: Finished, source: Source, rows: Rows) -> Evaluation:
     sums = metrics.zero(run.arithmetic.device)
     for batch, outputs in _answered(run, source, rows):
         masks = predicted_classes(outputs)
-        found.append(confusions(batch.target, masks, batch.weight, classes, torch.float64).cpu().numpy())
+        found.append(confusions(batch.target, masks, batch.weight, classes, sums_dtype(masks.device)).cpu().numpy())
         predicted.append(masks.byte().cpu().numpy())
         if isinstance(run.config.metric, CodeMetricConfig) and not run.members:
             metrics.add(sums, outputs, batch.target, batch.weight)
     own = {} if run.members else own_value(run, metrics.compute(sums))
-    of_each = np.concatenate(found)
+    of_each = np.concatenate(found).astype(np.float64)
     statistics = mask_statistics(of_each)
     names = tuple(source.names[row] for row in rows) if source.names else ()
     return Evaluation(
