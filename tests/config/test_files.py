@@ -162,7 +162,7 @@ def test_words_for_hydras_own_main_are_checked_before_it_starts() -> None:
         ["model=cnn", "seed=3"], config_name="train", extra_dirs=[], multirun=False, trust=False, starts=False
     )
     assert (overrides, folder) == (["model=cnn", "++seed=3"], config_dir())
-    assert set(groups["model"]) == {"cnn", "code", "gru", "linear", "lstm", "mlp", "naive", "rnn"}
+    assert set(groups["model"]) == {"cnn", "code", "gru", "linear", "lstm", "mlp", "naive", "rnn", "unet"}
     assert words_for("seed=1,2", multirun=True) == ["++seed=1,2"]
     with pytest.raises(ConfigError, match="seed=1,2 lists several values"):
         words_for("seed=1,2", multirun=False)
