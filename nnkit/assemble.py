@@ -22,6 +22,7 @@ from nnkit.config.sections.data import (
     CodeDataConfig,
     DataConfig,
     ImagesConfig,
+    MasksConfig,
     TableConfig,
     TorchvisionConfig,
 )
@@ -32,6 +33,7 @@ from nnkit.data.folds import fold_kind
 from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
 from nnkit.data.scaling import Scale
 from nnkit.data.sequences import Sequences
+from nnkit.data.source import all_count
 from nnkit.data.tabular import Rules
 from nnkit.data.text_layouts import layout_of
 from nnkit.errors import ConfigError, Problem
@@ -226,6 +228,10 @@ def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: 
     if isinstance(section, (ImagesConfig, TorchvisionConfig)):
         channels, height, width = spec.inputs[0].shape
         changes |= {"channels": channels, "size": [height, width]}
+    if isinstance(section, MasksConfig):  # new pictures are read as those of the training, whatever they hold
+        channels, *size = spec.inputs[0].shape
+        values = [int(value) for value in names] or "any"
+        changes |= {"channels": channels, "size": size, "values": values, "names": list(spec.target.classes)}
     if isinstance(section, (TableConfig, ArrayConfig, CodeDataConfig)):
         changes["task"] = spec.task
     if isinstance(section, TextConfig) and section.task == "classification":
@@ -381,8 +387,7 @@ def _objective(prepared: Prepared, parameters: FlatParameters, train: Samples) -
     weights = class_weights(config.loss, train.class_counts(classes)) if classes else None
     if weights is not None:  # balanced, a class whose samples weigh nothing would weigh infinitely much
         weights = weights.nan_to_num(posinf=1.0)
-    target = prepared.source.target
-    is_even = not isinstance(target, Sequences) or target.is_even
+    is_even = all_count(prepared.source)
     return Objective(
         config.loss,
         config.regularization,

@@ -36,6 +36,10 @@ def baseline(run: Run, prepared: Prepared) -> dict[str, float]:
         return run.metrics.compute(sums)
     known = _known(run.train.samples, prepared)
     for batch in run.test.epoch(0):
+        if prepared.spec.is_per_pixel:
+            everywhere = known[:, None, None].expand(len(batch), -1, *batch.target.shape[1:])
+            run.metrics.add(sums, everywhere, batch.target, batch.weight)
+            continue
         rows = batch.target.shape[:2] if batch.weight.dim() == 2 else batch.target.shape[:1]
         run.metrics.add(sums, *aligned(known.expand(*rows, -1), batch.target, batch.weight))
     return run.metrics.compute(sums)

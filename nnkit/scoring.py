@@ -18,6 +18,7 @@ from nnkit.metrics.language import LanguageMetrics
 from nnkit.metrics.multilabel import MultilabelMetrics
 from nnkit.metrics.own import InUnits, WithOwn
 from nnkit.metrics.regression import RegressionMetrics
+from nnkit.metrics.segmentation import SegmentationMetrics
 from nnkit.metrics.threshold import best_threshold
 from nnkit.objective.predictions import predicted_classes, predicted_labels, predicted_values, probabilities
 from nnkit.train.loop import outputs_of
@@ -42,6 +43,8 @@ def metrics_of(config: Config, preprocess: Preprocess, threshold: float | None =
         found = LanguageMetrics()
     elif spec.task in ("classification", "tagging"):
         found = ClassificationMetrics(spec.num_classes, partial(predicted_classes, threshold=threshold))
+    elif spec.task == "segmentation":
+        found = SegmentationMetrics(spec.num_classes, predicted_classes)
     elif spec.task == "multilabel":
         found = MultilabelMetrics(spec.num_targets, predicted_labels)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, final
 
-Task = Literal["classification", "multilabel", "regression", "tagging", "forecast", "language"]
+Task = Literal["classification", "multilabel", "regression", "tagging", "forecast", "language", "segmentation"]
 InputKind = Literal["features", "categories", "series", "image", "tokens", "lengths"]
 PER_STEP = frozenset({"tagging", "language"})  # tasks with an answer for each step of a sequence
 
@@ -56,7 +56,8 @@ class DataSpec:
     Attributes:
         task: of a sample, classification (one class), multilabel (each label is there or not) or regression (one or
             more values); of each step of a sequence, tagging (a class) or language (the next token); forecast (the
-            next steps of a series).
+            next steps of a series); of each pixel of an image, segmentation (a class), for which a model gives logits
+            (B, C, H, W) at the image's own size.
         inputs: in the order of the model's arguments.
         target: what is predicted.
     """
@@ -74,6 +75,11 @@ class DataSpec:
     def is_per_step(self) -> bool:
         """Whether there is an answer for each step of a sequence."""
         return self.task in PER_STEP
+
+    @property
+    def is_per_pixel(self) -> bool:
+        """Whether there is an answer for each pixel of an image."""
+        return self.task == "segmentation"
 
     @property
     def has_lengths(self) -> bool:

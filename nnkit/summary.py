@@ -80,7 +80,9 @@ def check_forward(model: nn.Module, spec: DataSpec, num_outputs: int, *, code: s
         text = " ".join(str(error).split())
         raise ConfigError(f"{code}: the network fails on two samples: {type(error).__name__}: {text}") from error
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    wanted = (2, spec.inputs[0].shape[0], num_outputs) if spec.is_per_step else (2, num_outputs)
+    wanted: tuple[int, ...] = (2, spec.inputs[0].shape[0], num_outputs) if spec.is_per_step else (2, num_outputs)
+    if spec.is_per_pixel:
+        wanted = (2, num_outputs, *spec.inputs[0].shape[1:])
     if shape != wanted:
         raise ConfigError(f"{code}: the network must give {wanted} for two samples, got {shape}")
 

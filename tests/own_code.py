@@ -123,6 +123,13 @@ class AmongTheFirst:
         return (hit * weight).sum(), weight.sum()
 
 
+class Hits:
+    """The share of samples, steps or pixels that are right."""
+
+    def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return ((outputs.argmax(1) == target) * weight).sum(), weight.sum()
+
+
 class AbsoluteError:
     """The mean distance of values from their target."""
 

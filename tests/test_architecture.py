@@ -33,7 +33,7 @@ RANKS = (
     ("infer",),
     ("folds",),
     ("plots",),
-    ("plots_sequences", "plots_sweep"),
+    ("plots_sequences", "plots_sweep", "plots_masks"),
     ("sweep",),
     ("cli", "__init__"),
     ("__main__",),

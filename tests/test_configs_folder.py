@@ -54,6 +54,9 @@ COMPANIONS = {
     "loss/mse": ["data=diabetes"],
     "loss/mae": ["data=diabetes"],
     "loss/huber": ["data=diabetes"],
+    "loss/dice": ["data=masks", "data.images=x.npz", "model=unet", "model.channels=[4,8]"],
+    "data/masks": ["data.images=photos", "data.masks=masks", "model=unet", "model.channels=[4,8]"],
+    "model/unet": ["data=masks", "data.images=x.npz"],
     "loss/poisson": ["data=diabetes", "data.target_scaling=none"],
     "data/array": ["data.path=x.npz"],
     "data/table": ["data.path=x.csv", "data.target=y"],
@@ -110,6 +113,11 @@ def generated(config: Config) -> Source:
         colours = Column("colour", "categorical", (np.arange(32) % 5 - 1).astype(np.int32), tuple("rgby"))
         frame = Frame((Column("size", "numeric", x[:, 0]), colours))
         return Source(kind, (frame,), (), (np.arange(32) % 3).astype(np.int64), ("y",), tuple("abc"))
+    if kind == "masks":
+        pictures, drawn = rng.normal(size=(32, 3, 8, 8)).astype(np.float32), rng.integers(0, 2, (32, 8, 8), np.uint8)
+        names = tuple(map(str, range(32)))
+        spec = InputSpec("image", "image", (3, 8, 8))
+        return Source(kind, (pictures,), (spec,), drawn, ("mask",), ("a", "b"), names=names)
     if kind == "diabetes":
         return Source(kind, (x,), (spec,), rng.integers(1, 9, (32, 1)).astype(np.float64), ("y",))
     classes = ("a", "b") if config.loss.kind == "bce" else tuple("abc")

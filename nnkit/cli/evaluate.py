@@ -20,12 +20,13 @@ USAGE = """\
 usage: nnkit eval RUN [--data PATH] [--split test|val|train|all] [--json] [-o DIR] [--no-plots] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
-Measures the best weights as scikit-learn defines it, with 95 % intervals by bootstrap: over rows, or where each step of
-a sequence has a class over whole sequences. Forecasts and language models have none, since their windows and segments
-depend on each other. Standard output carries the path of the predictions, or with --json all measures, which
-evaluation-PART.json holds, too; pictures go to plots/.
+Measures the best weights as scikit-learn defines it, with 95 % intervals by bootstrap: over rows, over whole sequences
+where each step has a class, over pictures where each pixel has one. Forecasts and language models have none, since
+their windows and segments depend on each other. Standard output carries the path of the predictions, or with --json all
+measures, which evaluation-PART.json holds, too; pictures go to plots/.
 
-  --data PATH       new rows with labels, in the form of the run's own data; of a forecast all windows of a new file
+  --data PATH       new rows with labels, in the form of the run's own data; of a forecast all windows of a new file,
+                    of masks a folder with the folders images and masks, or an .npz file
   --split PART      a part of the run's own data (default: test)
   -o, --output DIR  where predictions and pictures go (default: the run's folder)
   --no-plots        no pictures
@@ -34,11 +35,11 @@ evaluation-PART.json holds, too; pictures go to plots/.
 PARTS = ("test", "val", "train", "all")
 OF_SECOND = ("roc_auc", "pr_auc", "brier")  # with two classes they are of the second one
 SHOWN = (
-    *("precision", "recall", "f1", "accuracy", "roc_auc", "pr_auc"),
+    *("iou", "dice", "precision", "recall", "f1", "accuracy", "roc_auc", "pr_auc"),
     *("rmse", "mae", "mape", "r2", "mase", "scaled_mse", "scaled_mae", "support"),
 )
 EACH = {"per_class": "class", "per_label": "label", "per_target": "target", "per_horizon": "step ahead"}
-WHAT = {"forecast": "windows", "language": "segments", "tagging": "sequences"}
+WHAT = {"forecast": "windows", "language": "segments", "tagging": "sequences", "segmentation": "pictures"}
 OF_CLASSES = ("classification", "tagging")
 
 

@@ -110,7 +110,7 @@ def _classes(report: Report) -> Table:
 
     assert report.target is not None
     table = Table(box=None, pad_edge=False)
-    table.add_column("class" if report.task == "classification" else "label")
+    table.add_column("label" if report.task == "multilabel" else "class")
     for part in ("train", "val", "test"):
         table.add_column(part, justify="right")
     for name, counts in list(report.target.counts.items())[:MOST_SHOWN]:

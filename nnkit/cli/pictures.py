@@ -12,7 +12,7 @@ from nnkit.storage import make_folder, read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from nnkit.config.domains import Domain
-    from nnkit.infer.evaluation import Evaluation, Windows
+    from nnkit.infer.evaluation import Evaluation, Masked, Windows
     from nnkit.infer.finished import Finished
     from nnkit.sweep.trials import Outcome
 
@@ -35,15 +35,19 @@ def draw_training(folder: Path, title: str, best_epoch: int | None) -> None:
 def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) -> None:
     """Draw what an evaluation found into plots/: confusion, ROC and PR curves and calibration; or residuals.
 
-    Of labels there are the ROC and PR curves; of a forecast its errors step by step, and some windows.
+    Of labels there are the ROC and PR curves; of a forecast its errors step by step, and some windows; of masks three
+    pictures beside the truth and the answer.
     """
     title = f"{run.title} ({name})"
     target, scores, task, names = found.target, found.answers.scores, run.spec.task, run.spec.target
     drawn: dict[str, Callable[[], bytes]] = {}
     from nnkit import plots
 
-    if task in ("classification", "tagging"):
+    if task in ("classification", "tagging", "segmentation"):
         drawn["confusion"] = lambda: plots.confusion_matrix(found.metrics["confusion"], names.classes, title)
+    if found.masked is not None:
+        drawn["masks"] = lambda: _masks(found, found.masked, names.classes, title)
+    if task in ("classification", "tagging"):
         drawn["calibration"] = lambda: plots.calibration(target, scores, title)
     if task == "regression":
         drawn["residuals"] = lambda: plots.residuals(target, scores, names.names, title)
@@ -53,6 +57,19 @@ def draw_evaluation(run: Finished, found: Evaluation, name: str, place: Path) ->
         drawn["roc_pr"] = lambda: plots.roc_pr(target, scores, names.classes or names.names, title)
     for kind, draw in drawn.items():
         _draw(place / PLOTS / f"{kind}-{name}.png", draw)
+
+
+def _masks(found: Evaluation, masked: Masked | None, classes: Sequence[str], title: str) -> bytes:
+    from nnkit import plots_masks
+    from nnkit.infer.segmentation import overlaps
+    from nnkit.infer.terms import mean_of_defined
+
+    assert masked is not None
+    iou = mean_of_defined(overlaps(masked.confusions)[:, 1:])
+    rows = plots_masks.worst_middle_best(iou)
+    names = [masked.names[row] if masked.names else f"row {found.rows[row] + 1}" for row in rows]
+    shown = plots_masks.Shown(masked.pixels[rows], found.target[rows], found.answers.predicted[rows], iou[rows], names)
+    return plots_masks.predictions(shown, classes, title)
 
 
 def _of_forecast(

@@ -22,22 +22,25 @@ if TYPE_CHECKING:
 
     from nnkit.config.sections.data import OnBad
     from nnkit.infer.finished import Finished
+    from nnkit.infer.mask_files import MaskFolder
     from nnkit.infer.predict import Part, Told
 
 LOOK_EVERY_S = 0.2
 LARGEST_PIECE = 1 << 20
 
 USAGE = """\
-usage: nnkit predict RUN INPUT [-o FILE] [--proba] [--on-bad error|skip] [--trust]
+usage: nnkit predict RUN INPUT [-o FILE] [--masks FOLDER] [--proba] [--on-bad error|skip] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
 a picture or a folder of pictures. The order of the columns is free; columns that the run does not know go along into
 the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the column of texts; of
 series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window of its table, whose
-rows end with those of known columns ahead, where there are such; its answers are the steps ahead.
+rows end with those of known columns ahead, where there are such; its answers are the steps ahead. Where each pixel has
+a class, a mask is written for each picture, in its own size, and the file says how much of it is of which class.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
+  --masks FOLDER     where masks go (default: masks-of-INPUT in the run's folder)
   --proba            the probability of each class, too
   --on-bad skip      leave out rows that cannot be read, and say which (default: error)
   --trust            the run names code of its own, and you know where it is from"""
@@ -53,7 +56,7 @@ def command(argv: list[str]) -> int:
         print(USAGE)
         return 0 if argv else 2
     read = read_command(
-        argv, command="predict", flags=("proba", "trust"), valued=("output", "on-bad"), short={"-o": "output"}
+        argv, command="predict", flags=("proba", "trust"), valued=("output", "on-bad", "masks"), short={"-o": "output"}
     )
     on_bad: Any = read.choice("on-bad", ("error", "skip"), "error")
     words, output_dir = read.operands("predict", "a run and an input", 2, HINT)
@@ -69,10 +72,15 @@ def command(argv: list[str]) -> int:
     if "proba" in read.flags:
         check_has_probabilities(run, "leave out --proba")
     told = Told()
+    masks = _masks(read, run, source, folder)
+    columns = None if masks is None else masks.columns
     parts = _parts(run, source, told, on_bad)
-    batches = predict_parts(run, parts if source == "-" else ahead(parts), told, proba="proba" in read.flags)
+    parts = parts if source == "-" else ahead(parts)
+    batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=columns)
     with _ending_at_sigterm():
         _write(batches, out, told)
+    if masks is not None:
+        note(f"{masks.count:,} masks are in {masks.path}")
     _tell(told, run)
     if out is not None:
         print(out)
@@ -86,6 +94,23 @@ def _run_folder(word: str, source: str, output_dir: str | None) -> Path:
         if source == LAST or (Path(source) / CONFIG).is_file():
             raise ConfigError(error.problems[0].text, hint=f"nnkit predict {source} {word}") from error
         raise
+
+
+def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder | None:
+    """Return what writes masks; None where the run has none. Raises: ConfigError."""
+    if not run.spec.is_per_pixel:
+        if "masks" in read.values:
+            raise ConfigError(f"--masks is for masks, but the run is for {run.spec.task}", hint="leave out --masks")
+        return None
+    from nnkit.infer.mask_files import MaskFolder
+
+    place = read.path("masks", folder / f"masks-of-{name_of(source)}")
+    if place.is_file():
+        raise ConfigError(f"--masks names a folder, but {place} is a file", hint=f"--masks {place.parent / 'masks'}")
+    given = Path(source).expanduser().absolute()
+    if place.resolve() == (given if given.is_dir() else given.parent).resolve():
+        raise ConfigError(f"the masks would overwrite their pictures in {source}", hint="another --masks FOLDER")
+    return MaskFolder(run, place)
 
 
 def _output(read: Read, source: str, folder: Path) -> Path | None:

@@ -100,6 +100,8 @@ def _kind(spec: DataSpec) -> str:
     """Return the space that fits the data."""
     if spec.task in ("forecast", "language"):
         return spec.task
+    if spec.is_per_pixel:
+        return "masks"
     return {"image": "images", "series": "series", "tokens": "texts"}.get(spec.inputs[0].kind, "features")
 
 

@@ -11,12 +11,13 @@ from typing import final
 from nnkit.config.cross_batching import batching_problems, step_problems
 from nnkit.config.cross_device import device_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
+from nnkit.config.cross_segmentation import OF_MASKS, mask_problems, segmentation_problems, unread_of_masks
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
 from nnkit.config.cross_transfer import transfer_data_problems, transfer_problems, unread_of_transfer
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import DataConfig, IdxConfig, ImagesConfig, TableConfig, TorchvisionConfig, VisionConfig
-from nnkit.config.sections.loss import CrossEntropyConfig
+from nnkit.config.sections.loss import CrossEntropyConfig, FocalConfig
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig, ModelConfig, NaiveConfig
 from nnkit.config.sections.optimizer import SGDConfig
@@ -39,12 +40,18 @@ BETTER_AT = {
     "val/bits_per_token": "min",
     "val/scaled_mse": "min",
     "val/scaled_mae": "min",
+    **{f"val/{name}": "max" for name in OF_MASKS},
 }
 # What lets a setting be read that is not read by default.
 READ_WITH = dict.fromkeys(("trainer.rollback_factor", "trainer.max_rollbacks"), ", or trainer.on_nonfinite=rollback")
 Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
 # The task's metric on validation decides which of several runs is the better one; the loss breaks ties.
-OBJECTIVES: tuple[Objective, ...] = (("val/perplexity", "min"), ("val/accuracy", "max"), ("val/rmse", "min"))
+OBJECTIVES: tuple[Objective, ...] = (
+    ("val/perplexity", "min"),
+    ("val/accuracy", "max"),
+    ("val/rmse", "min"),
+    ("val/mean_iou", "max"),
+)
 METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1"),
     "multilabel": ("accuracy", "macro_f1"),
@@ -52,6 +59,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
     "forecast": ("rmse", "mae", "scaled_mse", "scaled_mae"),
     "language": ("accuracy", "perplexity", "bits_per_token"),
+    "segmentation": OF_MASKS,
 }
 
 
@@ -88,6 +96,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from _layer_problems(config.model)
     yield from batching_problems(config)
     yield from _data_section_problems(config.data)
+    yield from mask_problems(config)
     yield from sequence_problems(config)
     yield from fold_problems(config)
     yield from tracker_problems(config)
@@ -220,7 +229,7 @@ def unread_settings(config: Config) -> dict[str, str]:
 
 def _unread_data(config: Config) -> dict[str, str]:
     """Return the settings of the data, and of what follows from it, that nobody reads, and why."""
-    data, unread = config.data, {}
+    data, unread = config.data, unread_of_masks(config.data)
     if isinstance(config.model, MLPConfig) and getattr(data, "categories", "") != "embedding":
         unread["model.embedding_size"] = f"data={data.kind} without data.categories=embedding"
     if isinstance(data, TableConfig) and data.missing_numeric != "constant":
@@ -265,6 +274,7 @@ class DataFacts:
 def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
     """Yield what in the words does not fit the data or this machine; looked at before the model is built."""
     yield from _loss_problems(config, spec, facts)
+    yield from segmentation_problems(config, spec)
     yield from _model_problems(config, spec)
     yield from transfer_data_problems(config, spec)
     yield from sequence_data_problems(config, spec, train=facts.train, has_segments=facts.has_segments)
@@ -280,8 +290,8 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
     elif loss.kind == "bce" and (classes != 2 or spec.is_per_step):
         what = f"{classes} classes" if classes else "a regression target"
         yield Problem(f"loss=bce needs one output, but data={data} has {what}", f"loss={right}")
-    elif loss.kind == "cross_entropy" and not classes:
-        yield Problem(f"loss=cross_entropy needs classes, but data={data} has a regression target", f"loss={right}")
+    elif loss.kind in ("cross_entropy", "focal") and not classes:
+        yield Problem(f"loss={loss.kind} needs classes, but data={data} has a regression target", f"loss={right}")
     elif loss.kind in ("mse", "mae", "huber", "poisson") and classes:
         yield Problem(
             f"loss={loss.kind} needs a regression target, but data={data} has {classes} classes", f"loss={right}"
@@ -299,9 +309,8 @@ def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator
         what = f"{classes} classes" if classes else f"{spec.num_targets} labels"
         text = f"data.target_scaling=standard is for numbers, but data={data} has {what}"
         yield Problem(text, "data.target_scaling=auto")
-    given = (
-        len(loss.class_weights) if isinstance(loss, CrossEntropyConfig) and isinstance(loss.class_weights, list) else 0
-    )
+    weights = loss.class_weights if isinstance(loss, (CrossEntropyConfig, FocalConfig)) else "none"
+    given = len(weights) if isinstance(weights, list) else 0
     if classes and given not in (0, classes):
         yield Problem(
             f"loss.class_weights must have {classes} numbers, one a class of data={data}, got {given}",
@@ -319,7 +328,7 @@ def _model_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
     if any(each.kind == "categories" for each in spec.inputs) and not isinstance(model, (MLPConfig, CodeModelConfig)):
         yield Problem(f"model={model.kind} takes no categories to embed", "data.categories=one_hot, or model=mlp")
         return
-    if not isinstance(model, CNNConfig) or spec.has_lengths or spec.is_per_step:
+    if not isinstance(model, CNNConfig) or spec.has_lengths or spec.is_per_step or spec.is_per_pixel:
         return
     if given.kind == "features":
         yield Problem(

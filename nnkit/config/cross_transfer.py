@@ -97,11 +97,10 @@ def transfer_data_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:
         told = f"model.arch={model.arch} takes pictures of 1 or 3 channels, got {what} from data={config.data.kind}"
         yield Problem(told, "model=mlp, or model=cnn")
         return
-    task: Any = spec.task
-    if is_segmenter(model.arch) != (task == "segmentation"):
+    if is_segmenter(model.arch) != spec.is_per_pixel:
         answers = "each pixel" if is_segmenter(model.arch) else "a whole picture"
         hint = "model.arch=resnet18" if is_segmenter(model.arch) else "model.arch=fcn_resnet50, or model=unet"
-        yield Problem(f"model.arch={model.arch} answers for {answers}, but the task is {task}", hint)
+        yield Problem(f"model.arch={model.arch} answers for {answers}, but the task is {spec.task}", hint)
     elif model.input_size == "none":
         height, width = given.shape[1:]
         yield from _side_problems(model.arch, height, width, f"{height}x{width} from data={config.data.kind}")

@@ -15,6 +15,7 @@ from nnkit.config.sections.data import (
     EmbeddedValuesConfig,
     IdxConfig,
     ImagesConfig,
+    MasksConfig,
     TableConfig,
     TorchvisionConfig,
     VisionConfig,
@@ -35,6 +36,7 @@ from nnkit.data.embedded import read_classes, read_diabetes, read_digits
 from nnkit.data.frame import ColumnKind
 from nnkit.data.generated import read_adding, read_parity, read_sine
 from nnkit.data.idx_pair import read_idx_pairs
+from nnkit.data.masks import read_masks
 from nnkit.data.mnist1d import read_mnist1d
 from nnkit.data.pictures import read_pictures
 from nnkit.data.series import read_series
@@ -90,6 +92,8 @@ def read_whole(config: DataConfig, kinds: Mapping[str, ColumnKind] | None = None
             return read_torchvision(config, absolute(config.root or ""))
         case ImagesConfig():
             return read_pictures(config)
+        case MasksConfig():
+            return read_masks(config)
         case IdxConfig():
             pair = (absolute(config.path), absolute(config.target_path))
             return read_idx_pairs(pair, _pair(config.test_path, config.test_target_path))

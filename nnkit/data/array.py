@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnkit.data.sequences import Rows, Sequences
-from nnkit.data.source import Source
+from nnkit.data.source import IGNORED, Source
 from nnkit.data.target import read_target
 from nnkit.errors import DataError, OutOfMemoryError
 from nnkit.regular import LESS, open_regular, refuse_too_large
@@ -30,7 +30,7 @@ _UNREADABLE = (
     zlib.error,
 )
 _PARTS = ("", "_val", "_test")
-IGNORED = -100  # what PyTorch's losses skip
+SKIPPED = -100  # what PyTorch's losses skip
 
 
 def read_array(path: Path, target_path: Path | None, *, kind: ArrayKind, task: str) -> Source:
@@ -40,7 +40,7 @@ def read_array(path: Path, target_path: Path | None, *, kind: ArrayKind, task: s
         path: the .npz file, or the .npy file of x; pickled objects in it are refused.
         target_path: the .npy file of y; None for an .npz file.
         kind: of x; "auto" goes by its dimensions. Images may have their channels last.
-        task: classification, multilabel, regression, tagging, or "auto" (by the type of y).
+        task: classification, multilabel, regression, tagging, segmentation, or "auto" (by the type of y).
 
     Raises:
         DataError: a file or an array is missing, is not numeric, or does not fit the kind.
@@ -85,6 +85,9 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
     if task == "tagging":
         tags, classes = _tags(y, x, lengths, name)
         return Source(name, (given,), (xs[0][1],), tags, ("y",), classes, **_part_rows(parts, ys))
+    if task == "segmentation" or (task == "auto" and y.ndim == 3 and xs[0][1].kind == "image"):
+        masks, classes = masks_of(y, x, name)
+        return Source(name, (x,), (xs[0][1],), masks, ("mask",), classes, **_part_rows(parts, ys))
     target, classes, found = read_target(y, task=task, name=f"{name}: y")
     several = found != "classification" and target.shape[1] > 1
     names = tuple(f"y{i}" for i in range(target.shape[1])) if several else ("y",)
@@ -137,14 +140,29 @@ def _tags(y: Any, x: Any, lengths: Rows | None, name: str) -> tuple[Sequences, t
         raise DataError(f"{name}: task=tagging needs series (N, T, C) and y (N, T), got {x.shape} and {y.shape}")
     whole = np.full(len(x), x.shape[1], np.int64) if lengths is None else lengths
     inside = np.arange(y.shape[1]) < whole[:, None]
-    if y.dtype.kind in "if" and (ignored := np.argwhere(inside & (y == IGNORED))).size:
+    if y.dtype.kind in "if" and (ignored := np.argwhere(inside & (y == SKIPPED))).size:
         row, step = ignored[0].tolist()
-        told = f"y is {IGNORED} in row {row + 1}, step {step + 1}: a step that does not count is no class"
+        told = f"y is {SKIPPED} in row {row + 1}, step {step + 1}: a step that does not count is no class"
         raise DataError(f"{name}: {told}", hint="give lengths, and end each series there")
     target, classes, _ = read_target(y[inside], task="classification", name=f"{name}: y")
     numbers = np.zeros(y.shape, np.int64)
     numbers[inside] = target
     return Sequences.cut(numbers, whole), classes
+
+
+def masks_of(y: Any, x: Any, name: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the class of each pixel (N, H, W) uint8, IGNORED where y has -100, and the names. Raises: DataError."""
+    if x.ndim != 4 or y.shape != (len(x), *x.shape[2:]):
+        raise DataError(f"{name}: task=segmentation needs images and y (N, H, W), got x {x.shape} and y {y.shape}")
+    if y.dtype.kind not in "iub":
+        raise DataError(f"{name}: y must be whole numbers for segmentation, got {y.dtype}", hint="y.astype(int)")
+    values, numbers = np.unique(y, return_inverse=True)
+    counted = values[values != SKIPPED]
+    if len(counted) > IGNORED:
+        hint = "data=masks data.values=any makes one class of all that is not 0"
+        raise DataError(f"{name}: y has {len(counted)} classes, more than {IGNORED}", hint=hint)
+    places = np.where(values == SKIPPED, IGNORED, np.searchsorted(counted, values))
+    return places.astype(np.uint8)[numbers].reshape(y.shape), tuple(str(int(value)) for value in counted)
 
 
 def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:
@@ -171,13 +189,18 @@ def as_inputs(x: Any, *, kind: ArrayKind, name: str) -> tuple[Any, InputSpec]:
         return x.astype(np.float32), spec
 
 
-def load_arrays(path: Path) -> dict[str, Any]:
-    """Return the arrays of an .npz file. Raises: DataError."""
+def load_arrays(path: Path, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the arrays of an .npz file: those of some names where it has them all, else those that it is read for.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         # Opened here, since numpy leaves a damaged file open.
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             ours = [name + part for part in _PARTS for name in ("x", "y", "lengths") if name + part in arrays]
             wanted = ours if {"x", "y"} <= {*ours} else [*arrays]
+            wanted = [*names] if names and {*names} <= {*arrays} else wanted
             _refuse_bombs(str(path), arrays.zip, wanted)
             return {name: arrays[name] for name in wanted}
     except FileNotFoundError:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnkit.data.dense import pixel_counts, pixels_that_count
 from nnkit.data.frame import Frame
 from nnkit.data.order import continuing, shuffled_by_length, streams
 from nnkit.data.preprocess import Preprocess
@@ -40,9 +41,10 @@ class Batch:
 
     Attributes:
         inputs: the model's arguments, each (B, …) float32, categories and tokens int32, lengths int64.
-        target: class numbers (B,) int64, or values (B, K) float32; class numbers (B, T) where each step has one, and
-            values (B, H, K) for a forecast.
-        weight: (B,) float32, how much each sample counts; (B, T) where each step has a class, 0 behind the end.
+        target: class numbers (B,) int64, or values (B, K) float32; class numbers (B, T) where each step has one,
+            (B, H, W) where each pixel has one, and values (B, H, K) for a forecast.
+        weight: (B,) float32, how much each sample counts; (B, T) where each step has a class, 0 behind the end;
+            (B, H, W) where each pixel has one, 0 where it does not count.
         index: (B,) int64, the samples' places in their part.
         continues: (B,) bool, which samples go on where those of the batch before ended; None where nothing is carried.
     """
@@ -76,7 +78,7 @@ class Samples:
     Attributes:
         inputs: each (N, …), float32, uint8 for images that are scaled when they are used, or int32 for categories; or N
             sequences, which are gathered when they are used.
-        target: (N,) int64 or (N, K) float32, or N sequences of either.
+        target: (N,) int64 or (N, K) float32, or N sequences of either; (N, H, W) uint8 where each pixel has a class.
         weight: (N,) float32.
         prepare: from stored inputs to the model's; None where they are stored as the model takes them.
         row_bytes: of a sample as the model takes it; 0 where it is stored so.
@@ -108,8 +110,10 @@ class Samples:
         return varying[0] if varying else None
 
     def class_counts(self, num_classes: int) -> Tensor:
-        """Return how often each class occurs, (C,) float32, samples by their weights; of steps, where each has one."""
+        """Return how often each class occurs, (C,) float32, samples by their weights; of steps, or pixels."""
         target, weight = self.target, self.weight
+        if isinstance(target, Tensor) and target.dim() == 3:
+            return pixel_counts(target, weight, num_classes)
         if isinstance(target, Ragged):
             weight = weight.repeat_interleave(target.lengths.to(weight.device))
             target = target.flat()
@@ -298,6 +302,8 @@ class Batches:
             target, weight = _at((samples.target, samples.weight), places)
             if isinstance(target, Ragged):
                 target, weight = _padded(target, weight)
+            elif target.dim() == 3:
+                target, weight = pixels_that_count(target, weight)
             index = torch.arange(start, stop) if order is None else order[start:stop]
             given = samples.prepare(inputs) if samples.prepare else inputs
             yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))

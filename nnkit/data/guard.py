@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnkit.data.frame import Column, Frame
+from nnkit.data.guard_masks import class_counts, masks_column
 from nnkit.data.guard_sequences import examine_sequences
 from nnkit.data.leakage import counts_rows, leak
 from nnkit.data.preprocess import Preprocess
@@ -64,7 +65,8 @@ def examine(source: Source, splits: Splits, preprocess: Preprocess) -> Report:
             looked += [_with_id(each, train) for each in look_at_array(x, next(specs), sample, hashes)]
     in_train = np.zeros(num_rows, bool)
     in_train[train] = True
-    looked = [_judged(each, source, sample, in_train[sample]) for each in looked]
+    if source.task != "segmentation":  # a picture's mean colours say nothing of its pixels
+        looked = [_judged(each, source, sample, in_train[sample]) for each in looked]
     compared = [each.facts for each in looked if not each.is_id]
     is_read = source.digests is not None or (
         bool(compared) and all(isinstance(x, (Frame, np.ndarray)) for x in source.inputs)
@@ -198,6 +200,9 @@ def _targets(source: Source) -> Iterator[ColumnFacts]:
     """Yield the target's columns."""
     rows = np.arange(len(source))
     everything = Splits(rows, rows[:0], rows[:0])
+    if source.task == "segmentation":
+        yield masks_column(source)
+        return
     values = source.row_target.reshape(len(source), -1)
     for k, name in enumerate(source.target_names):
         kind: Literal["categorical", "numeric"] = "categorical" if source.classes else "numeric"
@@ -222,9 +227,7 @@ def _target_facts(source: Source, splits: Splits) -> TargetFacts:
         }
         return TargetFacts(quantiles=values)
     if source.classes:
-        of_part = {
-            p: np.bincount(source.row_target[r], minlength=len(source.classes)) for p, r in _parts(splits).items()
-        }
+        of_part = {p: class_counts(source, r) for p, r in _parts(splits).items()}
     else:
         of_part = {p: source.row_target[r].sum(axis=0).astype(np.int64) for p, r in _parts(splits).items()}
     names = source.classes or source.target_names

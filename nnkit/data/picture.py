@@ -25,6 +25,7 @@ from nnkit.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+    from PIL.Image import Resampling
 
 MOST_PIXELS = 40_000_000
 _MOST = f"{MOST_PIXELS // 1_000_000} megapixels"
@@ -149,10 +150,65 @@ def decode_quietly(path: str, form: ImageFormat) -> Pixels:
 
 def pixels_of(picture: Picture, form: ImageFormat) -> Pixels:
     """Return the pixels of a picture that Pillow has loaded, (C, H, W) uint8. Raises: ValueError."""
+    from PIL import Image
+
     plain = _flattened(_turned(picture), form.channels)
     # Augmentation has its place here: the picture is upright and plain, and not yet cut to its size.
-    array = np.asarray(_resized(plain, form))
+    array = np.asarray(_resized(plain, form, Image.Resampling.BILINEAR))
     return np.array(array[None] if array.ndim == 2 else array.transpose(2, 0, 1), order="C")  # (C, H, W)
+
+
+def mask_values(path: str) -> npt.NDArray[np.int64]:
+    """Return the whole numbers of a mask (H, W), upright: grey values, or places in a palette; on any thread.
+
+    Some thread must hold `quiet`. Raises: BadPictureError.
+    """
+    with _opened(path) as picture:
+        if picture.format == "JPEG":
+            raise BadPictureError(path, "is a JPEG, which changes values: a mask is a picture without loss, as PNG is")
+        picture.load()
+        found = np.asarray(_turned(picture)).astype(np.int64)
+        if found.ndim == 3:  # (H, W, colours), with or without opacity
+            colours = found[..., : 1 if picture.mode in ("LA", "La", "PA") else 3]
+            if (colours != colours[..., :1]).any():
+                raise BadPictureError(path, "is in colours, but a mask has one number a pixel: grey, or a palette")
+            found = colours[..., 0]
+        return found
+
+
+def mask_in(codes: Pixels, form: ImageFormat, *, around: int) -> Pixels:
+    """Return class numbers (H, W) uint8 as `pixels_of` makes their picture: no value is mixed with another.
+
+    Args:
+        codes: of a mask.
+        form: of its picture.
+        around: what stands around it where the picture is padded.
+    """
+    from PIL import Image
+
+    return np.array(_resized(Image.fromarray(codes), form, Image.Resampling.NEAREST, around))
+
+
+def mask_out(codes: Pixels, form: ImageFormat, height: int, width: int) -> Pixels:
+    """Return class numbers of a picture's own size (height, width), from those of its format: what `mask_in` undoes.
+
+    What a crop has cut off is of the first class.
+    """
+    from PIL import Image
+
+    mask, nearest = Image.fromarray(codes), Image.Resampling.NEAREST
+    if mask.size == (width, height):
+        return codes
+    if form.resize == "squash":
+        return np.array(mask.resize((width, height), nearest))
+    if form.resize == "pad":
+        (inner_width, inner_height), (left, top) = _inside(form, width, height)
+        box = (left, top, left + inner_width, top + inner_height)
+        return np.array(mask.resize((width, height), nearest, box=box))
+    left, top, right, bottom = (round(edge) for edge in _box(form, width, height))
+    framed = Image.new("L", (width, height))
+    framed.paste(mask.resize((right - left, bottom - top), nearest), (left, top))
+    return np.array(framed)
 
 
 def is_grey(picture: Picture) -> bool:
@@ -200,8 +256,8 @@ def _flattened(picture: Picture, channels: Channels) -> Picture:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _resized(picture: Picture, form: ImageFormat) -> Picture:
-    """Return the picture in the format's size, by bilinear weights over all pixels that shrink into one."""
+def _resized(picture: Picture, form: ImageFormat, by: Resampling, around: int = 0) -> Picture:
+    """Return the picture in the format's size; bilinear weights are over all pixels that shrink into one."""
     from PIL import Image
 
     width, height = picture.size
@@ -209,17 +265,27 @@ def _resized(picture: Picture, form: ImageFormat) -> Picture:
     if picture.size == size:
         return picture
     if form.resize == "squash":
-        return picture.resize(size, Image.Resampling.BILINEAR)
-    ratios = form.width / width, form.height / height
+        return picture.resize(size, by)
     if form.resize == "crop":
-        cut_width, cut_height = form.width / max(ratios), form.height / max(ratios)
-        left, top = max(0.0, (width - cut_width) / 2), max(0.0, (height - cut_height) / 2)
-        if max(ratios) == 1:
-            left, top = left // 1, top // 1  # between two pixels, a cut alone would blur
-        box = (left, top, min(width, left + cut_width), min(height, top + cut_height))
-        return picture.resize(size, Image.Resampling.BILINEAR, box=box)
-    inner = max(1, round(width * min(ratios))), max(1, round(height * min(ratios)))
-    framed = Image.new(picture.mode, size)
-    small = picture if inner == picture.size else picture.resize(inner, Image.Resampling.BILINEAR)
-    framed.paste(small, ((form.width - inner[0]) // 2, (form.height - inner[1]) // 2))
+        return picture.resize(size, by, box=_box(form, width, height))
+    inner, corner = _inside(form, width, height)
+    framed = Image.new(picture.mode, size, around)
+    framed.paste(picture if inner == picture.size else picture.resize(inner, by), corner)
     return framed
+
+
+def _box(form: ImageFormat, width: int, height: int) -> tuple[float, float, float, float]:
+    """Return which part of a picture fills the frame: left, top, right, bottom."""
+    ratios = form.width / width, form.height / height
+    cut_width, cut_height = form.width / max(ratios), form.height / max(ratios)
+    left, top = max(0.0, (width - cut_width) / 2), max(0.0, (height - cut_height) / 2)
+    if max(ratios) == 1:
+        left, top = left // 1, top // 1  # between two pixels, a cut alone would blur
+    return left, top, min(width, left + cut_width), min(height, top + cut_height)
+
+
+def _inside(form: ImageFormat, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size to which a picture fits into the frame, and where its corner lies in it."""
+    ratio = min(form.width / width, form.height / height)
+    inner = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return inner, ((form.width - inner[0]) // 2, (form.height - inner[1]) // 2)

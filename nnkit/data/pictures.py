@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nnkit.config.sections.data import ImagesConfig
+from nnkit.config.sections.data import ImagesConfig, MasksConfig
 from nnkit.data.decode import Decoded, Verified, auto_format, decode_all, digests_of, read_headers, verify_all
 from nnkit.data.image_table import TABLE_SUFFIXES, list_csv
-from nnkit.data.images import ImageList, list_folder, looks_like_picture
+from nnkit.data.images import Files, ImageList, list_folder, looks_like_picture
 from nnkit.data.picture import ImageFormat
 from nnkit.data.source import Account, Rows, Source
 from nnkit.errors import DataError
@@ -32,7 +32,7 @@ def read_pictures(config: ImagesConfig) -> Source:
     found = _listed(config)
     cache = None if config.cache is None else Path(config.cache).expanduser().absolute()
     progress = sys.stderr.isatty()
-    form = _format(config, found, cache, progress)
+    form = picture_format(config, found.files, cache, progress)
     in_memory = fits_in_memory(len(found), form) if config.in_memory == "auto" else config.in_memory
     if in_memory:
         decoded = decode_all(found.files, form, cache=cache, progress=progress, on_bad=config.on_bad)
@@ -58,13 +58,13 @@ def _listed(config: ImagesConfig) -> ImageList:
     )
 
 
-def _format(config: ImagesConfig, found: ImageList, cache: Path | None, progress: bool) -> ImageFormat:
+def picture_format(config: ImagesConfig | MasksConfig, files: Files, cache: Path | None, progress: bool) -> ImageFormat:
     """Return what each picture is made to be; headers are read only where the section leaves it open."""
     height, width = (None, None) if config.size == "auto" else config.size
     channels = None if config.channels == "auto" else config.channels
     if height and width and channels:
         return ImageFormat(height, width, channels, config.resize)
-    headers = read_headers(found.files, cache=cache, progress=progress)
+    headers = read_headers(files, cache=cache, progress=progress)
     return auto_format(headers, height=height, width=width, channels=channels, resize=config.resize)
 
 

@@ -27,6 +27,9 @@ Code = Literal[
 FORMAT = 1  # of data.json
 MUCH_MISSING, FEW_ROWS, MUCH_IMBALANCE, SMALL_VALIDATION = 0.5, 10, 10.0, 30
 NOTABLE = 0.01  # share of a part's rows from which a matter can move a score by a point
+MEASURES = {
+    "segmentation": ("pixel_accuracy", "mean_iou")
+}  # one that imbalance makes useless, and one that it does not
 QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
 
 
@@ -166,11 +169,14 @@ def of_target(report: Report) -> Iterator[tuple[Code, str]]:
     train = {name: counts["train"] for name, counts in target.counts.items()}
     few = [f"{name} ({count})" for name, count in train.items() if count < FEW_ROWS]
     if few:
-        what = "classes" if report.task == "classification" else "labels"
-        yield "few_rows", f"{what} with fewer than {FEW_ROWS} training rows: {some(few)}"
+        what = "classes" if report.task in ("classification", "segmentation") else "labels"
+        of_training = "training pixels" if report.task == "segmentation" else "training rows"
+        yield "few_rows", f"{what} with fewer than {FEW_ROWS} {of_training}: {some(few)}"
     if target.imbalance is not None and target.imbalance > MUCH_IMBALANCE:
         most, least = max(train, key=lambda k: train[k]), min(train, key=lambda k: train[k])
-        text = f"class {most} has {target.imbalance:,.0f} times the training rows of class {least}"
-        yield "imbalance", f"{text} ({train[most]:,} to {train[least]:,}): accuracy says little, macro_f1 more"
+        of_training = "training pixels" if report.task == "segmentation" else "training rows"
+        text = f"class {most} has {target.imbalance:,.0f} times the {of_training} of class {least}"
+        little, more = MEASURES.get(report.task or "", ("accuracy", "macro_f1"))
+        yield "imbalance", f"{text} ({train[most]:,} to {train[least]:,}): {little} says little, {more} more"
     if rows.val is not None and rows.val < SMALL_VALIDATION:
         yield "small_validation", f"validation has {many(rows.val, 'row')}: one of them is {1 / max(rows.val, 1):.1%}"

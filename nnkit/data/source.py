@@ -19,6 +19,7 @@ from nnkit.spec import InputSpec, Task
 
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
+IGNORED = 255  # the class number of a pixel that does not count
 OF_TEXTS = "data.task=language for one long text, or what fits of data.layout=lines, table, folders, files"
 
 
@@ -32,7 +33,8 @@ class Account:
         dropped: how many were left out, by reason.
         notes: what the user should know of the reading, in words.
         left_out: columns that are no feature, with the reason.
-        names: of the columns of a file without a header, in its order; empty where the names stand in the file.
+        names: of the columns of a file without a header, in its order; empty where the names stand in the file. Of
+            masks the value of each class, in the order of the classes, where each class has one.
     """
 
     rows_in: int
@@ -56,9 +58,9 @@ class Source:
         inputs: each an array (N, …) float32 or uint8, a table, picture files that are read in training, or sequences.
         specs: name, kind and shape of each input that is no table; of sequences that vary, without their lengths, and
             with the longest T; of words, sizes is (0,), for the vocabulary is yet to be fitted.
-        target: class numbers (N,) int64, or values (N, K) float64, 0 and 1 for multilabel. Sequences for an answer a
-            step: of class numbers (S,) int64 for tagging, of words for language, and of values (S, K), H steps each,
-            for a forecast.
+        target: class numbers (N,) int64, or values (N, K) float64, 0 and 1 for multilabel; for segmentation class
+            numbers (N, H, W) uint8, IGNORED where a pixel does not count. Sequences for an answer a step: of class
+            numbers (S,) int64 for tagging, of words for language, and of values (S, K), H steps each, for a forecast.
         target_names: K names; one for classes.
         classes: class names by number; only for classification.
         test_rows: the test set that the data comes with; None where one is to be split off.
@@ -72,6 +74,7 @@ class Source:
         times: (S,) datetime64 of the steps of a forecast's inputs and target; None where there are none.
         step: from one of the times to the next.
         layout: how the times are written.
+        names: of the rows, N of them, which alone decide on the parts that are split off; empty where chance does.
         digests: (N, 2) int64, of the pixels of pictures: the data is the same, in memory or not; None for other data.
     """
 
@@ -93,6 +96,7 @@ class Source:
     times: Array | None = None
     step: Step | None = None
     layout: Layout | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -103,7 +107,9 @@ class Source:
         """What is learned."""
         if isinstance(self.target, Sequences):
             return "language" if self.target.words else "tagging" if self.classes else "forecast"
-        return "classification" if self.classes else "multilabel" if self.is_multilabel else "regression"
+        if self.classes:
+            return "segmentation" if self.target.ndim == 3 else "classification"
+        return "multilabel" if self.is_multilabel else "regression"
 
     @property
     def row_target(self) -> Array:
@@ -166,6 +172,7 @@ class Source:
             account=self.rows.dropping(reason, len(self) - len(rows)),
             digests=None if self.digests is None else self.digests[rows],
             numbers=rows if self.numbers is None else self.numbers[rows],
+            names=tuple(self.names[row] for row in rows) if self.names else (),
         )
 
 
@@ -196,7 +203,7 @@ def check_source(source: Source) -> None:
     check_finite(source)
     if len(source.classes) == 1:
         raise DataError(f"{source.name} has one class only ({source.classes[0]}): there is nothing to tell apart")
-    if source.classes and not isinstance(source.target, Sequences) and len(source) < len(source.classes):
+    if source.task == "classification" and len(source) < len(source.classes):
         raise DataError(f"{source.name} has {len(source)} rows, fewer than its {len(source.classes)} classes")
 
 
@@ -234,8 +241,9 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     Raises:
         ConfigError: a name that is not a class, fewer than two, or a regression target.
     """
-    if not source.classes or isinstance(source.target, Sequences):
-        what = "each step has a class" if source.classes else "the target is a number"
+    if source.task != "classification":
+        each = "pixel" if source.task == "segmentation" else "step"
+        what = f"each {each} has a class" if source.classes else "the target is a number"
         raise ConfigError(f"data.classes picks classes, but {what}", hint="data.classes=null")
     names = [str(name) for name in wanted]
     unknown = [name for name in names if name not in source.classes]
@@ -247,7 +255,7 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     if len(set(names)) < 2:
         raise ConfigError(f"data.classes needs two or more classes, got [{','.join(names)}]", hint="data.classes=null")
     kept = [number for number, name in enumerate(source.classes) if name in names]
-    rows = np.flatnonzero(np.isin(source.target, kept)).astype(np.int64)
+    rows = np.flatnonzero(np.isin(source.row_target, kept)).astype(np.int64)
     subset = source.take(rows, reason="not among data.classes")
     numbers = np.searchsorted(kept, subset.row_target.astype(np.int64)).astype(np.int64)
     return replace(subset, target=numbers, classes=tuple(source.classes[k] for k in kept))
@@ -259,7 +267,7 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
     Raises:
         ConfigError: there are more classes than rows to be kept.
     """
-    classes = 0 if isinstance(source.target, Sequences) else len(source.classes)
+    classes = len(source.classes) if source.task == "classification" else 0
     if limit < max(3, classes):
         needed = f"the {classes} classes of {source.name}" if classes else "three parts"
         raise ConfigError(f"data.limit={limit} is too few for {needed}", hint="data.limit=null")
@@ -272,8 +280,19 @@ def keep_some(source: Source, limit: int, seed: int) -> Source:
 
 
 def class_numbers(target: Array | Sequences, rows: Rows) -> Array:
-    """Return the class of each row, or of each step of the rows."""
+    """Return the class of each row, or of each step of the rows, or of their pixels that count."""
+    if isinstance(target, np.ndarray) and target.ndim == 3:
+        pixels = target[rows].ravel()
+        return pixels.compress(pixels != IGNORED)
     return np.concatenate([target.values[:0], *target[rows]]) if isinstance(target, Sequences) else target[rows]
+
+
+def all_count(source: Source) -> bool:
+    """Tell whether each row has as many answers as any other: no sequence ends early, and no pixel is left out."""
+    target = source.target
+    if isinstance(target, Sequences):
+        return target.is_even
+    return source.task != "segmentation" or not (target == IGNORED).any()
 
 
 def numbers_of(source: Source, rows: Rows) -> Rows:

@@ -9,7 +9,6 @@ import numpy as np
 
 from nnkit.config.sections.cv import CvConfig
 from nnkit.data.folds import folds_of
-from nnkit.data.sequences import Sequences
 from nnkit.data.source import Rows, Source, class_numbers, fixed_rows
 from nnkit.errors import ConfigError, DataError
 from nnkit.seeding import derive
@@ -66,8 +65,13 @@ def split(
             f"data.val_fraction and data.test_fraction leave no training sample of {len(rows)}",
             hint="make them smaller",
         )
-    cut = _by_group if source.group is not None else _by_row
-    test, val, train = cut(source, rows, num_test, num_val, seed)
+    if source.names:
+        of_test, of_val = test_fraction or 0.0 if wants_test else 0.0, val_fraction if num_val else 0.0
+        stream = "name" if among is None else "name among"
+        test, val, train = _by_name(source, rows, of_test, of_val, derive(seed, "split", stream))
+    else:
+        cut = _by_group if source.group is not None else _by_row
+        test, val, train = cut(source, rows, num_test, num_val, seed)
     parts = Splits(
         np.sort(train),
         np.sort(val if source.val_rows is None else source.val_rows),
@@ -109,6 +113,19 @@ def _by_row(source: Source, rows: Rows, num_test: int, num_val: int, seed: int) 
     return order[:num_test], order[num_test : num_test + num_val], order[num_test + num_val :]
 
 
+def _by_name(source: Source, rows: Rows, of_test: float, of_val: float, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Return the parts that a hash of each name decides on: rows that are added move no other one.
+
+    A part that would be empty gets the row that is nearest to it.
+    """
+    place = np.array([derive(seed, source.names[row]) / 2**63 for row in rows])
+    order = np.argsort(place, kind="stable")
+    num_test = max(int((place < of_test).sum()), int(of_test > 0))
+    num_val = max(int((place < of_test + of_val).sum()) - num_test, int(of_val > 0))
+    sorted_rows = rows[order]
+    return sorted_rows[:num_test], sorted_rows[num_test : num_test + num_val], sorted_rows[num_test + num_val :]
+
+
 def _by_group(source: Source, rows: Rows, num_test: int, num_val: int, seed: int) -> tuple[Rows, Rows, Rows]:
     """Return the parts with each group whole: groups in a random order, until a part has its number of rows."""
     assert source.group is not None
@@ -132,7 +149,7 @@ def _spread(source: Source, rows: Rows, seed: int) -> Rows:
     """Return the rows in a random order in which every stretch has about the classes' overall shares."""
     rng = np.random.default_rng(derive(seed, "split"))
     shuffled = rng.permutation(rows)
-    if not source.classes or isinstance(source.target, Sequences):
+    if source.task != "classification":
         return shuffled
     place = np.empty(len(shuffled))
     for number in range(len(source.classes)):
@@ -174,4 +191,7 @@ def _check_classes(source: Source, parts: Splits) -> None:
     if (counts == 0).any():
         name = source.classes[int(np.argmin(counts))]
         hint = "give more data, smaller fractions, a larger data.limit, or leave the class out with data.classes"
+        if source.task == "segmentation":
+            what = f"class {name} of {source.name} has no pixel in a training picture of this size"
+            raise DataError(what, hint="a larger data.size, more data, or other data.values")
         raise DataError(f"class {name} of {source.name} has no training sample", hint=hint)

@@ -14,6 +14,7 @@ from torch import Tensor
 from nnkit.data.source import Rows, Source
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
+from nnkit.infer.pixels import masks_to
 from nnkit.objective.predictions import (
     label_probabilities,
     predicted_classes,
@@ -35,7 +36,8 @@ class Answers:
 
     Attributes:
         predicted: class numbers (N,) int64, labels (N, L) of 0 and 1, or values (N, K) float64 in the target's units;
-            of a forecast (N, H, K). Where each step has an answer, N are the steps of all rows, row after row.
+            of a forecast (N, H, K). Where each step has an answer, N are the steps of all rows, row after row; where
+            each pixel has one, (N, H, W) uint8 class numbers.
         probabilities: (N, C) or (N, L) float32; of a language (N,), of the tokens that came; None for values.
     """
 
@@ -70,6 +72,8 @@ def answers_to(run: Finished, inputs: Sequence[Any]) -> Answers:
         run: opened.
         inputs: N rows: an encoder's array or the like.
     """
+    if run.spec.is_per_pixel:
+        return Answers(masks_to(run, inputs), None)
     each = [answers(one, one.outputs(one.batches(inputs))) for one in run.members or (run,)]
     return _mean(run, each) if run.members else each[0]
 
@@ -96,6 +100,8 @@ def check_has_probabilities(run: Finished, hint: str) -> None:
     """Refuse a run that predicts values. Raises: ConfigError, with a hint at what to ask for instead."""
     if run.spec.task in ("regression", "forecast"):
         raise ConfigError(f"a {run.spec.task} has no probabilities", hint=hint)
+    if run.spec.is_per_pixel:
+        raise ConfigError("the probabilities of each pixel fit no table", hint=f"{hint}; nnkit.load has predict_proba")
 
 
 def answer_columns(run: Finished, found: Answers, *, proba: bool) -> dict[str, pa.Array]:

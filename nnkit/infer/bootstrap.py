@@ -72,7 +72,22 @@ def intervals(
     if rows < 2 or member.max() < 1:
         return {}
     statistics = _statistics(task, target, outputs.astype(np.float64), predicted)
-    total = min(max(DRAWS // rows, FEWEST), MOST) if resamples is None else resamples
+    return intervals_of(statistics, member, seed=seed, weight=weight, resamples=resamples)
+
+
+def intervals_of(
+    statistics: Statistics, member: Array, *, seed: int, weight: Array | None = None, resamples: int | None = None
+) -> dict[str, list[float]]:
+    """Return the interval of each measure; see `intervals` for what is drawn.
+
+    Args:
+        statistics: from how often each row was drawn to measures.
+        member: (N,) the group of each row, from 0.
+        seed: of the draws.
+        weight: of each row (N,).
+        resamples: R.
+    """
+    total = min(max(DRAWS // len(member), FEWEST), MOST) if resamples is None else resamples
     values = _resampled(statistics, member, total, weight, np.random.default_rng(derive(seed, "bootstrap")))
     found = {name: _interval(value) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}

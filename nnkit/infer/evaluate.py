@@ -21,6 +21,7 @@ from nnkit.infer.finished import Finished
 from nnkit.infer.forecasts import evaluate_forecast
 from nnkit.infer.language import evaluate_language
 from nnkit.infer.own import own_value, with_own
+from nnkit.infer.segmentation import evaluate_masks
 from nnkit.scoring import metrics_of
 
 __all__ = ["Evaluation", "evaluate", "predicted"]
@@ -41,6 +42,8 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         return evaluate_language(run, source, rows)
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
+    if run.spec.is_per_pixel:
+        return evaluate_masks(run, source, rows)
     found, own = _answered(run, source, rows)
     target, lengths = _truth(source, rows)
     weight = None if source.weight is None else source.weight[rows]
@@ -92,6 +95,8 @@ def predicted(run: Finished, source: Source, rows: Rows) -> Evaluation:
     """
     if run.spec.task == "forecast":
         return evaluate_forecast(run, source, rows)
+    if run.spec.is_per_pixel:
+        return evaluate_masks(run, source, rows)
     found = answers_of(run, source, rows)
     target, lengths = _truth(source, rows)
     return Evaluation(numbers_of(source, rows), {}, {}, target, found, lengths=lengths)

@@ -48,6 +48,22 @@ class Windows:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """Masks, and what they are of.
+
+    Attributes:
+        confusions: (N, C, C) the pixels of each true and each predicted class, of those that count.
+        pixels: (N, C, H, W) the pictures.
+        names: N of them; empty where they have none.
+    """
+
+    confusions: Any
+    pixels: Any
+    names: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What was measured.
 
@@ -56,13 +72,14 @@ class Evaluation:
         metrics: plain values by name, as scikit-learn defines them; and the run's own metric, where it has one.
         intervals: of 95 % by bootstrap, for the metrics that have one.
         target: (N,) class numbers, or (N, L) or (N, K); of a forecast (N, H, K). Where each step has an answer, (M,)
-            class numbers, those of all rows, row after row.
+            class numbers, those of all rows, row after row; where each pixel has one, (N, H, W).
         answers: of the network.
         unseen: cells of categories that training has not, by column.
         lengths: (N,) steps of each row, where each step has an answer; None elsewhere.
         unknown: words of a text that training has not, and how often they are there.
         tokens: of all texts together.
         windows: of a forecast.
+        masked: where each pixel has an answer.
         notes: what the user should know.
     """
 
@@ -76,6 +93,7 @@ class Evaluation:
     unknown: Mapping[str, int] = field(default_factory=dict)
     tokens: int = 0
     windows: Windows | None = None
+    masked: Masked | None = None
     notes: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:

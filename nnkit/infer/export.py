@@ -21,6 +21,7 @@ from nnkit.infer.parity import TOLERANCE, Parity, check
 from nnkit.spec import InputSpec, Task
 
 SAMPLES = 256  # of the test set, on which the file is compared
+FEW_SAMPLES = 8  # where each pixel has an answer
 LONGER = 3  # steps that a file for any number of them is tried with besides
 OF_TEXT = ("tokens", "lower", "max_length")
 BEHIND = "what stands behind the end of a sequence means nothing"
@@ -31,6 +32,7 @@ MEANINGS: dict[Task, str] = {
     "tagging": f"logits (batch, time, classes), one a class for each step; {BEHIND}",
     "forecast": "values (batch, horizon * targets), the targets of the first step ahead first; undo the scale of "
     "preprocess.target, target by target",
+    "segmentation": "logits (batch, classes, height, width), one a class for each pixel",
     "language": "logits (batch, time, vocabulary) of the token behind each one; the state before the first is zero",
 }
 
@@ -115,12 +117,13 @@ def _example(run: Finished, *, is_free: bool) -> tuple[tuple[Tensor, ...], str]:
     except DataError as error:
         return _made_up(run.spec.inputs), f"{SAMPLES} made-up samples, since {error}"
     steps = run.spec.inputs[0].shape[0]
+    count = FEW_SAMPLES if run.spec.is_per_pixel else SAMPLES
     if run.spec.has_lengths and not is_free:
         rows = rows[source.inputs[0].lengths[rows] <= steps]
-    samples = run.samples(source, rows[:SAMPLES])
+    samples = run.samples(source, rows[:count])
     if not len(samples):
         return _made_up(run.spec.inputs), f"{SAMPLES} made-up samples, since those of the test set are too long"
-    batches = Batches(samples, size=SAMPLES, shuffle=False, drop_last=False, seed=0)
+    batches = Batches(samples, size=count, shuffle=False, drop_last=False, seed=0)
     inputs = tuple(x.cpu() for x in next(batches.epoch(0)).inputs)
     if run.spec.has_lengths and not is_free:
         inputs = (_longer(inputs[0], steps - inputs[0].shape[1]), *inputs[1:])

@@ -8,11 +8,11 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, TableConfig
+from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, MasksConfig, TableConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig, TsConfig
 from nnkit.data import read, read_whole, split_by
 from nnkit.data.sequences import Sequences
-from nnkit.data.source import Rows, Source, check_finite
+from nnkit.data.source import IGNORED, Rows, Source, check_finite
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
@@ -94,6 +94,8 @@ def section_for(run: Finished, path: Path) -> DataConfig:
     if isinstance(section, TableConfig):
         changes: dict[str, Any] = {"val_path": None, "test_path": None, "split_column": None, "task": task}
         return replace(section, path=str(path), limit=None, classes=None, **changes)
+    if run.spec.is_per_pixel and (isinstance(section, MasksConfig) or path.is_dir()):
+        return masks_section(run, path)
     if isinstance(section, ImagesConfig) or (given.kind == "image" and (path.is_dir() or path.suffix == ".csv")):
         channels, height, width = given.shape
         settings: dict[str, Any] = {"size": [height, width], "channels": channels, "cache": None, "in_memory": True}
@@ -111,6 +113,24 @@ def section_for(run: Finished, path: Path) -> DataConfig:
         return of_new_file(section, path)
     hint = "--split val" if task == "forecast" else "--data FILE.npz with x, y"
     raise ConfigError(f"data={section.kind} has no files of its own form, got {path}", hint=hint)
+
+
+def masks_section(run: Finished, path: Path) -> MasksConfig:
+    """Return the section that reads new pictures with masks as the run's own were. Raises: ConfigError."""
+    section, (channels, height, width) = run.config.data, run.spec.inputs[0].shape
+    arrays = path.suffix.lower() == ".npz"
+    if not arrays and not ((path / "images").is_dir() and (path / "masks").is_dir()):
+        told = f"{path} is neither an .npz file nor a folder with the folders images and masks"
+        raise ConfigError(told, hint="--data FOLDER")
+    where: dict[str, Any] = {"images": str(path if arrays else path / "images")}
+    where["masks"] = None if arrays else str(path / "masks")
+    if isinstance(section, MasksConfig):
+        names: dict[str, Any] = (
+            {} if section.is_arrays == arrays else {"image_array": "x", "mask_array": "y", "name_array": None}
+        )
+        return replace(section, limit=None, **where, **names)
+    sizes: dict[str, Any] = {"size": [height, width], "channels": channels}
+    return MasksConfig(kind="masks", val_fraction=0.1, test_fraction=0.1, **where, **sizes)
 
 
 def of_new_file(section: SequenceFiles, path: Path) -> DataConfig:
@@ -131,7 +151,7 @@ def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
     target = run.spec.target
     if source.task != run.spec.task:
         raise DataError(f"{path} has a target for {source.task}, but the run is for {run.spec.task}")
-    if run.spec.task in ("classification", "tagging"):
+    if run.spec.task in ("classification", "tagging", "segmentation"):
         place = {name: number for number, name in enumerate(target.classes)}
         unknown = [name for name in source.classes if name not in place]
         if unknown:
@@ -141,6 +161,9 @@ def _with_the_runs_labels(run: Finished, source: Source, path: Path) -> Source:
         own = source.target
         if isinstance(own, Sequences):
             return replace(source, target=replace(own, values=table[own.values]), classes=target.classes)
+        if run.spec.is_per_pixel:
+            table = np.concatenate([table, np.full(IGNORED + 1 - len(table), IGNORED)]).astype(np.uint8)
+            return replace(source, target=table[own], classes=target.classes)
         return replace(source, target=table[own.astype(np.int64)], classes=target.classes)
     if run.spec.task in ("language", "forecast"):
         return source

@@ -50,7 +50,12 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
         told.skip(len(bad), texts)
         good = [row for row in rows if row not in bad]
         if good:
-            yield Part((pixels,), {name: pa.array([cells[row] for row in good]) for name, cells in columns.items()})
+            yield Part(
+                (pixels,),
+                {name: pa.array([cells[row] for row in good]) for name, cells in columns.items()},
+                names=tuple(found.files.paths[row] for row in good),
+                places=tuple(found.files.place(row) for row in good),
+            )
 
 
 def _decoded(found: ImageList, rows: range, form: ImageFormat) -> tuple[Any, dict[int, str]]:

@@ -62,15 +62,32 @@ class Part:
         inputs: one an encoder: a frame, an array or sequences.
         kept: columns that go along into the answers, by name: a cell for each answer.
         rows: how many rows they are, where that is not the number of answers.
+        names: of pictures, after which their masks are called; below their folder, or row numbers.
+        places: of pictures, their files; empty where they are rows of an array.
     """
 
     inputs: tuple[Any, ...]
     kept: Mapping[str, pa.Array] = field(default_factory=dict)
     rows: int | None = None
+    names: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
-def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bool) -> Iterator[pa.RecordBatch]:
+# From a part and its masks (N, H, W) to columns.
+MaskColumns = Callable[[Part, Any], "dict[str, pa.Array]"]
+
+
+def predict_parts(
+    run: Finished, parts: Iterator[Part], told: Told, *, proba: bool, masks: MaskColumns | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield the answers of each part: the columns that go along, then the answers.
+
+    Args:
+        run: opened.
+        parts: of the input.
+        told: grows by what there is to tell.
+        proba: whether probabilities are asked for.
+        masks: writes the masks of a part, where each pixel has an answer, and returns columns for them.
 
     Raises:
         DataError: what goes along changes its type from one file to the next.
@@ -80,7 +97,7 @@ def predict_parts(run: Finished, parts: Iterator[Part], told: Told, *, proba: bo
     schema: pa.Schema | None = None
     for part in parts:
         found = answers_to(run, part.inputs)
-        columns = answer_columns(run, found, proba=proba)
+        columns = answer_columns(run, found, proba=proba) if masks is None else masks(part, found.predicted)
         told.rows += len(found.predicted) if part.rows is None else part.rows
         told.renamed |= set(part.kept) & set(columns)
         kept = {name: array for name, array in part.kept.items() if name not in columns}

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnkit.infer.answers import Answers, answer_columns, columns_of
-from nnkit.infer.evaluation import Evaluation, Windows
+from nnkit.infer.evaluation import Evaluation, Masked, Windows
 from nnkit.infer.finished import Finished
+from nnkit.infer.segmentation import overlaps
+from nnkit.infer.terms import ratio
 from nnkit.storage import writing
 
 if TYPE_CHECKING:
@@ -74,8 +76,28 @@ def _parts(run: Finished, found: Evaluation) -> Iterator[dict[str, pa.Array]]:
     if found.windows is not None:
         yield from _of_windows(run, found, found.windows)
         return
+    if found.masked is not None:
+        yield _of_masks(run, found, found.masked)
+        return
     truth, answered = columns_of(run, TARGET, found.target), answer_columns(run, found.answers, proba=True)
     yield {**_places(run, found), **truth, **answered}
+
+
+def _of_masks(run: Finished, found: Evaluation, masked: Masked) -> dict[str, pa.Array]:
+    """Return a line a picture: how much of it is of each class, in truth and as predicted, and how well they overlap.
+
+    Of a class that is nowhere in a picture, neither true nor predicted, there is no overlap.
+    """
+    import pyarrow as pa
+
+    confusions, classes = masked.confusions, run.spec.target.classes
+    counted = confusions.sum((1, 2))[:, None]
+    true, guessed, iou = ratio(confusions.sum(2), counted), ratio(confusions.sum(1), counted), overlaps(confusions)
+    named = {"name": pa.array(masked.names)} if masked.names else {}
+    columns = {"row": pa.array(found.rows + 1), **named}
+    for title, values in ((f"{TARGET}_share", true), ("share", guessed), ("iou", iou)):
+        columns |= {f"{title}_{name}": pa.array(values[:, k], from_pandas=True) for k, name in enumerate(classes)}
+    return columns
 
 
 def _places(run: Finished, found: Evaluation) -> dict[str, pa.Array]:

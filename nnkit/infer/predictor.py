@@ -20,6 +20,7 @@ from nnkit.infer.answers import Answers, answers_to, check_has_probabilities
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.generate import generate, language_model
 from nnkit.infer.history import history_part, window_of_array, windows_of_frame
+from nnkit.infer.pixels import probabilities_to
 from nnkit.infer.predict import MOST_TOLD, Part, Told
 from nnkit.infer.rows import finite_rows, read_rows, samples_of, table_parts
 from nnkit.infer.sequences import as_trained, tokens_of
@@ -52,7 +53,8 @@ class Predictor:
 
         Returns:
             Class names (N,), labels (N, L) of 0 and 1, or values (N,) or (N, K) float64. Where each step has a class, a
-            list of N arrays (T,); of a forecast (H, K), or (H,) where there is one target.
+            list of N arrays (T,); of a forecast (H, K), or (H,) where there is one target. Where each pixel has a
+            class, the places of the classes in `classes`, (N, H, W) uint8, of pictures in the size of the training.
 
         Raises:
             ConfigError: columns are missing, or the run takes no such rows.
@@ -61,6 +63,8 @@ class Predictor:
         task = self.run.spec.task
         found, lengths = self._answers(rows)
         predicted = found.predicted
+        if self.run.spec.is_per_pixel:
+            return predicted
         if self.run.spec.num_classes:
             predicted = np.array(self.classes, dtype=object)[predicted]
             return predicted if lengths is None else np.split(predicted, lengths.cumsum()[:-1])
@@ -70,8 +74,12 @@ class Predictor:
     def predict_proba(self, rows: Any) -> Any:
         """Return the probability of each class or label, (N, C) float32; where each step has a class, N arrays (T, C).
 
+        Where each pixel has a class, (N, C, H, W).
+
         Raises: as `predict`; ConfigError.
         """
+        if self.run.spec.is_per_pixel:
+            return np.concatenate([probabilities_to(self.run, part.inputs) for part in self._parts(rows)])
         check_has_probabilities(self.run, "predict")
         found, lengths = self._answers(rows)
         return found.probabilities if lengths is None else np.split(found.probabilities, lengths.cumsum()[:-1])

@@ -206,7 +206,8 @@ def array_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iter
                 rows = _finite(samples[start : start + size], start, path, told, on_bad)
                 if len(rows):
                     some = samples[rows]
-                    yield Part((some,), step_columns(run, some, rows), len(rows))
+                    names = tuple(str(row + 1) for row in rows) if run.spec.is_per_pixel else ()
+                    yield Part((some,), step_columns(run, some, rows), len(rows), names)
             return
         if run.spec.inputs[0].kind != "features":
             takes = "a .ts, .npz" if run.spec.inputs[0].kind == "series" else "an .npz"

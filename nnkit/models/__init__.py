@@ -22,6 +22,7 @@ from nnkit.config.sections.model import (
     PretrainedConfig,
     RecurrentConfig,
     RNNConfig,
+    UNetConfig,
 )
 from nnkit.config.sections.sequences import ForecastConfig
 from nnkit.errors import ConfigError
@@ -37,6 +38,7 @@ from nnkit.models.mlp import MLP
 from nnkit.models.naive import Naive
 from nnkit.models.pretrained import pretrained
 from nnkit.models.rnn import RNN
+from nnkit.models.unet import UNet
 from nnkit.seeding import derive
 from nnkit.spec import DataSpec
 
@@ -107,6 +109,8 @@ def _network(config: Config, spec: DataSpec, num_outputs: int) -> nn.Module:
             return MLP(width, num_outputs, categories, **_settings(chosen), **shared)
         case CNNConfig() as chosen:
             return _cnn(chosen, spec, num_outputs, shared)
+        case UNetConfig() as chosen:
+            return UNet(spec.inputs[0].shape[0], num_outputs, **_settings(chosen), **shared)
         case RNNConfig() as chosen:
             return RNN(SequenceLayout.of(spec), num_outputs, **_settings(chosen), **shared)
         case LSTMConfig() as chosen:
@@ -125,7 +129,7 @@ def _cnn(chosen: CNNConfig, spec: DataSpec, num_outputs: int, shared: Mapping[st
     return CNN(layout.in_features, (layout.steps,), num_outputs, layout, **_settings(chosen), **shared)
 
 
-def _settings(chosen: CNNConfig | MLPConfig | RecurrentConfig) -> dict[str, Any]:
+def _settings(chosen: CNNConfig | MLPConfig | UNetConfig | RecurrentConfig) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in chosen.__slots__ if name != "kind"}
 
 

@@ -8,8 +8,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nnkit.config.sections.loss import LossConfig
+from nnkit.config.sections.loss import DiceConfig, LossConfig
 from nnkit.config.sections.regularization import RegularizationConfig
+from nnkit.objective.dense import dice_losses, picture_weights
 from nnkit.objective.losses import criterion
 from nnkit.objective.penalties import l1_penalty, l2_penalty, limit_norms
 
@@ -36,13 +37,19 @@ class Objective:
         """
         self._uniform = uniform
         self._counts: dict[int, Tensor] = {}
-        self._criterion = criterion(loss, class_weights)
+        self._dice = loss if isinstance(loss, DiceConfig) else None
+        self._criterion = None if isinstance(loss, DiceConfig) else criterion(loss, class_weights)
         self._class_weights = class_weights
         self._weights = list(weights)
         self._l1, self._l2, self._max_norm = regularization.l1, regularization.l2, regularization.max_norm
 
     def total(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted sum of the losses, () float32, from outputs, target and sample weights of a batch."""
+        if self._dice is not None:
+            smooth, entropy = self._dice.smooth, self._dice.cross_entropy
+            losses = dice_losses(outputs, target, weight, smooth=smooth, cross_entropy=entropy)
+            return losses.mul(picture_weights(weight)).sum()
+        assert self._criterion is not None
         losses = self._criterion(outputs, target)
         return losses.sum() if self._uniform else losses.mul(weight).sum()
 
@@ -50,9 +57,11 @@ class Objective:
         """Return what `total` is to be divided by: sample weight times class weight, summed, ().
 
         Args:
-            target: of the batch, (B, …); with classes (B,), or (B, T) where each step has one.
-            weight: (B,), or (B, T) where each step has a class.
+            target: of the batch, (B, …); with classes (B,), or (B, T) where each step has one, (B, H, W) each pixel.
+            weight: (B,), or (B, T) where each step has a class, (B, H, W) each pixel.
         """
+        if self._dice is not None:
+            return picture_weights(weight).sum().clamp_min(LEAST_WEIGHT)
         if self._uniform and self._class_weights is None:
             count = weight.numel()
             if count not in self._counts:

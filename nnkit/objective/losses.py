@@ -18,11 +18,13 @@ from nnkit.config.sections.loss import (
     BCEConfig,
     CodeLossConfig,
     CrossEntropyConfig,
+    FocalConfig,
     HuberConfig,
     LossConfig,
     PlainLossConfig,
 )
 from nnkit.errors import ConfigError
+from nnkit.objective.dense import cross_entropy, focal_losses
 from nnkit.spec import DataSpec
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -55,7 +57,7 @@ def class_weights(config: LossConfig, counts: Tensor) -> Tensor | None:
         config: "balanced" is n / (C * count), as scikit-learn has it.
         counts: (C,) training samples of each class, each at least 1.
     """
-    if not isinstance(config, CrossEntropyConfig) or config.class_weights == "none":
+    if not isinstance(config, (CrossEntropyConfig, FocalConfig)) or config.class_weights == "none":
         return None
     if config.class_weights == "balanced":
         return (counts.sum() / (len(counts) * counts)).float()
@@ -66,11 +68,14 @@ def criterion(config: LossConfig, weights: Tensor | None) -> Criterion:
     """Return the loss as a function of outputs and target.
 
     It takes logits (B, C) and classes (B,), or values (B, K) twice, and returns (B,); several columns are averaged.
-    `weights` are the classes' weights, (C,), for cross-entropy.
+    Of steps and pixels it takes logits (B, C, …) and classes (B, …), and returns (B, …). `weights` are the classes'
+    weights, (C,), for cross-entropy and focal. What is no sum over answers, dice, is none of these.
     """
     match config:
         case CrossEntropyConfig(label_smoothing=smoothing):
-            return partial(F.cross_entropy, weight=weights, label_smoothing=smoothing, reduction="none")
+            return partial(cross_entropy, weight=weights, label_smoothing=smoothing)
+        case FocalConfig(gamma=gamma):
+            return partial(focal_losses, gamma=gamma, weights=weights)
         case BCEConfig(positive_weight=positive):
             return partial(_bce, positive_weight=positive)
         case CodeLossConfig(code=code, kwargs=kwargs):
@@ -93,6 +98,21 @@ def _bce(outputs: Tensor, target: Tensor, *, positive_weight: float) -> Tensor:
     return losses.mean(1) if target.dim() == 2 else losses
 
 
+def is_of_pixels(outputs: Tensor, target: Tensor) -> bool:
+    """Tell whether there is an answer for each pixel: logits (B, C, H, W) and classes (B, H, W)."""
+    return outputs.dim() == 4 and target.dim() == 3
+
+
+def _for_pixels(losses: Tensor, target: Tensor, code: str) -> Tensor:
+    """Return (B, H, W) of what the user's own loss gives a pixel, or a picture (B,). Raises: ConfigError."""
+    if losses.shape == target.shape:
+        return losses
+    if losses.shape == target.shape[:1]:
+        return losses[:, None, None].expand(target.shape)
+    wanted, got = tuple(target.shape), tuple(losses.shape)
+    raise ConfigError(f"loss.code={code} must return a number a pixel {wanted}, or a picture {wanted[:1]}, got {got}")
+
+
 def _users_loss(code: str, kwargs: Mapping[str, Any]) -> Criterion:
     """Return the user's own loss; what it returns a column of is averaged over the columns. Raises: ConfigError."""
     try:
@@ -104,6 +124,8 @@ def _users_loss(code: str, kwargs: Mapping[str, Any]) -> Criterion:
 
     def checked(outputs: Tensor, target: Tensor) -> Tensor:
         losses = loss(outputs, target)
+        if isinstance(losses, Tensor) and is_of_pixels(outputs, target):
+            return _for_pixels(losses, target, code)
         if not isinstance(losses, Tensor) or losses.shape[:1] != outputs.shape[:1]:
             got = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
             raise ConfigError(f"loss.code={code} must return one number a sample ({len(outputs)},), got {got}")

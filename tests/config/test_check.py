@@ -22,7 +22,7 @@ TABLE = ("data=table", "data.path=x.csv", "data.target=y")
 IDX = ("data=idx", "data.path=a", "data.target_path=b")
 METRIC = ("metric=code", "metric.code=m:N")
 
-KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, pretrained, naive"
+KINDS = "model.kind must be one of code, linear, mlp, cnn, unet, rnn, lstm, gru, pretrained, naive"
 
 
 def problems(*words: str) -> list[Problem]:

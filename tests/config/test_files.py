@@ -14,7 +14,7 @@ from nnkit.config.origin import Composed
 from nnkit.config.space import Space, grid
 from nnkit.errors import ConfigError, Problem
 
-KINDS = "model.kind must be one of code, linear, mlp, cnn, rnn, lstm, gru, pretrained, naive"
+KINDS = "model.kind must be one of code, linear, mlp, cnn, unet, rnn, lstm, gru, pretrained, naive"
 
 
 def problems(*words: str) -> list[Problem]:

@@ -40,11 +40,13 @@ def test_every_synonym_leads_to_its_setting(prefix: str) -> None:
         "data=table",
         "data=mnist",
         "data=images",
+        "data=masks",
         "data=series",
         "data=text",
         "model=lstm",
         "model=resnet18",
         "loss=cross_entropy",
+        "loss=focal",
     )
     sweeper = {f"hydra.sweeper.{field.name}" for schema in SWEEPERS.values() for field in fields(schema)}
     valid = sweeper | {"hydra/sweeper", "hydra/launcher"}

@@ -24,6 +24,8 @@ from tests.faults.survival import Promise
 # Values that an option leaves to the user.
 GIVEN: dict[str, Any] = {
     "data.path": "there",
+    "data.images": "there",
+    "data.masks": "there",
     "data.target_path": "there",
     "data.target": "y",
     "data.time": "t",
@@ -41,7 +43,12 @@ TEXT: dict[str, Any] = {"data": "text", "model": "lstm"}
 STATEFUL: dict[str, Any] = {**TEXT, "data.task": "language", "batching.shuffle": False}
 FOLDS: dict[str, Any] = {"cv.folds": 5}
 WANDB, MLFLOW = {"tracker.wandb.use": True}, {"tracker.mlflow.use": True}
+PICTURES: dict[str, Any] = {"data.images": "there.npz"}  # arrays of one file
 READERS: dict[str, dict[str, Any]] = {
+    **{f"data.{name}": PICTURES for name in ("image_array", "mask_array", "name_array")},
+    "data.names": {"data.names": ["a", "b"]},
+    "loss.smooth": {"data": "masks", "model": "unet"},
+    "loss.cross_entropy": {"data": "masks", "model": "unet"},
     "data.test_path": {"data.test_path": "there", "data.test_target_path": "there"},
     "data.test_target_path": {"data.test_path": "there", "data.test_target_path": "there"},
     "data.fill_value": {"data.missing_numeric": "constant"},

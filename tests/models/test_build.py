@@ -22,6 +22,7 @@ from nnkit.models.lstm import LSTM
 from nnkit.models.mlp import MLP
 from nnkit.models.naive import Naive
 from nnkit.models.rnn import RNN
+from nnkit.models.unet import UNet
 from nnkit.spec import DataSpec
 from tests.models.built import built, config_of, features, images, series
 
@@ -29,6 +30,7 @@ MODELS = {
     "linear": Linear,
     "mlp": MLP,
     "cnn": CNN,
+    "unet": UNet,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,

@@ -24,13 +24,13 @@ from nnkit.config.sections.sequences import (
 
 PixelScaling = Literal["auto", "standard", "minmax", "none", "weights"]
 TaskName = Literal["auto", "classification", "multilabel", "regression"]
-StepTaskName = Literal["auto", "classification", "multilabel", "regression", "tagging"]
+StepTaskName = Literal["auto", "classification", "multilabel", "regression", "tagging", "segmentation"]
 Size = Annotated[list[Count], Field(min_length=2, max_length=2)]
 Channels = Literal[1, 3]
 Resizing = Literal["squash", "crop", "pad"]
 OnBad = Literal["error", "skip"]
 # Settings that name files and folders; they are kept absolute.
-PATHS = ("path", "target_path", "val_path", "test_path", "test_target_path", "root")
+PATHS = ("path", "target_path", "val_path", "test_path", "test_target_path", "root", "images", "masks")
 # What a cell may hold where there is no value: what pandas takes for one, and the question mark of the UCI sets.
 MISSING_VALUES = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>")
 
@@ -164,6 +164,36 @@ class ImagesConfig:
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
+class MasksConfig:
+    """Pictures with a mask each, whose values are the classes of their pixels."""
+
+    kind: Fixed[Literal["masks"]]
+    images: Live[Name]
+    masks: Live[Name | None] = None
+    mask_suffix: Fixed[str] = ""
+    image_array: Fixed[Name] = "x"
+    mask_array: Fixed[Name] = "y"
+    name_array: Fixed[Name | None] = None
+    values: Fixed[Literal["auto", "any"] | Annotated[list[WholeNumber], Field(min_length=2)]] = "auto"
+    names: Fixed[Annotated[list[Name], Field(min_length=2)] | None] = None
+    ignore: Fixed[WholeNumber | None] = None
+    size: Fixed[Literal["auto"] | Size] = "auto"
+    channels: Fixed[Literal["auto"] | Channels] = "auto"
+    resize: Fixed[Resizing] = "squash"
+    scaling: Fixed[PixelScaling] = "auto"
+    limit: Fixed[Count | None] = None
+    val_fraction: Fixed[Share]
+    test_fraction: Fixed[Share | None]
+    split_seed: Fixed[int] = 0
+
+    @property
+    def is_arrays(self) -> bool:
+        """Whether pictures and masks are arrays of one file."""
+        return self.images.lower().endswith(".npz")
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
 class TableConfig:
     """CSV, TSV or Parquet files with columns of any kind."""
 
@@ -249,6 +279,7 @@ DataConfig = Annotated[
     | VisionConfig
     | TorchvisionConfig
     | ImagesConfig
+    | MasksConfig
     | IdxConfig
     | ArrayConfig
     | TableConfig

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Name, Override, Positive, Probability
+from nnkit.config.marks import Name, NonNegative, Override, Positive, Probability
 
 
 @final
@@ -26,6 +26,26 @@ class CrossEntropyConfig:
     kind: Override[Literal["cross_entropy"]]
     class_weights: Override[Literal["none", "balanced"] | Annotated[list[Positive], Field(min_length=1)]] = "none"
     label_smoothing: Override[Probability] = 0.0
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class FocalConfig:
+    """Cross-entropy that counts what is known already for less: times (1 - p) ** gamma (Lin et al. 2017)."""
+
+    kind: Override[Literal["focal"]]
+    gamma: Override[NonNegative] = 2.0
+    class_weights: Override[Literal["none", "balanced"] | Annotated[list[Positive], Field(min_length=1)]] = "none"
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
+class DiceConfig:
+    """One minus the soft Dice overlap of each picture's classes (Milletari et al. 2016), for masks."""
+
+    kind: Override[Literal["dice"]]
+    smooth: Override[Positive] = 1.0
+    cross_entropy: Override[NonNegative] = 0.0
 
 
 @final
@@ -65,6 +85,13 @@ class CodeLossConfig:
 
 
 LossConfig = Annotated[
-    CodeLossConfig | AutoLossConfig | CrossEntropyConfig | BCEConfig | PlainLossConfig | HuberConfig,
+    CodeLossConfig
+    | AutoLossConfig
+    | CrossEntropyConfig
+    | FocalConfig
+    | DiceConfig
+    | BCEConfig
+    | PlainLossConfig
+    | HuberConfig,
     Field(discriminator="kind"),
 ]

@@ -77,6 +77,21 @@ class CNNConfig(TrainableConfig):
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
+class UNetConfig(TrainableConfig):
+    """A class for each pixel: convolutions down to small maps and up again (Ronneberger et al. 2015)."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"init", "activation", "regularization.dropout"})
+
+    kind: Fixed[Literal["unet"]]
+    channels: Fixed[Annotated[list[Count], Field(min_length=1)]]
+    convolutions: Fixed[Count] = 2
+    kernel_size: Fixed[Count] = 3
+    norm: Fixed[NormKind] = "none"
+    residual: Fixed[bool] = False
+
+
+@final
+@dataclass(kw_only=True, slots=True, frozen=True)
 class RNNConfig(TrainableConfig):
     """Plain recurrence (Elman 1990): h = tanh(W x + U h + b)."""
 
@@ -173,6 +188,7 @@ ModelConfig = Annotated[
     | LinearConfig
     | MLPConfig
     | CNNConfig
+    | UNetConfig
     | RNNConfig
     | LSTMConfig
     | GRUConfig

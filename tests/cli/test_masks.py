@@ -1,0 +1,208 @@
+"""Masks from the command line: train, resume, evaluate, predict, export, from the run folder alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import nnkit
+from nnkit.cli import main
+from nnkit.config.check import check
+from nnkit.config.compose import compose
+from nnkit.run import resume, train
+from nnkit.runs import new_folder
+from nnkit.train.stopping import Signals
+from tests.data.mask_pairs import picture_of, square, write_pairs
+from tests.data.pictures import write_picture
+from tests.own_code import HERE
+from tests.test_run_resume import assert_same_run, stopped
+
+Capsys = pytest.CaptureFixture[str]
+SMALL = ("model=unet", "model.channels=[4,8]", "trainer.threads=1", "batching.batch_size=8", "optimizer.lr=0.02")
+
+
+@cache
+def pairs() -> Path:
+    return write_pairs(Path(mkdtemp()) / "pairs", 30)
+
+
+def words(*more: str) -> list[str]:
+    where = [f"data.images={pairs()}/images", f"data.masks={pairs()}/masks"]
+    return ["data=masks", *where, *SMALL, "trainer.max_epochs=20", "trainer.patience=null", *more]
+
+
+@cache
+def trained() -> Path:
+    """A run on small squares, of which each test takes a copy."""
+    config = check(compose([*words("loss=dice", "loss.cross_entropy=1"), f"output_dir={mkdtemp()}"]))
+    return train(config, new_folder(config)).folder
+
+
+@pytest.fixture
+def run() -> Path:
+    shutil.copytree(trained(), "run")
+    return Path("run").absolute()
+
+
+def test_a_run_learns_masks_and_its_config_knows_what_it_saw(run: Path) -> None:
+    metrics = json.loads((run / "run.json").read_text())["metrics"]
+    assert metrics["test/foreground_iou"] > 0.8 > metrics["baseline/foreground_iou"] == 0
+    assert (run / "config.yaml").read_text().count("- 200") == 1
+    assert not [name for name in metrics if not 0 <= metrics[name] <= 3]
+
+
+def test_an_evaluation_gives_the_metrics_of_the_run_and_a_line_a_picture(run: Path, capsys: Capsys) -> None:
+    assert main(["eval", str(run), "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    metrics = json.loads((run / "run.json").read_text())["metrics"]
+    for name in ("mean_iou", "mean_dice", "foreground_iou", "picture_iou", "pixel_accuracy"):
+        assert plain["metrics"][name] == pytest.approx(metrics[f"test/{name}"])
+        assert plain["intervals"][name][0] <= plain["metrics"][name] <= plain["intervals"][name][1]
+    assert list(plain["metrics"]["per_class"]) == ["0", "200"]
+    lines = pd.read_csv(run / "predictions-test.csv", dtype={"name": str})
+    assert len(lines) == plain["rows"]
+    assert list(lines) == ["row", "name", *(f"{a}_{b}" for a in ("target_share", "share", "iou") for b in ("0", "200"))]
+    assert {path.name for path in (run / "plots").iterdir()} == {"masks-test.png", "confusion-test.png"}
+
+
+def test_masks_are_written_in_the_size_and_with_the_values_of_the_users(run: Path, capsys: Capsys) -> None:
+    write_picture(Path("new/sub/a.png"), np.kron(picture_of(square(2), 2), np.ones((2, 3, 1), np.uint8)))
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    write_picture(Path("new/a.bmp"), picture_of(square(4), 4))
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "made"]) == 0
+    assert "3 masks are in" in capsys.readouterr().err
+    lines = pd.read_csv("out.csv")
+    assert list(lines) == ["path", "mask", "share_0", "share_200"]
+    assert [Path(path).relative_to(Path("made").absolute()).as_posix() for path in lines["mask"]] == [
+        "a.png",
+        "a.png.png",
+        "sub/a.png",
+    ]
+    mask = np.asarray(Image.open("made/sub/a.png"))
+    assert (mask.shape, set(np.unique(mask))) == ((24, 36), {0, 200})
+    wanted = np.kron(square(2), np.ones((2, 3), np.uint8))
+    assert (mask == wanted).mean() > 0.95
+    assert lines["share_200"][2] == pytest.approx((mask == 200).mean(), abs=0.01)
+
+
+def test_arrays_are_predicted_and_python_gets_class_numbers(run: Path) -> None:
+    pictures = np.stack([picture_of(square(k), k) for k in range(3)])
+    np.save("x.npy", pictures)
+    assert main(["predict", str(run), "x.npy"]) == 0
+    assert sorted(path.name for path in (run / "masks-of-x").iterdir()) == ["1.png", "2.png", "3.png"]
+    predictor = nnkit.load(run)
+    masks = predictor.predict(pictures)
+    assert (masks.shape, masks.dtype, predictor.classes) == ((3, 12, 12), np.uint8, ("0", "200"))
+    assert np.array_equal(np.asarray(Image.open(run / "masks-of-x/2.png")), masks[1] * 200)
+    assert np.array_equal(predictor.predict_proba(pictures).argmax(1), masks)
+
+
+def test_new_pairs_are_evaluated_with_the_classes_of_the_run(run: Path, capsys: Capsys) -> None:
+    new = write_pairs(Path("new").absolute(), 3, side=24)
+    assert main(["eval", str(run), "--data", str(new), "--no-plots"]) == 0
+    assert "3 pictures" in capsys.readouterr().err
+    np.savez(
+        "x.npz", x=np.stack([picture_of(square(k), k) for k in range(3)]), y=np.stack([square(k) for k in range(3)])
+    )
+    assert main(["eval", str(run), "--data", "x.npz", "--no-plots"]) == 0
+    write_picture(new / "masks" / "p01.png", square(1, side=24, value=7))
+    assert main(["eval", str(run), "--data", str(new)]) == 3
+    assert "p01.png has the value 7, which is neither among data.values=0, 200" in capsys.readouterr().err
+    assert main(["eval", str(run), "--data", str(new / "images")]) == 2
+    assert "a folder with the folders images and masks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--proba",), "the probabilities of each pixel fit no table"),
+        (("--masks", "new"), "the masks would overwrite their pictures in new"),
+        (("--masks", "new/a.png"), "--masks names a folder, but"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is(
+    run: Path, capsys: Capsys, more: tuple[str, ...], told: str
+) -> None:
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    before = Path("new/a.png").read_bytes()
+    assert main(["predict", str(run), "new", "-o", "out.csv", *more]) == 2
+    assert told in capsys.readouterr().err
+    assert Path("new/a.png").read_bytes() == before
+    assert not Path("out.csv").exists()
+
+
+def test_a_network_is_exported_with_its_meaning(run: Path) -> None:
+    assert main(["export", str(run), "--format", "torch_export"]) == 0
+
+
+@pytest.mark.parametrize("mid_epoch", [None, 2])
+def test_a_run_that_goes_on_is_the_one_that_was_never_stopped(mid_epoch: int | None) -> None:
+    more = (
+        "loss=dice",
+        "trainer.max_epochs=3",
+        "regularization=dropout",
+        "batching.accumulate=2",
+        "batching.batch_size=3",
+    )
+    config = check(compose(words(*more)))
+    whole = train(config, new_folder(config))
+    folder = stopped(config, mid_epoch=mid_epoch)
+    assert_same_run(folder, resume(config, folder, [], Signals()), whole)
+
+
+def test_masks_of_arrays_train_and_pixels_of_minus_100_do_not_count(capsys: Capsys) -> None:
+    masks = np.stack([square(k) for k in range(20)]).astype(np.int64)
+    pictures = np.stack([picture_of(mask, k) for k, mask in enumerate(masks)])
+    masks[:, 0] = -100
+    np.savez("x.npz", x=pictures, y=masks)
+    assert main(["train", "data=array", "data.path=x.npz", *SMALL, "trainer.max_epochs=1", "loss=focal"]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert "task: segmentation" in (folder / "config.yaml").read_text()
+    assert main(["eval", str(folder), "--json", "--no-plots"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert sum(each["support"] for each in plain["metrics"]["per_class"].values()) == plain["rows"] * 11 * 12
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "more", "code", "told"),
+    [
+        ((9, 3, 4, 4), (9, 4, 5), (), 3, "task=segmentation needs images and y (N, H, W)"),
+        ((9, 3, 4, 4), (9, 4, 4), ("model=cnn",), 2, "model=cnn gives one answer a picture"),
+        ((9, 3, 4, 4), (9, 4, 4), ("data.classes=[0,1]",), 2, "data.classes picks classes, but each pixel has a class"),
+        ((9, 3, 4, 4), (9,), (), 2, "model=unet gives a class for each pixel"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told(
+    x: Any, y: Any, more: tuple[str, ...], code: int, told: str, capsys: Capsys
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez("x.npz", x=rng.integers(0, 255, x, np.uint8), y=rng.integers(0, 2, y))
+    assert main(["train", "data=array", "data.path=x.npz", *SMALL, *more]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_folds_of_masks_are_held_out_by_name(capsys: Capsys) -> None:
+    assert main(["train", *words("cv.folds=2", "trainer.max_epochs=1", "cv.final=ensemble")]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    held = pd.read_csv(folder / "predictions-oof.csv")
+    assert not held["name"].duplicated().any()
+    assert main(["eval", str(folder), "--no-plots"]) == 0
+    assert json.loads((folder / "run.json").read_text())["metrics"]["test/mean_iou"] > 0
+
+
+def test_a_metric_and_a_loss_of_the_users_own_see_pixels(capsys: Capsys) -> None:
+    own = ("loss=code", f"loss.code={HERE}:Focal", "metric=code", f"metric.code={HERE}:Hits", "metric.name=hits")
+    assert main(["train", *words(*own, "trainer.max_epochs=1")]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert main(["eval", str(folder), "--json", "--no-plots", "--trust"]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert metrics["hits"] == pytest.approx(metrics["pixel_accuracy"])
