@@ -29,7 +29,7 @@ from nnkit.data.picture import (
 )
 from nnkit.data.pictures import picture_format
 from nnkit.data.source import IGNORED, Account, Rows, Source
-from nnkit.errors import ConfigError, DataError, Problem
+from nnkit.errors import ConfigError, DataError, OutOfMemoryError, Problem
 from nnkit.machine import available_bytes
 from nnkit.spec import InputSpec
 
