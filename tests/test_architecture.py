@@ -17,7 +17,7 @@ RANKS = (
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
-    ("data", "models", "objective", "optim", "metrics"),
+    ("data", "models", "objective", "optim", "metrics", "augment"),
     ("summary",),
     ("train",),
     ("track", "runs", "scoring"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross_augmentation import augmentation_data_problems, augmentation_problems, unread_of_augmentation
 from nnkit.config.cross_batching import batching_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
 from nnkit.config.cross_sequences import RECURRENT, sequence_data_problems, sequence_problems, unread_of_sequences
@@ -85,6 +86,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from _data_section_problems(config.data)
     yield from sequence_problems(config)
     yield from fold_problems(config)
+    yield from augmentation_problems(config)
 
 
 def _watching_problems(config: Config) -> Iterator[Problem]:
@@ -203,6 +205,7 @@ def unread_settings(config: Config) -> dict[str, str]:
     if config.trainer.on_nonfinite != "rollback":
         of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
         unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
+    unread |= unread_of_augmentation(config)
     return unread | _unread_data(config) | unread_of_sequences(config) | unread_of_folds(config)
 
 
@@ -240,12 +243,14 @@ class DataFacts:
         smallest_target: the smallest value of a regression target; 0 for classification.
         devices: the devices that this machine has.
         has_segments: whether some training samples go on where others end.
+        is_bytes: whether the values of pictures are 0 to 255.
     """
 
     train: int
     smallest_target: float
     devices: tuple[str, ...]
     has_segments: bool = False
+    is_bytes: bool = True
 
 
 def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
@@ -254,6 +259,7 @@ def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[
     yield from _model_problems(config, spec)
     yield from sequence_data_problems(config, spec, train=facts.train, has_segments=facts.has_segments)
     yield from _trainer_problems(config, spec, facts)
+    yield from augmentation_data_problems(config, spec, is_bytes=facts.is_bytes)
 
 
 def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:

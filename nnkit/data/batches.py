@@ -35,6 +35,15 @@ Prepare = Callable[[tuple[Any, ...]], tuple[Tensor, ...]]
 
 @final
 @dataclass(frozen=True, slots=True)
+class Mixed:
+    """The other half of samples that are mixed: what else they are to answer, (B, …), and how much it counts, (B,)."""
+
+    target: Tensor
+    weight: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one step sees.
 
@@ -45,6 +54,7 @@ class Batch:
         weight: (B,) float32, how much each sample counts; (B, T) where each step has a class, 0 behind the end.
         index: (B,) int64, the samples' places in their part.
         continues: (B,) bool, which samples go on where those of the batch before ended; None where nothing is carried.
+        mixed: the other half, where each sample is a mixture of two; `weight` counts the first one then.
     """
 
     inputs: tuple[Tensor, ...]
@@ -52,6 +62,7 @@ class Batch:
     weight: Tensor
     index: Tensor
     continues: Tensor | None = None
+    mixed: Mixed | None = None
 
     def __len__(self) -> int:
         """B."""
@@ -65,6 +76,7 @@ class Batch:
             self.weight[start:stop],
             self.index[start:stop],
             None if self.continues is None else self.continues[start:stop],
+            None if self.mixed is None else Mixed(self.mixed.target[start:stop], self.mixed.weight[start:stop]),
         )
 
 
