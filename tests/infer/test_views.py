@@ -13,14 +13,16 @@ import torch
 from nnkit.augment import augmented
 from nnkit.cli import main
 from nnkit.errors import ConfigError
+from nnkit.folds import cross_validate
 from nnkit.infer.answers import answers_to
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.labelled import own_rows
 from nnkit.infer.views import with_views
+from nnkit.runs import new_folder
 from nnkit.seeding import derive
 from tests.own_code import HERE
-from tests.trained import trained
+from tests.trained import config_of, trained
 
 DIGITS = ("data=digits", "data.limit=200", "model.hidden=[8]", "trainer.max_epochs=2")
 PIXELS = np.random.default_rng(0).uniform(0, 16, (9, 1, 8, 8)).astype(np.float32)
@@ -77,18 +79,8 @@ def test_one_view_is_the_run_itself() -> None:
 
 
 def test_values_and_series_have_views_too() -> None:
-    run = open_run(
-        trained(
-            "data=adding",
-            "data.samples=80",
-            "data.min_length=4",
-            "data.length=9",
-            "model=gru",
-            "model.hidden_size=4",
-            "augmentation.jitter=0.5",
-            "trainer.max_epochs=1",
-        ).folder
-    )
+    words = ("data=adding", "data.samples=80", "data.min_length=4", "data.length=9", "model=gru", "model.hidden_size=4")
+    run = open_run(trained(*words, "augmentation.jitter=0.5", "trainer.max_epochs=1").folder)
     source, rows = own_rows(run, "test")
     plain, seen = (evaluate(each, source, rows).answers.predicted for each in (run, with_views(run, 3)))
     assert plain.shape == seen.shape
@@ -96,7 +88,8 @@ def test_values_and_series_have_views_too() -> None:
 
 
 def test_members_of_an_ensemble_have_views_each() -> None:
-    run = run_of("augmentation=standard", "cv.folds=2", "cv.final=ensemble")
+    config = config_of(*DIGITS, "augmentation=standard", "cv.folds=2", "cv.final=ensemble")
+    run = open_run(cross_validate(config, new_folder(config)).folder)
     seen = with_views(run, 3)
     assert len(seen.looks) == 6
     each = [answers_to(with_views(member, 3), (PIXELS,)).probabilities for member in run.members]
@@ -121,7 +114,7 @@ def test_without_views_it_is_refused(words: tuple[str, ...], text: str) -> None:
 def test_a_forecast_has_none() -> None:
     words = ("data=sine", "data.steps=260", "data.window=26", "data.horizon=4", "model=linear", "trainer.max_epochs=1")
     run = open_run(trained(*words, "augmentation.jitter=0.1").folder)
-    with pytest.raises(ConfigError, match="not a forecast"):
+    with pytest.raises(ConfigError, match="not for a forecast"):
         with_views(run, 2)
 
 
