@@ -25,10 +25,8 @@ def shifted(x: Tensor, down: Tensor, right: Tensor, most: int) -> Tensor:
     """
     height, width = x.shape[2:]
     padded = F.pad(x, (most, most, most, most))
-    rows = torch.arange(height, device=x.device) + (most - down)[:, None]  # (B, H)
-    columns = torch.arange(width, device=x.device) + (most - right)[:, None]  # (B, W)
-    taken = padded.gather(2, rows[:, None, :, None].expand(-1, x.shape[1], -1, padded.shape[3]))
-    return taken.gather(3, columns[:, None, None, :].expand(-1, x.shape[1], height, -1))
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (B, C, 2 most + 1, 2 most + 1, H, W)
+    return windows[torch.arange(len(x), device=x.device), :, most - down, most - right]
 
 
 def affine_maps(degrees: Tensor, factor: Tensor, down: Tensor, right: Tensor, size: tuple[int, int]) -> Tensor:

@@ -102,6 +102,10 @@ def augmentation_data_problems(config: Config, spec: DataSpec, *, is_bytes: bool
         if not is_bytes:
             text = f"augmentation.{name} is for pictures of values 0 to 255 (uint8), but those of {data} are others"
             yield Problem(text, f"augmentation.{name}={'none' if name == 'policy' else 0}")
+    if given.kind == "image" and config.augmentation.crop >= min(given.shape[1:]):
+        least = min(given.shape[1:])
+        text = f"augmentation.crop={config.augmentation.crop} must be less than the {least} pixels of a side of {data}"
+        yield Problem(text, f"augmentation.crop={least // 8}")
     if on.keys() & fitting & set(MIXING):
         yield from _mixing_problems(config, spec)
     if given.kind == "series":

@@ -113,6 +113,7 @@ def test_words_that_may_mean_something_are_taken(words: tuple[str, ...]) -> None
             spec("features", (9,), "classification", InputSpec("c", "categories", (1,), (3,))),
             "has categories that are embedded, of which there is no half",
         ),
+        (("crop=8",), spec("image", (3, 8, 9)), "augmentation.crop=8 must be less than the 8 pixels of a side"),
         (("window_crop=0.1",), spec("series", (9, 2), "tagging"), "augmentation.window_crop moves the steps"),
     ],
 )

@@ -12,6 +12,7 @@ from nnkit.config.marks import NonNegative, Override, Probability, WholeNumber
 Chance = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 HueShift = Annotated[float, Field(ge=0, le=0.5)]
+Spread = Annotated[float, Field(ge=0, le=10)]
 Alpha = Annotated[float, Field(ge=0, le=100)]
 
 OF_COLOURS = ("saturation", "hue")  # of pictures with three channels
@@ -35,9 +36,9 @@ class AugmentationConfig:
     rotation: Override[Degrees] = 0.0
     translate: Override[Probability] = 0.0
     zoom: Override[Probability] = 0.0
-    brightness: Override[NonNegative] = 0.0
-    contrast: Override[NonNegative] = 0.0
-    saturation: Override[NonNegative] = 0.0
+    brightness: Override[Spread] = 0.0
+    contrast: Override[Spread] = 0.0
+    saturation: Override[Spread] = 0.0
     hue: Override[HueShift] = 0.0
     erasing: Override[Chance] = 0.0
     policy: Override[Literal["none", "autoaugment", "randaugment"]] = "none"
