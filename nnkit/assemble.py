@@ -52,6 +52,7 @@ from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
 from nnkit.train.batch_size import largest_batch
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads, worded_out_of_memory
+from nnkit.train.inputs import recipe_for, reweighs
 from nnkit.train.layers import Frozen, paces_of
 from nnkit.train.run import Run, is_finite
 from nnkit.train.saver import Saver
@@ -117,7 +118,8 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
         preprocess = fitted(config.data, source, rows, target_scaling=scaling, model=config.model)
     spec = preprocess.spec
     smallest = float(source.target.min()) if isinstance(source.target, np.ndarray) and not source.classes else 0.0
-    facts = DataFacts(len(rows), smallest, devices(), computes_fp16(), _has_segments(source, rows))
+    is_bytes = bool(getattr(preprocess.inputs[0], "is_bytes", False))
+    facts = DataFacts(len(rows), smallest, devices(), computes_fp16(), _has_segments(source, rows), is_bytes)
     problems += data_problems(config, spec, facts)
     if problems or splits is None:
         raise ConfigError(*problems)
@@ -307,6 +309,7 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         micro_batch=_batch_size(config, len(train)),
         input_noise=config.regularization.input_noise,
         token_dropout=config.regularization.token_dropout,
+        augmentation=recipe_for(config.augmentation, prepared.preprocess),
         is_stateful=config.batching.stateful,
         checkpoints=Saver(checkpoints, every=trainer.checkpoint_every, keep_last=trainer.keep_last),
         watches_late=arithmetic.device.type != "cpu",
@@ -393,5 +396,5 @@ def _objective(prepared: Prepared, parameters: FlatParameters, train: Samples) -
         config.regularization,
         weights=parameters.weights,
         class_weights=None if weights is None else weights.to(train.device),
-        uniform=prepared.source.weight is None and is_even,
+        uniform=prepared.source.weight is None and is_even and not reweighs(config.augmentation, prepared.spec),
     )

@@ -92,6 +92,8 @@ def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
     if given.kind == "image" and isinstance(model, RECURRENT):
         channels, height, width = given.shape
         yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
+    if run.augmentation is not None:
+        yield f"while training, samples are augmented: {run.augmentation}"
     if prepared.fits:
         yield f"{prepared.fits}: a larger batch takes fewer steps, not better ones; optimizer.lr may have to grow"
     if step == 0 and (told := gradients.warning(run)) is not None:

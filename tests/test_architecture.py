@@ -20,7 +20,7 @@ RANKS = (
     ("storage",),
     ("spec", "geometry", "usercode"),
     ("config",),
-    ("data", "models", "objective", "optim", "metrics"),
+    ("data", "models", "objective", "optim", "metrics", "augment"),
     ("summary",),
     ("train",),
     ("track", "runs", "scoring"),

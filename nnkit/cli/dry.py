@@ -71,6 +71,7 @@ def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: flo
         "loss": f"{picked.loss.kind}{first}; watched: {run.monitor} ({run.mode})",
         "device": f"{trainer.device}, {trainer.precision}, {trainer.threads} thread(s)",
         "training": planned if parameters else "there is nothing to learn",
+        **({} if run.augmentation is None else {"augmented": str(run.augmentation)}),
     }
 
 

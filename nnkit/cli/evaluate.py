@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnkit.cli.messages import note
-from nnkit.cli.words import Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
+from nnkit.cli.words import MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nnkit.infer.finished import Finished
 
 USAGE = """\
-usage: nnkit eval RUN [--data PATH] [--split test|val|train|all] [--json] [-o DIR] [--no-plots] [--trust]
+usage: nnkit eval RUN [--data PATH] [--split test|val|train|all] [--tta N] [--json] [-o DIR] [--no-plots] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 Measures the best weights as scikit-learn defines it, with 95 % intervals by bootstrap: over rows, over whole sequences
@@ -28,6 +28,7 @@ measures, which evaluation-PART.json holds, too; pictures go to plots/.
   --data PATH       new rows with labels, in the form of the run's own data; of a forecast all windows of a new file,
                     of masks a folder with the folders images and masks, or an .npz file
   --split PART      a part of the run's own data (default: test)
+  --tta N           answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   -o, --output DIR  where predictions and pictures go (default: the run's folder)
   --no-plots        no pictures
   --trust           the run names code of its own, and you know where it is from"""
@@ -52,10 +53,11 @@ def command(argv: list[str]) -> int:
         argv,
         command="eval",
         flags=("json", "no-plots", "trust"),
-        valued=("data", "split", "output"),
+        valued=("data", "split", "tta", "output"),
         short={"-o": "output"},
     )
     split: Any = read.choice("split", PARTS, "test")
+    views = read.count("tta", MOST_VIEWS)
     if "data" in read.values and "split" in read.values:
         raise ConfigError(
             "--data evaluates all rows of new data, --split a part of the run's own", hint="leave one out"
@@ -65,7 +67,7 @@ def command(argv: list[str]) -> int:
     place = read.path("output", folder)
     if place.is_file():
         raise ConfigError(f"--output names a folder, but {place} is a file", hint=f"--output {place.parent}")
-    run = opened(folder, read)
+    run = opened(folder, read, views)
     from nnkit.infer.evaluate import evaluate
     from nnkit.infer.labelled import new_rows, own_rows
 
@@ -90,7 +92,8 @@ def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path
     make_folder(place)
     predictions = place / f"predictions-{name}.csv"
     write_evaluated(run, found, predictions)
-    plain = {"run": str(run.folder), "on": read.values.get("data", name), **found.to_plain()}
+    seen = {} if run.views is None else {"views": run.views.count}
+    plain = {"run": str(run.folder), "on": read.values.get("data", name), **seen, **found.to_plain()}
     write_json(place / f"evaluation-{name}.json", plain)
     note_unseen(found.unseen, run)
     note_unknown(found.unknown, found.tokens)
@@ -115,7 +118,8 @@ def _show(run: Finished, found: Evaluation, name: str) -> None:
     what = WHAT.get(run.spec.task, "rows")
     unit = "tokens" if run.spec.task == "language" else "steps"
     steps = "" if found.lengths is None else f" with {int(found.lengths.sum()):,} {unit}"
-    title = f"{run.title} ({name}): {len(found.rows):,} {what}{steps}, the best weights of {run.folder}"
+    views = "" if run.views is None else f", the mean of {run.views.count} views"
+    title = f"{run.title} ({name}): {len(found.rows):,} {what}{steps}, the best weights of {run.folder}{views}"
     console.print(title, style="bold", highlight=False, soft_wrap=True)
     console.print(_measures(run, found))
     if run.spec.num_classes == 2 and run.spec.task == "classification":

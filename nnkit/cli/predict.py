@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
 from nnkit.cli.messages import note
-from nnkit.cli.words import LAST, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
+from nnkit.cli.words import LAST, MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.runs import CONFIG
 
@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.2
 LARGEST_PIECE = 1 << 20
 
 USAGE = """\
-usage: nnkit predict RUN INPUT [-o FILE] [--masks FOLDER] [--proba] [--on-bad error|skip] [--trust]
+usage: nnkit predict RUN INPUT [-o FILE] [--masks FOLDER] [--proba] [--tta N] [--on-bad error|skip] [--trust]
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
@@ -42,6 +42,7 @@ a class, a mask is written for each picture, in its own size, and the file says 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
   --masks FOLDER     where masks go (default: masks-of-INPUT in the run's folder)
   --proba            the probability of each class, too
+  --tta N            answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   --on-bad skip      leave out rows that cannot be read, and say which (default: error)
   --trust            the run names code of its own, and you know where it is from"""
 
@@ -56,16 +57,21 @@ def command(argv: list[str]) -> int:
         print(USAGE)
         return 0 if argv else 2
     read = read_command(
-        argv, command="predict", flags=("proba", "trust"), valued=("output", "on-bad", "masks"), short={"-o": "output"}
+        argv,
+        command="predict",
+        flags=("proba", "trust"),
+        valued=("output", "on-bad", "masks", "tta"),
+        short={"-o": "output"},
     )
     on_bad: Any = read.choice("on-bad", ("error", "skip"), "error")
+    views = read.count("tta", MOST_VIEWS)
     words, output_dir = read.operands("predict", "a run and an input", 2, HINT)
     if len(words) < 2:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
     folder = _run_folder(word, source, output_dir)
     out = _output(read, source, folder)
-    run = opened(folder, read)
+    run = opened(folder, read, views)
     from nnkit.infer.answers import check_has_probabilities
     from nnkit.infer.predict import Told, ahead, predict_parts
 
@@ -222,7 +228,8 @@ def _tell(told: Told, run: Finished) -> None:
         note(f"the input's own column {column} gave way to the answer of that name")
     horizon = run.spec.target.horizon
     done = f"{horizon:,} steps ahead forecast" if run.spec.task == "forecast" else f"{told.rows:,} rows predicted"
-    print(done, file=sys.stderr)
+    seen = "" if run.views is None else f", each the mean of {run.views.count} views"
+    print(f"{done}{seen}", file=sys.stderr)
 
 
 def _standard_input() -> BinaryIO:

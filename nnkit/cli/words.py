@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LAST, OUTPUT_DIR = "last", "output_dir="
 MOST_NAMED = 5
+MOST_VIEWS = 1_000  # of a sample
 
 
 @final
@@ -44,6 +45,14 @@ class Read:
                 f"--{name} must be one of {', '.join(choices)}, got '{value}'", hint=f"--{name} {near[0]}"
             )
         return value
+
+    def count(self, name: str, most: int) -> int:
+        """Return the whole number that a flag names, from 1 to `most`; 1 where it is not given. Raises: ConfigError."""
+        word = self.values.get(name, "1")
+        number = int(word) if word.isascii() and word.isdigit() and len(word) <= len(str(most)) else 0
+        if not 1 <= number <= most:
+            raise ConfigError(f"--{name} must be a whole number from 1 to {most}, got '{word}'", hint=f"--{name} 8")
+        return number
 
     def path(self, name: str, default: Path) -> Path:
         """Return the absolute path that a flag names."""
@@ -147,13 +156,22 @@ def run_folder(word: str, output_dir: str | None = None) -> Path:
     return find_run(word, Path(output_dir or "outputs").expanduser())
 
 
-def opened(folder: Path, read: Read) -> Finished:
-    """Return the run in a folder, and note where it has not ended. Raises: as `nnkit.infer.finished.open_run`."""
+def opened(folder: Path, read: Read, views: int = 1) -> Finished:
+    """Return the run in a folder, and note where it has not ended.
+
+    Args:
+        folder: of the run.
+        read: the words of the command.
+        views: of each sample, whose answers are averaged.
+
+    Raises: as `nnkit.infer.finished.open_run` and `nnkit.infer.views.with_views`.
+    """
     import torch
 
     from nnkit.infer.finished import open_run, said_of
+    from nnkit.infer.views import with_views
 
-    run = open_run(folder, trust="trust" in read.flags)
+    run = with_views(open_run(folder, trust="trust" in read.flags), views)
     torch.set_num_threads(int(run.config.trainer.threads))  # as it was trained; more would wait for those that read
     if run.facts["status"] not in FINISHED:
         note(f"{folder} {said_of(run.facts['status'])}; these are its best weights so far")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from nnkit.config.cross_augmentation import augmentation_data_problems, augmentation_problems, unread_of_augmentation
 from nnkit.config.cross_batching import batching_problems, step_problems
 from nnkit.config.cross_device import device_problems
 from nnkit.config.cross_folds import fold_problems, unread_of_folds
@@ -101,6 +102,7 @@ def cross_problems(config: Config) -> Iterator[Problem]:
     yield from fold_problems(config)
     yield from tracker_problems(config)
     yield from transfer_problems(config)
+    yield from augmentation_problems(config)
 
 
 def _watching_problems(config: Config) -> Iterator[Problem]:
@@ -222,7 +224,8 @@ def unread_settings(config: Config) -> dict[str, str]:
     if config.trainer.on_nonfinite != "rollback":
         of_rollbacks = ("trainer.rollback_factor", "trainer.max_rollbacks")
         unread |= dict.fromkeys(of_rollbacks, f"trainer.on_nonfinite={config.trainer.on_nonfinite}")
-    for others in (unread_of_sequences, unread_of_folds, unread_of_transfer, unread_of_trackers):
+    parts = (unread_of_sequences, unread_of_folds, unread_of_transfer, unread_of_trackers, unread_of_augmentation)
+    for others in parts:
         unread |= others(config)
     return unread | _unread_data(config)
 
@@ -262,6 +265,7 @@ class DataFacts:
         devices: the devices that this machine has.
         computes_fp16: whether its processor does.
         has_segments: whether some training samples go on where others end.
+        is_bytes: whether the values of pictures are 0 to 255.
     """
 
     train: int
@@ -269,6 +273,7 @@ class DataFacts:
     devices: tuple[str, ...]
     computes_fp16: bool = True
     has_segments: bool = False
+    is_bytes: bool = True
 
 
 def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:
@@ -279,6 +284,7 @@ def data_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[
     yield from transfer_data_problems(config, spec)
     yield from sequence_data_problems(config, spec, train=facts.train, has_segments=facts.has_segments)
     yield from _trainer_problems(config, spec, facts)
+    yield from augmentation_data_problems(config, spec, is_bytes=facts.is_bytes)
 
 
 def _loss_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 
 from nnkit.config.marks import Fixed, Live, Name, Resume
 from nnkit.config.sections.activation import ActivationConfig
+from nnkit.config.sections.augmentation import AugmentationConfig
 from nnkit.config.sections.batching import BatchingConfig
 from nnkit.config.sections.cv import CvConfig
 from nnkit.config.sections.data import DataConfig
@@ -42,6 +43,7 @@ class Config:
     init: InitConfig
     loss: LossConfig
     regularization: RegularizationConfig
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)  # runs of before had none
     optimizer: OptimizerConfig
     scheduler: SchedulerConfig
     batching: BatchingConfig

@@ -36,6 +36,15 @@ Prepare = Callable[[tuple[Any, ...]], tuple[Tensor, ...]]
 
 @final
 @dataclass(frozen=True, slots=True)
+class Mixed:
+    """The other half of samples that are mixed: what else they are to answer, (B, …), and how much it counts, (B,)."""
+
+    target: Tensor
+    weight: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one step sees.
 
@@ -47,6 +56,7 @@ class Batch:
             (B, H, W) where each pixel has one, 0 where it does not count.
         index: (B,) int64, the samples' places in their part.
         continues: (B,) bool, which samples go on where those of the batch before ended; None where nothing is carried.
+        mixed: the other half, where each sample is a mixture of two; `weight` counts the first one then.
     """
 
     inputs: tuple[Tensor, ...]
@@ -54,6 +64,7 @@ class Batch:
     weight: Tensor
     index: Tensor
     continues: Tensor | None = None
+    mixed: Mixed | None = None
 
     def __len__(self) -> int:
         """B."""
@@ -67,6 +78,7 @@ class Batch:
             self.weight[start:stop],
             self.index[start:stop],
             None if self.continues is None else self.continues[start:stop],
+            None if self.mixed is None else Mixed(self.mixed.target[start:stop], self.mixed.weight[start:stop]),
         )
 
 

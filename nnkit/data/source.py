@@ -261,21 +261,28 @@ def keep_classes(source: Source, wanted: Sequence[str | int]) -> Source:
     return replace(subset, target=numbers, classes=tuple(source.classes[k] for k in kept))
 
 
-def keep_some(source: Source, limit: int, seed: int) -> Source:
-    """Return at most `limit` rows, drawn by `seed`; parts that the data comes with stay whole.
+def keep_some(source: Source, limit: float, seed: int) -> Source:
+    """Return some rows, drawn by `seed`; parts that the data comes with stay whole.
+
+    Args:
+        source: the data.
+        limit: at most so many rows; below 1, such a share of those that are in no part that the data comes with.
+        seed: of the draw. A smaller limit keeps some of the rows that a larger one keeps.
 
     Raises:
         ConfigError: there are more classes than rows to be kept.
     """
-    classes = len(source.classes) if source.task == "classification" else 0
-    if limit < max(3, classes):
-        needed = f"the {classes} classes of {source.name}" if classes else "three parts"
-        raise ConfigError(f"data.limit={limit} is too few for {needed}", hint="data.limit=null")
     fixed = fixed_rows(source)
     rows = np.setdiff1d(np.arange(len(source)), fixed)
-    if len(rows) <= limit:
+    most = int(limit) if limit >= 1 else round(limit * len(rows))
+    classes = len(source.classes) if source.task == "classification" else 0
+    if most < max(3, classes):
+        needed = f"the {classes} classes of {source.name}" if classes else "three parts"
+        shown = f"{limit}" if limit >= 1 else f"{limit}, {most} of {len(rows)} rows,"
+        raise ConfigError(f"data.limit={shown} is too few for {needed}", hint="data.limit=null")
+    if len(rows) <= most:
         return source
-    drawn = np.random.default_rng(derive(seed, "limit")).permutation(rows)[:limit]
+    drawn = np.random.default_rng(derive(seed, "limit")).permutation(rows)[:most]
     return source.take(np.sort(np.concatenate([drawn, fixed])).astype(np.int64), reason="over data.limit")
 
 

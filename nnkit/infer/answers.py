@@ -68,20 +68,22 @@ def answers(run: Finished, outputs: Tensor) -> Answers:
 def answers_to(run: Finished, inputs: Sequence[Any]) -> Answers:
     """Return the answers to rows as they were read; of an ensemble the mean of its members', each encoding for itself.
 
+    With several views it is the mean over them, too.
+
     Args:
         run: opened.
         inputs: N rows: an encoder's array or the like.
     """
     if run.spec.is_per_pixel:
         return Answers(masks_to(run, inputs), None)
-    each = [answers(one, one.outputs(one.batches(inputs))) for one in run.members or (run,)]
-    return _mean(run, each) if run.members else each[0]
+    each = [answers(one, one.outputs(one.batches(inputs))) for one in run.looks]
+    return _mean(run, each) if len(each) > 1 else each[0]
 
 
 def answers_of(run: Finished, source: Source, rows: Rows) -> Answers:
     """Return the answers to rows of a source, measured as in training; of an ensemble as `answers_to` does."""
-    each = [answers(one, one.outputs_of(one.samples(source, rows))) for one in run.members or (run,)]
-    return _mean(run, each) if run.members else each[0]
+    each = [answers(one, one.outputs_of(one.samples(source, rows))) for one in run.looks]
+    return _mean(run, each) if len(each) > 1 else each[0]
 
 
 def _mean(run: Finished, each: Sequence[Answers]) -> Answers:

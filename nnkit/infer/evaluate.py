@@ -26,6 +26,8 @@ from nnkit.scoring import metrics_of
 
 __all__ = ["Evaluation", "evaluate", "predicted"]
 
+NO_OWN = "metric=code is not measured: it takes outputs, and --tta averages probabilities or values"
+
 
 def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
     """Measure a run on rows of a source, with the weights of the rows where there are such.
@@ -70,12 +72,13 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         lengths=lengths,
         unknown=words.unknown(given[rows]) if words is not None else {},
         tokens=int(given.lengths[rows].sum()) if words is not None else 0,
+        notes=(NO_OWN,) if isinstance(run.config.metric, CodeMetricConfig) and run.views is not None else (),
     )
 
 
 def _answered(run: Finished, source: Source, rows: Rows) -> tuple[Answers, dict[str, float | None]]:
-    """Return the answers, and the metric of the user's own; an ensemble, which has a mean of answers, has none."""
-    if run.members:
+    """Return the answers, and the metric of the user's own; a mean of answers, of networks or of views, has none."""
+    if len(run.looks) > 1:
         return answers_of(run, source, rows), {}
     samples = run.samples(source, rows)
     outputs = run.outputs_of(samples)

@@ -24,6 +24,7 @@ from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
 from nnkit.errors import CheckpointError, ConfigError, DataError, Problem, StorageError
 from nnkit.facts import title_of
+from nnkit.infer.views import Views
 from nnkit.models import empty_model
 from nnkit.models.pretrained import published
 from nnkit.objective.losses import num_outputs
@@ -68,6 +69,8 @@ class Finished:
         arithmetic: where and how it computes.
         threshold: with two classes, the probability from which the second one is predicted.
         members: of an ensemble, the runs whose answers it takes the mean of; `model` holds all of their networks.
+        views: in which it sees samples, where it answers with the mean of several; None for samples as they are.
+        view: the number of the one that is looked through.
     """
 
     folder: Path
@@ -78,6 +81,8 @@ class Finished:
     arithmetic: Arithmetic
     threshold: float = 0.5
     members: tuple[Finished, ...] = ()
+    views: Views | None = None
+    view: int = 0
 
     @property
     def spec(self) -> DataSpec:
@@ -88,6 +93,16 @@ class Finished:
     def title(self) -> str:
         """What was trained on what, in words."""
         return title_of(self.config)
+
+    @property
+    def looks(self) -> tuple[Finished, ...]:
+        """Each network, looking through each view, whose answers are averaged; of most runs itself alone."""
+        count = 1 if self.views is None else self.views.count
+        return tuple(replace(one, view=view) for one in self.members or (self,) for view in range(count))
+
+    def seen(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return a batch's inputs as they are looked at."""
+        return inputs if self.views is None else self.views.inputs(self.view, inputs)
 
     def batches(self, inputs: Sequence[Any]) -> Iterator[tuple[Tensor, ...]]:
         """Yield what the network takes (B, …) of rows as they were read: N of them, an encoder's array or the like."""
@@ -109,7 +124,7 @@ class Finished:
         found = []
         for inputs in batches:
             with self.arithmetic.autocast():
-                outputs = self.model(*inputs).float()
+                outputs = self.model(*self.seen(inputs)).float()
             found.append((self._at_steps(outputs, self._lengths(inputs)) if self.spec.is_per_step else outputs).cpu())
         return torch.cat(found)
 
@@ -126,7 +141,8 @@ class Finished:
 
     def answered(self, samples: Samples) -> Iterator[tuple[Batch, Tensor]]:
         """Yield samples in the batches in which the training measures them, with the network's outputs."""
-        batches = measured(samples, self.config).epoch(0)
+        whole = measured(samples, self.config).epoch(0)
+        batches = (replace(batch, inputs=self.seen(batch.inputs)) for batch in whole)
         return answered(self.model, self.arithmetic, batches, is_stateful=self.config.batching.stateful)
 
     def outputs_of(self, samples: Samples) -> Tensor:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from nnkit.data.batches import Batch, Batches, spans
-from nnkit.data.tokens import UNKNOWN_NUMBER
 from nnkit.errors import DivergenceError, StorageError
 from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
+from nnkit.train.inputs import changed, halves, noisy, weight_of
 from nnkit.train.norms import read_norms
 from nnkit.train.persist import TRIES, persistently
 from nnkit.train.rollback import WayBack
@@ -123,7 +122,8 @@ def learn(run: Run, batch: Batch, state: TrainState) -> None:
     if run.device.type == "cuda":
         torch.cuda.manual_seed(derive(run.seed, "step", state.step))  # pragma: no cover - needs a GPU
     run.parameters.grad.zero_()
-    weight = run.objective.weight(batch.target, batch.weight)
+    batch = changed(run, batch, state.step)
+    weight = weight_of(run.objective, batch)
     total = backward(run, batch, weight, state)
     note_loss(run, state, total, weight)
     penalty = run.objective.penalty()
@@ -141,27 +141,17 @@ def backward(run: Run, batch: Batch, weight: Tensor, state: TrainState) -> Tenso
     for start, stop in spans(len(batch), run.micro_batch):
         part = batch.rows(start, stop) if stop - start < len(batch) else batch
         for piece, outputs in passes(run, noisy(run, part), state):
-            rows = aligned(outputs, piece.target, piece.weight)
-            with run.arithmetic.autocast():
-                total = run.objective.total(*rows)
+            parts = []
+            for rows in halves(outputs, piece):
+                with run.arithmetic.autocast():
+                    parts.append(run.objective.total(*rows))
+                keep_for_metrics(run, state, rows[0].detach(), *rows[1:])
+            total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
             run.arithmetic.differentiate(total / weight)
             totals.append(total.detach())
-            keep_for_metrics(run, state, rows[0].detach(), *rows[1:])
     if (state.position + 1) % FLUSH_EVERY == 0:
         flush(run, state)
     return totals[0] if len(totals) == 1 else torch.stack(totals).sum()
-
-
-def noisy(run: Run, batch: Batch) -> Batch:
-    """Return the batch with noise on its numbers, or without some of its tokens, where there shall be such."""
-    if run.token_dropout:
-        tokens, *others = batch.inputs
-        dropped = torch.rand(tokens.shape, device=tokens.device) < run.token_dropout
-        return replace(batch, inputs=(tokens.masked_fill(dropped, UNKNOWN_NUMBER), *others))
-    if not run.input_noise:
-        return batch
-    kept = (x + run.input_noise * torch.randn_like(x) if x.is_floating_point() else x for x in batch.inputs)
-    return replace(batch, inputs=tuple(kept))
 
 
 def keep_for_metrics(run: Run, state: TrainState, outputs: Tensor, target: Tensor, weight: Tensor) -> None:

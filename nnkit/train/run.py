@@ -11,6 +11,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import Tensor, nn
 
+from nnkit.augment import Recipe
 from nnkit.config.sections.optimizer import OptimizerConfig
 from nnkit.config.sections.scheduler import SchedulerConfig
 from nnkit.config.sections.trainer import TrainerConfig
@@ -56,6 +57,7 @@ class Run:
         micro_batch: samples a forward pass; a step may have several.
         input_noise: deviation of the noise on the inputs, while training.
         token_dropout: probability that a token of the first input is replaced by the unknown one, while training.
+        augmentation: what is done to the samples while training; None for nothing.
         is_stateful: whether states are carried from batch to batch.
         average: the moving average of the parameters, (P,); None where trainer.ema_decay is off.
         watches_late: whether looking at a number on the device stalls it.
@@ -85,6 +87,7 @@ class Run:
     checkpoints: Saver
     input_noise: float = 0.0
     token_dropout: float = 0.0
+    augmentation: Recipe | None = None
     is_stateful: bool = False
     average: Tensor | None = None
     finite_buffers: frozenset[str] = frozenset()

@@ -237,3 +237,13 @@ def test_who_has_too_few_texts_is_told_of_long_ones() -> None:
     with pytest.raises(DataError, match="has 2 rows") as caught:
         check_source(source_of_series([[[1.0]], [[2.0]]]))
     assert caught.value.problems[0].hint == ""
+
+
+def test_a_share_is_that_of_the_rows_in_no_part_that_the_data_comes_with() -> None:
+    source = replace(source_of_values(100), test_rows=np.arange(80, 100))
+    kept = numbers(keep_some(source, 0.1, 0))
+    assert len(kept) == 8 + 20
+    assert set(range(80, 100)) <= set(kept)
+    assert set(kept) <= set(numbers(keep_some(source, 0.5, 0)))
+    with pytest.raises(ConfigError, match=r"data\.limit=0\.01, 1 of 80 rows, is too few for three parts"):
+        keep_some(source, 0.01, 0)

@@ -49,6 +49,12 @@ GRADUAL = ("model.hidden=[6,6,6]", "model.norm=batch", "model.freeze=backbone", 
 GRADUAL += ("model.unfreeze_layers=1", "trainer.max_epochs=4")
 OTHERS: dict[str, tuple[str, ...]] = {
     "accumulation": ("model.norm=batch", "batching.accumulate=2", "batching.batch_size=20", *CHANCE),
+    "augmentation": ("data=digits", "data.limit=100", "augmentation=strong", "augmentation.flip=0.5", *CHANCE),
+    "mixing": (
+        *("data=digits", "data.limit=100", "augmentation.mixup=0.4", "augmentation.cutmix=1", "batching.accumulate=3"),
+        *("batching.batch_size=10", "trainer.validate_every=null", "trainer.validate_every_steps=2", *CHANCE),
+    ),
+    "augmented series": ("data=adding", "data.samples=90", "model=gru", "model.hidden_size=4", "augmentation=strong"),
     "fp16": ("trainer.precision=fp16", "regularization=dropout"),
     "early stop": ("optimizer=sgd", "optimizer.lr=3", "trainer.max_epochs=60", "trainer.patience=3"),
     "validation in mid-epoch": ("trainer.validate_every=null", "trainer.validate_every_steps=2", *CHANCE),

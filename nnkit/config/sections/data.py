@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Count, Fixed, Live, Name, Positive, Share, WholeNumber
+from nnkit.config.marks import Count, Fixed, Limit, Live, Name, Positive, Share, WholeNumber
 from nnkit.config.sections.sequences import (
     AddingConfig,
     ClassNames,
@@ -43,7 +43,7 @@ class EmbeddedClassesConfig:
     kind: Fixed[Literal["digits", "iris", "wine", "breast_cancer"]]
     scaling: Fixed[Scaling] = "standard"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -57,7 +57,7 @@ class EmbeddedValuesConfig:
     kind: Fixed[Literal["diabetes"]]
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -73,7 +73,7 @@ class VisionConfig:
     download: Live[bool] = False
     scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     split_seed: Fixed[int] = 0
 
@@ -91,7 +91,7 @@ class ArrayConfig:
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -109,7 +109,7 @@ class IdxConfig:
     test_target_path: Live[Name | None] = None
     scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -129,7 +129,7 @@ class TorchvisionConfig:
     resize: Fixed[Resizing] = "squash"
     scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -156,7 +156,7 @@ class ImagesConfig:
     worker_timeout_s: Live[Positive] = 300.0
     scaling: Fixed[PixelScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -227,7 +227,7 @@ class TableConfig:
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -267,7 +267,7 @@ class CodeDataConfig:
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
-from nnkit.config.marks import Count, Fixed, Live, Name, Positive, Share
+from nnkit.config.marks import Count, Fixed, Limit, Live, Name, Positive, Share
 
 Scaling = Literal["standard", "minmax", "robust", "none"]
 TargetScaling = Literal["auto", "standard", "none"]
@@ -60,7 +60,7 @@ class TsConfig:
     scaling: Fixed[Scaling] = "standard"
     target_scaling: Fixed[TargetScaling] = "auto"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -89,7 +89,7 @@ class TextConfig:
     max_length: Fixed[Count | None] = None
     segment: Fixed[Count] = 128
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -103,7 +103,7 @@ class Mnist1dConfig:
     kind: Fixed[Literal["mnist1d"]]
     scaling: Fixed[Scaling] = "none"
     classes: Fixed[ClassNames] = None
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     split_seed: Fixed[int] = 0
 
@@ -119,7 +119,7 @@ class AddingConfig:
     min_length: Fixed[Annotated[int, Field(ge=2)] | None] = None
     scaling: Fixed[Scaling] = "none"
     target_scaling: Fixed[TargetScaling] = "none"
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
@@ -135,7 +135,7 @@ class ParityConfig:
     length: Fixed[Count] = 12
     min_length: Fixed[Count | None] = None
     scaling: Fixed[Scaling] = "none"
-    limit: Fixed[Count | None] = None
+    limit: Fixed[Limit] = None
     val_fraction: Fixed[Share]
     test_fraction: Fixed[Share | None]
     split_seed: Fixed[int] = 0
