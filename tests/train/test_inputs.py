@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from nnkit.data.batches import Batch
+from nnkit.errors import ConfigError
 from nnkit.train.inputs import changed, halves, weight_of
 from nnkit.train.loop import backward, evaluate, learn
 from nnkit.train.run import Run
@@ -129,3 +131,28 @@ def test_a_table_of_numbers_can_be_mixed() -> None:
     assert batch.mixed is not None
     assert batch.inputs[0].shape == first(run).inputs[0].shape
     assert torch.allclose(batch.weight.sum() + batch.mixed.weight.sum(), torch.tensor(20.0), atol=1e-4)
+
+
+def test_masks_go_along_with_their_pictures() -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random((12, 8, 8)) > 0.5).astype(np.int64)
+    np.savez("masks.npz", x=(255 * y[:, None]).astype(np.uint8), y=y)
+    words = ("data=masks", "data.images=masks.npz", "data.val_fraction=0.2", "data.test_fraction=0.2", "model=unet")
+    words += ("model.channels=[2]", "data.scaling=none", "augmentation.flip=0.5", "augmentation.crop=2")
+    run = run_of(*words)
+    batch = next(run.train.epoch(0))
+    seen = changed(run, batch, 0)
+    assert not torch.equal(seen.target, batch.target)
+    inside = seen.weight > 0
+    assert torch.equal((seen.inputs[0][:, 0] > 127)[inside], seen.target[inside] == 1)
+    assert bool((~inside).any())
+    assert torch.equal(seen.weight[~inside], torch.zeros_like(seen.weight[~inside]))
+
+
+def test_a_policy_moves_no_masks() -> None:
+    np.savez(
+        "masks.npz", x=np.zeros((12, 1, 8, 8), np.uint8), y=np.arange(12)[:, None, None] % 2 * np.ones((1, 8, 8), int)
+    )
+    words = ("data=masks", "data.images=masks.npz", "model=unet", "model.channels=[2]")
+    with pytest.raises(ConfigError, match="augmentation.policy moves the pixels of data=masks"):
+        run_of(*words, "augmentation.policy=randaugment")
