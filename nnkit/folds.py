@@ -22,7 +22,7 @@ from nnkit.data.report import Report
 from nnkit.ending import note_failure, noting_bugs
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
 from nnkit.facts import facts_of_data, now, title_of
-from nnkit.final import OF_THE_END, Result, outcome_of
+from nnkit.final import OF_THE_END, Result, finite_ones, outcome_of
 from nnkit.final import look_at_test as look_at_own_test
 from nnkit.infer.evaluate import evaluate, predicted
 from nnkit.infer.evaluation import Evaluation
@@ -175,7 +175,7 @@ def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
     found = evaluate(run, whole.source, whole.splits.test).metrics
     measured = {f"test/{name}": found[name] for name in METRICS[whole.spec.task]}
     known_nothing = baseline(assemble(whole, None), whole)
-    return measured | {f"baseline/{name}": value for name, value in known_nothing.items()}
+    return finite_ones(measured | {f"baseline/{name}": value for name, value in known_nothing.items()})[0]
 
 
 def look_at_test(config: Config, folder: Path) -> dict[str, float]:
@@ -334,9 +334,12 @@ def _summed_up(job: _Job, folds: Sequence[Fold]) -> dict[str, float]:
 
 
 def summary(folds: Sequence[Fold]) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation (of a sample), least and most of each metric over the folds, at least two."""
+    """Return mean, standard deviation (of a sample), least and most of each metric over the folds, at least two.
+
+    A metric that is not finite in one of them has none.
+    """
     found = {}
-    for name in folds[0].held_out:
+    for name in (name for name in folds[0].held_out if all(name in fold.held_out for fold in folds)):
         values = [fold.held_out[name] for fold in folds]
         mean, sd = statistics.fmean(values), statistics.stdev(values)
         found[name] = {"mean": mean, "sd": sd, "least": min(values), "most": max(values)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -18,7 +17,7 @@ from nnkit.data.report import Report
 from nnkit.ending import circumstances, note_failure, noting_bugs, ways_on
 from nnkit.errors import CheckpointError, DataError, DivergenceError
 from nnkit.facts import facts_of, now, title_of, told_before
-from nnkit.final import OF_THE_END, Result, best_weights, metrics_of_part, metrics_of_test, outcome_of
+from nnkit.final import OF_THE_END, Result, best_weights, finite_ones, metrics_of_part, metrics_of_test, outcome_of
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
@@ -318,8 +317,8 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             metrics |= metrics_of_test(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
-        if not all(math.isfinite(value) for value in metrics.values()):
-            raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
+        metrics, left_out = finite_ones(metrics)
+        notes += left_out
         metrics |= job.known
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0

@@ -130,6 +130,15 @@ class AbsoluteError:
         return ((outputs - target).abs().mean(1) * weight).sum(), weight.sum()
 
 
+def undefined(*, below: float = math.inf) -> Any:
+    """Return a metric that is nan where the outputs spread by less, as a correlation with a constant is."""
+
+    def metric(outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((), math.nan if outputs.std(0).max() < below else 1.0), weight.sum()
+
+    return metric
+
+
 def one_number() -> Any:
     """Return a metric that gives its mean alone."""
     return lambda outputs, target, weight: outputs.mean()

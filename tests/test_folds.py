@@ -379,6 +379,11 @@ def test_the_summary_is_that_of_statistics() -> None:
     assert summary(folds) == {"rmse": {"mean": 3.0, "sd": 7**0.5, "least": 1.0, "most": 6.0}}
 
 
+def test_the_summary_leaves_out_what_a_fold_could_not_measure() -> None:
+    metrics = [{"test/rmse": 1.0, "test/own": 1.0}, {"test/rmse": 2.0}]
+    assert list(summary([Fold(k, {"metrics": each}) for k, each in enumerate(metrics)])) == ["rmse"]
+
+
 def test_a_broken_cv_json_is_named(tmp_path: Path) -> None:
     assert read_cv(tmp_path) is None
     (tmp_path / CV).write_text("{")

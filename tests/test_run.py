@@ -27,6 +27,7 @@ from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
 from nnkit.train import checkpoints
 from nnkit.train.loop import evaluate
 from nnkit.train.stopping import Signals
+from nnkit.train.watch import MEND_METRIC
 from tests.trained import Watcher, config_of, events, is_equal, last_weights, trained
 
 
@@ -268,6 +269,38 @@ def test_final_metric_that_is_not_finite_fails_the_run() -> None:
     np.savez("data.npz", x=x, y=y)
     with pytest.raises(DivergenceError, match=r"a final metric is not finite: .*'test/loss': (inf|nan)"):
         trained(*words)
+
+
+UNDEFINED = ("metric=code", "metric.code=tests.own_code:undefined", "metric.name=own")
+
+
+@pytest.mark.parametrize("policy", ["stop", "rollback"])
+def test_a_metric_that_is_not_finite_ends_the_run_at_its_first_validation(policy: str) -> None:
+    watcher = Watcher()
+    with pytest.raises(DivergenceError, match=r"^val/own became nan in epoch 1, step 5 ") as caught:
+        trained(*UNDEFINED, f"trainer.on_nonfinite={policy}", sinks=(watcher,))
+    assert caught.value.problems[0].hint == MEND_METRIC
+    assert watcher.warnings == []
+
+
+def test_a_metric_that_is_not_finite_may_be_gone_on_without() -> None:
+    watcher = Watcher()
+    result = trained(*UNDEFINED, "trainer.on_nonfinite=skip", sinks=(watcher,))
+    assert [event["val/own"] for event in events(result.folder)] == [None] * 3
+    assert len(watcher.warnings) == 1
+    assert watcher.warnings[0].startswith("val/own became nan in epoch 1, step 5 (lr 0.001): null stands for it")
+    assert {"train/accuracy", "val/accuracy", "test/accuracy", "baseline/accuracy"} < result.metrics.keys()
+    assert not any(name.endswith("/own") for name in result.metrics)
+    assert "test/own is nan: it is left out of the metrics" in result.notes
+    assert read_run(result.folder)["metrics"] == result.metrics
+
+
+def test_a_metric_that_knowing_nothing_has_not_costs_no_training() -> None:
+    result = trained(*UNDEFINED, 'metric.kwargs={"below":1e-6}')
+    assert result.status == "completed"
+    assert result.metrics["test/own"] > 0
+    assert "baseline/own" not in result.metrics
+    assert "baseline/own is nan: it is left out of the metrics" in result.notes
 
 
 @pytest.mark.parametrize(

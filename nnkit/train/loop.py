@@ -26,6 +26,7 @@ from nnkit.train.state import Record, Score, TrainState, is_better
 from nnkit.train.stopping import Stop
 from nnkit.train.through_time import answered, passes
 from nnkit.train.watch import (
+    UnmeasuredError,
     check_late,
     look_later,
     note_bad_score,
@@ -50,6 +51,8 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
     while True:
         try:
             return go_on(run, state, sinks, stop)
+        except UnmeasuredError:
+            raise
         except DivergenceError as error:
             way_back.go(run, state, sinks, error)
 
@@ -243,8 +246,8 @@ def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[
     """Note a validation: the best so far, the patience, the plateau. Returns its values as val/…"""
     values = {f"val/{name}": value for name, value in measured.items()}
     value = values[run.monitor]
-    if not math.isfinite(value):
-        note_bad_score(run, state, value)
+    if not all(map(math.isfinite, values.values())):
+        note_bad_score(run, state, values)
     if is_better(value, state.best, mode=run.mode, min_delta=run.trainer.min_delta):
         state.best, state.waited = Score(state.epoch + 1, state.step, value), 0
         run.checkpoints.note_best(state.step, run.validated_weights())

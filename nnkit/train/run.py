@@ -62,6 +62,7 @@ class Run:
             and weights are finite.
         finite_buffers: those that were finite at first; a mask may be made of infinities.
         untold: what the sinks are to be told at the next event.
+        unmeasured: metrics that were not finite, and have been told.
     """
 
     seed: int
@@ -89,6 +90,7 @@ class Run:
     watches_late: bool = False
     unread: list[tuple[int, list[Tensor]]] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    unmeasured: set[str] = field(default_factory=set)
 
     @property
     def device(self) -> torch.device:

@@ -174,7 +174,7 @@ def test_a_monitored_value_that_is_not_finite_is_told_and_never_the_best() -> No
     run = run_of("trainer.on_nonfinite=skip", "trainer.monitor=val/accuracy")
     state = state_of(run)
     state.step = 5
-    note_score(run, state, {"accuracy": 0.5})
+    note_score(run, state, {"loss": 1.0, "accuracy": 0.5})
     state.step = 10
     note_score(run, state, {"accuracy": math.inf})
     assert state.best is not None
