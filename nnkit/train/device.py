@@ -88,6 +88,10 @@ class Arithmetic:
         scaler = torch.amp.GradScaler(device) if precision == "fp16" else None
         return cls(torch.device(device), precision, scaler)
 
+    def anew(self) -> Arithmetic:
+        """Return the same with a scaler that has seen no step: one that a step has left half-way refuses the next."""
+        return Arithmetic.of(self.device.type, self.precision)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
         if self.precision == "fp32":

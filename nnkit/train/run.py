@@ -188,6 +188,7 @@ class Run:
         if plain["trained"] is not None:
             self.parameters.fill(self.parameters.values.data, plain["trained"])
         self.optimizer.load(plain["optimizer"])
+        self.arithmetic = self.arithmetic.anew()
         if self.arithmetic.scaler is not None and plain["scaler"] is not None:
             self.arithmetic.scaler.load_state_dict(plain["scaler"])
         state = TrainState.from_plain(plain["train"])

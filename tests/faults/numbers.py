@@ -243,6 +243,27 @@ def _last_save(tried: Trial) -> int:
     return before // every * every
 
 
+def overflowed(folder: Path, *, step: int, every: int, is_late: bool) -> str | None:
+    """Return what is wrong with a training in fp16 whose gradients overflow from a step on, until it goes back."""
+    words = ("trainer.precision=fp16", "trainer.on_nonfinite=rollback", "trainer.max_epochs=8")
+    tried = trial(folder, (*words, f"trainer.checkpoint_every={every}"), "loss", -1)
+    tried.run.watches_late = is_late
+    state = tried.state
+
+    def overflow(model: nn.Module, _: Any, outputs: Tensor) -> Tensor:
+        if model.training and state.step >= step and not state.rollbacks:
+            outputs.register_hook(lambda grad: grad * math.inf)
+        return outputs
+
+    tried.run.model.register_forward_hook(overflow)
+    tried.train()
+    if tried.error is not None:
+        return f"fp16 ended: {tried.error}"
+    if (state.step, state.rollbacks) != (8 * STEPS_AN_EPOCH, 1):
+        return f"fp16: {state.rollbacks} rollbacks by step {state.step}"
+    return saved_badly(folder / "checkpoints")
+
+
 CHECKS = {"stop": stopped, "skip": skipped, "rollback": rolled_back}
 
 
@@ -266,7 +287,11 @@ def outcome(seed: int) -> str | None:
 
 def outcomes(count: int) -> Iterator[str | None]:
     """Yield what came of so many trainings."""
-    return map(outcome, range(count))
+    in_fp16 = count // 16
+    yield from map(outcome, range(count - in_fp16))
+    for number in range(in_fp16):
+        every = (3, 1000)[number % 2]
+        yield overflowed(Path(f"fp16-{number}"), step=number % 8, every=every, is_late=bool(number // 2 % 2))
 
 
 NUMBERS = Promise(
@@ -274,6 +299,6 @@ NUMBERS = Promise(
     "a loss, gradient, weight, validation value or metric that is not finite: caught in its step, never saved, never "
     "the best; the training stops, leaves the step out, or goes back, as asked for",
     outcomes,
-    in_ci=90,
+    in_ci=96,
     in_soak=1000,
 )
