@@ -43,7 +43,7 @@ from nnkit.optim.optimizers import Optimizer
 from nnkit.scoring import metrics_of
 from nnkit.spec import DataSpec, Task
 from nnkit.summary import check_forward, flops_per_sample
-from nnkit.train.batch_size import largest_batch
+from nnkit.train.batch_size import check_measured, largest_batch
 from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads, worded_out_of_memory
 from nnkit.train.run import Run, is_finite
 from nnkit.train.saver import Saver
@@ -121,6 +121,7 @@ def _with_largest_batches(config: Config, prepared: Prepared, facts: DataFacts) 
     """Replace batching.auto_batch_size by the size that fits. Raises: ConfigError; OutOfMemoryError."""
     run, first = assemble(prepared, None), int(config.batching.batch_size)
     size = largest_batch(run, config, first=first, most=facts.train) if run.parameters.names else first
+    check_measured(run)
     del run
     sized = replace(config, batching=replace(config.batching, batch_size=size, auto_batch_size=False))
     if problems := list(data_problems(sized, prepared.spec, facts)):

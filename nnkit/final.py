@@ -18,6 +18,7 @@ from nnkit.facts import now
 from nnkit.runs import CHECKPOINTS, read_run, write_run
 from nnkit.scoring import metrics_of
 from nnkit.train import checkpoints
+from nnkit.train.device import worded_while_measuring
 from nnkit.train.loop import evaluate
 from nnkit.train.run import Run
 
@@ -95,7 +96,8 @@ def metrics_of_part(run: Run, prepared: Prepared, part: Literal["train", "val", 
 
 def metrics_of_test(run: Run, prepared: Prepared) -> dict[str, float]:
     """Return loss and metrics of the test part, beside what knowing nothing is worth there."""
-    known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
+    with worded_while_measuring(run.test):
+        known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
     return metrics_of_part(run, prepared, "test") | known_nothing
 
 

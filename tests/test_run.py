@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -244,6 +245,17 @@ def test_memory_that_runs_out_names_the_batch_size(error: Exception) -> None:
     with pytest.raises(OutOfMemoryError, match=r"out of memory with batching.batch_size=20: \w+") as caught:
         trained(sinks=(Watcher(at_record=1, error=error),))
     assert "batching.accumulate" in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize(("at", "epochs"), [(4, 3), (3, 1)], ids=["a validation", "the end"])
+def test_memory_that_runs_out_while_measuring_names_another_size(at: int, epochs: int) -> None:
+    """Each epoch is summed up and measured, then all parts are, by a metric that is made anew."""
+    words = ("metric=code", "metric.code=tests.own_code:greedy", f'metric.kwargs={{"at":{at}}}', "metric.name=own")
+    with pytest.raises(
+        OutOfMemoryError, match=r"^out of memory measuring with batching.eval_batch_size=1024: "
+    ) as told:
+        trained(*words, f"trainer.max_epochs={epochs}")
+    assert re.fullmatch(r"batching.eval_batch_size=\d+", told.value.problems[0].hint)
 
 
 def test_other_runtime_errors_stay_what_they_are() -> None:

@@ -191,7 +191,14 @@ class _OpenEpoch:
 
 @final
 class Batches:
-    """The batches of one part, epoch by epoch."""
+    """The batches of one part, epoch by epoch.
+
+    Attributes:
+        samples: the part.
+        spans: where each batch begins and ends, in the order of the epoch.
+        size: samples a batch.
+        is_stream: whether each place of a batch goes through a stretch of the samples.
+    """
 
     def __init__(
         self,
@@ -224,8 +231,8 @@ class Batches:
         self.samples = samples
         self.spans = spans(len(samples), size, drop_last=drop_last)
         self._shuffle = shuffle or chances is not None
-        self._size, self._seed = size, seed
-        self._streams = order == "streams"
+        self.size, self._seed = size, seed
+        self.is_stream = order == "streams"
         self._lengths = samples.lengths
         self._by_length = order == "by_length" and self._lengths is not None
         self._chances = chances
@@ -235,7 +242,7 @@ class Batches:
         stored = sum(x.element_size() * math.prod(x.shape[1:]) for x in samples.inputs if isinstance(x, Tensor))
         row_bytes = max(samples.row_bytes, stored)
         # A batch of sequences that vary is as long as its own longest one, so it is a block of its own.
-        is_own = self._lengths is not None or self._streams
+        is_own = self._lengths is not None or self.is_stream
         self._steps_a_block = 1 if is_own else max(1, BLOCK_BYTES // max(1, row_bytes * size))
 
     def __len__(self) -> int:
@@ -277,15 +284,15 @@ class Batches:
 
     def _order(self, number: int) -> Tensor | None:
         """Return in which order (N,) the samples are seen, on the CPU; None for that of the data."""
-        if self._streams:
-            return streams(len(self.samples), self._size)
+        if self.is_stream:
+            return streams(len(self.samples), self.size)
         if not self._shuffle:
             return self._lengths.argsort(stable=True) if self._by_length and self._lengths is not None else None
         generator = torch.Generator().manual_seed(derive(self._seed, "order", number))
         if self._chances is not None:
             return _drawn(self._chances, generator)
         if self._by_length and self._lengths is not None:
-            return shuffled_by_length(self._lengths, self._size, generator)
+            return shuffled_by_length(self._lengths, self.size, generator)
         return torch.randperm(len(self.samples), generator=generator)
 
     def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
@@ -303,9 +310,9 @@ class Batches:
             yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
 
     def _continuing(self, order: Tensor | None, cut: tuple[int, int]) -> Tensor | None:
-        if order is None or not self._streams or self.samples.follows is None:
+        if order is None or not self.is_stream or self.samples.follows is None:
             return None
-        place = cut[0] // self._size
+        place = cut[0] // self.size
         before = self.spans[place - 1] if place else None
         return continuing(order, self.samples.follows, cut, before).to(self.samples.device)
 

@@ -16,6 +16,7 @@ from nnkit.errors import DivergenceError, StorageError
 from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
+from nnkit.train.device import worded_while_measuring
 from nnkit.train.norms import read_norms
 from nnkit.train.persist import TRIES, persistently
 from nnkit.train.rollback import WayBack
@@ -270,14 +271,18 @@ def evaluate(run: Run, batches: Batches) -> dict[str, float]:
     """Return loss and metrics over all samples of a part, with the averaged weights where there are such.
 
     The loss is the data loss, without the penalty.
+
+    Raises:
+        OutOfMemoryError: naming the size of the batches.
     """
     sums = run.metrics.zero(run.device)
     totals, weights = [], []
-    for batch, outputs in outputs_of(run, batches):
-        rows = aligned(outputs, batch.target, batch.weight)
-        totals.append(run.objective.total(*rows))
-        weights.append(run.objective.weight(batch.target, batch.weight))
-        run.metrics.add(sums, *rows)
+    with worded_while_measuring(batches):
+        for batch, outputs in outputs_of(run, batches):
+            rows = aligned(outputs, batch.target, batch.weight)
+            totals.append(run.objective.total(*rows))
+            weights.append(run.objective.weight(batch.target, batch.weight))
+            run.metrics.add(sums, *rows)
     loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
     return {"loss": float(loss), **run.metrics.compute(sums)}
 
