@@ -28,6 +28,7 @@ from nnkit.infer.evaluate import evaluate, predicted
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.predictions import write_held_out
+from nnkit.lock import FolderLock
 from nnkit.run import resume, train_prepared
 from nnkit.runs import (
     CHECKPOINTS,
@@ -44,16 +45,7 @@ from nnkit.runs import (
     write_run,
 )
 from nnkit.scoring import untuned_threshold
-from nnkit.storage import (
-    FolderLock,
-    json_bytes,
-    make_folder,
-    read_json,
-    remove_folder,
-    remove_temporaries,
-    write_bytes,
-    write_json,
-)
+from nnkit.storage import json_bytes, make_folder, read_json, remove_folder, remove_temporaries, write_bytes, write_json
 from nnkit.track.log import RunLog
 from nnkit.train.checkpoints import resumable
 from nnkit.train.device import worded_out_of_memory

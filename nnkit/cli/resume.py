@@ -23,8 +23,9 @@ from nnkit.config.schema import Config
 from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
+from nnkit.lock import FolderLock
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
-from nnkit.storage import FolderLock, read_json
+from nnkit.storage import read_json
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:

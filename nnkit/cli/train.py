@@ -14,7 +14,8 @@ from nnkit.cli.flags import Flags, read_flags
 from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.errors import ConfigError, StorageError
-from nnkit.storage import FolderLock, remove_folder
+from nnkit.lock import FolderLock
+from nnkit.storage import remove_folder
 from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
