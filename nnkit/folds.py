@@ -53,7 +53,7 @@ from nnkit.train.sink import Sink
 from nnkit.train.stopping import Signals
 from nnkit.usercode import sections_with_code
 
-HELD_OUT, FORMAT = "predictions-oof.csv", 1
+HELD_OUT, FORMAT, RESUMED = "predictions-oof.csv", 1, "resumed"
 
 
 @final
@@ -104,6 +104,7 @@ def cross_validate(
     *,
     test: bool = True,
     watch: Watch | None = None,
+    changes: Mapping[str, Any] | None = None,
     command: Command | None = None,
 ) -> Result:
     """Train all folds in folders of their own within `folder`, then the run itself as `cv.final` says.
@@ -119,6 +120,7 @@ def cross_validate(
         signals: asked before each step.
         test: whether to look at the test set at the end.
         watch: who is told of the folds.
+        changes: what differs from the run's own config where it goes on, for the record of the run and of its folds.
         command: that the user typed, for the record.
 
     Returns:
@@ -134,7 +136,7 @@ def cross_validate(
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
         whole = prepare(config)
         _check_same(whole.source, folder)
-        job = _Job(whole, folder, signals, watch, command)
+        job = _Job(whole, folder, signals, watch, command, dict(changes or {}))
         _checked_folds(whole)
     remove_temporaries(folder)
     _begin(job)
@@ -155,8 +157,9 @@ def cross_validate(
     finally:
         log.close()
     if _has_checkpoint(folder):
-        return resume(whole.config, folder, sinks, signals, test=test, known=known, command=command)
-    return train_prepared(whole, folder, sinks, signals, test=test, known=known, command=command)
+        return resume(whole.config, folder, sinks, signals, changes=changes, test=test, known=known, command=command)
+    more = {name: value for name, value in begun(folder).items() if name == RESUMED}
+    return train_prepared(whole, folder, sinks, signals, test=test, known=known, command=command, more=more)
 
 
 def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
@@ -206,6 +209,7 @@ class _Job:
     signals: Signals | None
     watch: Watch
     command: Command | None
+    changes: dict[str, Any]
 
 
 def _prepared_fold(whole: Prepared, fold: int) -> Prepared:
@@ -244,6 +248,8 @@ def _begin(job: _Job) -> None:
     """Write what the run is, and tell what is in its data, once; config.yaml makes the folder a run."""
     whole = job.whole
     facts = {**_facts(job), "status": "running"}
+    if begun(job.folder) and not _has_checkpoint(job.folder):  # one that has a network of its own notes it itself
+        facts[RESUMED] = [*facts.get(RESUMED, []), {"step": 0, "changes": job.changes}]
     if whole.config.cv.is_ensemble:  # what reads rows for its networks has to know all columns that one of them reads
         section, rows = whole.config.data, np.union1d(whole.splits.train, whole.splits.val)
         scaling = getattr(section, "target_scaling", "none")
@@ -304,7 +310,7 @@ def _train_fold(job: _Job, number: int, folder: Path) -> None:
     make_folder(folder)
     with FolderLock(folder):
         if goes_on:
-            resume(prepared.config, folder, job.watch.sinks, job.signals)
+            resume(prepared.config, folder, job.watch.sinks, job.signals, changes=job.changes)
         else:
             train_prepared(prepared, folder, job.watch.sinks, job.signals)
 

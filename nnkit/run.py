@@ -93,6 +93,7 @@ def train_prepared(
     report: Report | None = None,
     known: Mapping[str, float] | None = None,
     command: Command | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Result:
     """Train a new run as `train` does, on data that is at hand.
 
@@ -106,10 +107,11 @@ def train_prepared(
         report: of the data, to be told and kept; None where that has been done.
         known: metrics that stand beside the run's own: those of its folds.
         command: that the user typed, for the record.
+        more: that run.json shall say.
 
     Raises: as `train`.
     """
-    job = _new_job(prepared, folder, command, report, test=test, known=known or {})
+    job = _new_job(prepared, folder, command, report, test=test, known=known or {}, more=more)
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 

@@ -81,7 +81,7 @@ def command(argv: list[str]) -> int:
         typed = Command.here("resume", str(folder), *others)  # by then another run may be the last
         with catching_signals() as signals:
             if config.cv.is_on:
-                result = train_folds(config, folder, sinks, signals, command=typed)
+                result = train_folds(config, folder, sinks, signals, changes=changes, command=typed)
             else:
                 result = resume(config, folder, sinks, signals, changes=changes, command=typed)
     return report(result, signals.number, plots=config.trainer.plots)
