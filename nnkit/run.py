@@ -254,7 +254,7 @@ class _Job:
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     log = RunLog(job.folder)
     sinks = [JsonLines(), LoggedWarnings(log), *sinks]
-    status = "failed"
+    status, has_ended = "failed", False
     try:
         for line in circumstances(job.prepared.config):
             log.note(line)
@@ -273,13 +273,16 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         status = result.status
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
+        has_ended = True
         ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
         log.note("\n".join([ended, *endured(job.state)]))
         for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
             log.note(line)
         return result
     except BaseException as error:
-        status = note_failure(job.folder, job.prepared.config, job.command, error, job.facts)
+        given = None if has_ended else job.facts  # whatever comes now, run.json says how the run has ended
+        noted = note_failure(job.folder, job.prepared.config, job.command, error, given)
+        status = status if has_ended else noted
         raise
     finally:
         for sink in sinks:

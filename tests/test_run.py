@@ -25,6 +25,7 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceErro
 from nnkit.final import best_weights, look_at_test
 from nnkit.run import train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
+from nnkit.track.log import RunLog
 from nnkit.train import checkpoints
 from nnkit.train.loop import evaluate
 from nnkit.train.stopping import Signals
@@ -231,6 +232,25 @@ def test_crash_leaves_status_and_traceback(error: BaseException, status: str, sa
     assert "Traceback (most recent call last)" in log
     assert type(error).__name__ in log
     assert watcher.status == status
+
+
+def test_a_second_signal_behind_the_end_changes_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    note, config = RunLog.note, config_of()
+    folder, watcher = new_folder(config), Watcher()
+
+    def interrupted(self: RunLog, text: str) -> None:
+        if text.startswith("completed"):
+            raise KeyboardInterrupt
+        note(self, text)
+
+    monkeypatch.setattr(RunLog, "note", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, [watcher])
+    facts = read_run(folder)
+    assert (facts["status"], watcher.status) == ("completed", "completed")
+    assert "test/accuracy" in facts["metrics"]
+    assert "error" not in facts
+    assert "KeyboardInterrupt" in (folder / "run.log").read_text()
 
 
 @pytest.mark.parametrize(
