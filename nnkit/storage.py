@@ -45,8 +45,14 @@ def make_folder(path: Path) -> None:
     with reporting("make folder", path):
         missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        for made in reversed(missing):
-            _sync_folder(made.parent)
+        try:
+            for made in reversed(missing):
+                _sync_folder(made.parent)
+        except OSError:
+            for made in missing:  # or it would be taken, the next time, for one whose name has reached the disk
+                with suppress(OSError):
+                    made.rmdir()
+            raise
 
 
 def remove_folder(path: Path) -> None:
@@ -210,6 +216,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     temporary = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}")
     with reporting("write", folder):
         with _or_nothing(temporary):
+            if temporary.exists():  # of a try before this one, which could not be tidied up
+                shutil.rmtree(temporary)
             temporary.mkdir()
             _write_all_synced({temporary / name: data for name, data in files.items()})
             _sync_folder(temporary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,35 @@ def test_lines_whose_sync_was_refused_are_written_anew(tmp_path: Path, monkeypat
     file.append("two")
     file.close()
     assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+
+
+def test_a_folder_whose_name_may_not_have_reached_the_disk_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = storage._sync_folder
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises(StorageError, match=r"cannot make folder .*b: No space left on device"):
+            storage.make_folder(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(storage, "_sync_folder", lambda folder: (synced.append(folder.name), sync(folder)))
+    storage.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path.name, "a"]
+
+
+def test_a_folder_is_written_where_an_earlier_try_could_not_be_tidied_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        patch.setattr(shutil, "rmtree", failing)
+        with pytest.raises(StorageError, match="No space left"):
+            write_folder(tmp_path / "folder", {"a": b"1", "b": b"2"})
+    assert [path.name[:5] for path in tmp_path.iterdir()] == [".tmp-"]
+    write_folder(tmp_path / "folder", {"a": b"3"})
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_what_failed_first_is_told_where_tidying_up_fails_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
