@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -177,7 +178,7 @@ def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, 
 class _OpenEpoch:
     """An epoch that is being read, and knows where it stands, so that it goes on behind an event."""
 
-    def __init__(self, batches: Iterator[Batch], place: tuple[int, int]) -> None:
+    def __init__(self, batches: Generator[Batch, None, None], place: tuple[int, int]) -> None:
         self._batches, self.place = batches, place
 
     def __iter__(self) -> Iterator[Batch]:
@@ -187,6 +188,10 @@ class _OpenEpoch:
         batch = next(self._batches)
         self.place = (self.place[0], self.place[1] + 1)
         return batch
+
+    def close(self) -> None:
+        """End what reads it, whoever else still holds it: the traceback of an error, say."""
+        self._batches.close()
 
 
 @final
@@ -264,6 +269,8 @@ class Batches:
 
     def close(self) -> None:
         """End the processes that read ahead, of an epoch that was left in its middle."""
+        if self._open is not None:
+            self._open.close()
         self._open = None
 
     def longest(self, size: int) -> Batch:
@@ -272,15 +279,15 @@ class Batches:
         order = everywhere if self._lengths is None else self._lengths.argsort(descending=True, stable=True)
         return next(self._blocks(order, [(0, min(size, len(self.samples)))]))
 
-    def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
+    def _epoch(self, number: int, first_step: int) -> Generator[Batch, None, None]:
         size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.
         firsts = range(first_step // size * size, len(self.spans), size)
         cuts = [self.spans[first : first + size] for first in firsts]
-        blocks = self._blocks(self._order(number), [(cut[0][0], cut[-1][1]) for cut in cuts])
-        for first, cut, block in zip(firsts, cuts, blocks, strict=True):
-            for begin, end in cut[max(0, first_step - first) :]:
-                yield block.rows(begin - cut[0][0], end - cut[0][0])
+        with closing(self._blocks(self._order(number), [(cut[0][0], cut[-1][1]) for cut in cuts])) as blocks:
+            for first, cut, block in zip(firsts, cuts, blocks, strict=True):
+                for begin, end in cut[max(0, first_step - first) :]:
+                    yield block.rows(begin - cut[0][0], end - cut[0][0])
 
     def _order(self, number: int) -> Tensor | None:
         """Return in which order (N,) the samples are seen, on the CPU; None for that of the data."""
@@ -295,19 +302,20 @@ class Batches:
             return shuffled_by_length(self._lengths, self.size, generator)
         return torch.randperm(len(self.samples), generator=generator)
 
-    def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
+    def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Generator[Batch, None, None]:
         """Yield the samples of each stretch of the order."""
         samples = self.samples
-        read = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
-        for pictures, (start, stop) in zip(read, stretches, strict=False):
-            places = slice(start, stop) if order is None else order[start:stop]
-            inputs = _at(samples.inputs, places) if pictures is None else (pictures,)
-            target, weight = _at((samples.target, samples.weight), places)
-            if isinstance(target, Ragged):
-                target, weight = _padded(target, weight)
-            index = torch.arange(start, stop) if order is None else order[start:stop]
-            given = samples.prepare(inputs) if samples.prepare else inputs
-            yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
+        streamed: Any = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
+        with nullcontext(streamed) if samples.files is None else closing(streamed) as read:
+            for pictures, (start, stop) in zip(read, stretches, strict=False):
+                places = slice(start, stop) if order is None else order[start:stop]
+                inputs = _at(samples.inputs, places) if pictures is None else (pictures,)
+                target, weight = _at((samples.target, samples.weight), places)
+                if isinstance(target, Ragged):
+                    target, weight = _padded(target, weight)
+                index = torch.arange(start, stop) if order is None else order[start:stop]
+                given = samples.prepare(inputs) if samples.prepare else inputs
+                yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
 
     def _continuing(self, order: Tensor | None, cut: tuple[int, int]) -> Tensor | None:
         if order is None or not self.is_stream or self.samples.follows is None:
@@ -316,13 +324,16 @@ class Batches:
         before = self.spans[place - 1] if place else None
         return continuing(order, self.samples.follows, cut, before).to(self.samples.device)
 
-    def _streamed(self, files: ImageFiles, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Tensor]:
+    def _streamed(
+        self, files: ImageFiles, order: Tensor | None, stretches: list[tuple[int, int]]
+    ) -> Generator[Tensor, None, None]:
         from nnkit.data.stream import stream_batches  # its loader costs a start
 
         rows = torch.arange(len(self.samples)) if order is None else order
         lists = [rows[start:stop].tolist() for start, stop in stretches]
-        for pictures in stream_batches(files, lists, num_workers=self._workers, **self._patience):
-            yield pictures.to(self.samples.device)
+        with closing(stream_batches(files, lists, num_workers=self._workers, **self._patience)) as batches:
+            for pictures in batches:
+                yield pictures.to(self.samples.device)
 
 
 def _at(stored: tuple[Any, ...], places: slice | Tensor) -> tuple[Any, ...]:

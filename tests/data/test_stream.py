@@ -399,3 +399,21 @@ def test_an_epoch_goes_on_behind_an_event_and_starts_anew_elsewhere() -> None:
     assert [batch.index.tolist() for batch in found.epoch(0, 2)] == whole[2:]
     assert [batch.index.tolist() for batch in found.epoch(0, 4)] == whole[4:]
     assert [batch.index.tolist() for batch in found.epoch(1)] != whole
+
+
+def test_an_epoch_that_is_closed_ends_its_workers_whoever_still_holds_it(workers: Any) -> None:
+    images = images_of(12)
+    warm(images)
+    samples = Samples((), torch.arange(12), torch.ones(12), files=images)
+    found = Batches(samples, size=1, shuffle=True, drop_last=False, seed=0, workers=1)
+    held = found.epoch(0)
+    next(iter(held))
+    assert workers() != []
+    gc.disable()
+    try:
+        found.close()
+        assert workers() == []
+    finally:
+        gc.enable()
+    with pytest.raises(StopIteration):
+        next(iter(held))
