@@ -72,8 +72,8 @@ def train(
         command: that the user typed, for the record.
 
     Raises:
-        ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
-            memory; nothing was written.
+        ConfigError, DataError: the words do not fit the data, or the data is bad; nothing was written.
+        OutOfMemoryError, DataWorkerError: the data does not fit in memory, or cannot be read; run.log says more.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
     with noting_bugs(folder, config, command), worded_out_of_memory(config):

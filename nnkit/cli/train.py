@@ -77,7 +77,7 @@ def _train(config: Config, command: Command) -> int:
         except BaseException:
             if (folder / CONFIG).exists() or (folder / LOG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
-            else:  # it never began: wrong words for the data, bad data, no memory
+            else:  # it never began: wrong words for the data, bad data
                 with suppress(StorageError):  # what is wrong has been said
                     remove_folder(folder)
             raise
