@@ -80,8 +80,8 @@ def goes_on(place: Path, ended: Ended) -> str | None:
 
 KILLED = Promise(
     name="killed",
-    text="SIGKILL at every file-system call of a run (before each, half-way through each write, after some) and at some of "
-    "a resumed one, then `nnkit resume`: the same bits",
+    text="SIGKILL at every file-system call of a run (before each, half-way through each write, after some) and at "
+    "some of a resumed one, then `nnkit resume`: the same bits",
     cases=cases,
     in_ci=174,
     in_soak=1000,
