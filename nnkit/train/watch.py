@@ -124,7 +124,12 @@ def note_weights(run: Run, state: TrainState) -> None:
 
     Where a step can be left out, all that a save would hold is looked at, so that no later look finds it too late.
     """
-    wanted = run.saved_numbers() if run.trainer.on_nonfinite == "skip" else {"a weight": run.parameters.values}
+    is_skipping = run.trainer.on_nonfinite == "skip"
+    if not is_skipping and not run.watches_late and math.isfinite(run.parameters.values.sum().item()):
+        if run.arithmetic.scaler is None:  # the usual case, in which a small network pays for each line here
+            state.skipped_in_row = 0
+        return
+    wanted = run.saved_numbers() if is_skipping else {"a weight": run.parameters.values}
     if run.watches_late:
         run.unread[-1][1].append(torch.stack([numbers.isfinite().all() for numbers in wanted.values()]).all())
         return
