@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnkit import data
-from nnkit.config.cross import DEFAULT_MONITOR, DataFacts, better_at, data_problems
+from nnkit.config.cross import DataFacts, data_problems
 from nnkit.config.schema import Config
-from nnkit.config.sections.activation import CodeActivationConfig
 from nnkit.config.sections.data import (
-    PATHS,
-    ArrayConfig,
-    CodeDataConfig,
     DataConfig,
-    ImagesConfig,
-    MasksConfig,
     TableConfig,
-    TorchvisionConfig,
 )
-from nnkit.config.sections.model import CodeModelConfig, MLPConfig, ModelConfig, NaiveConfig, PretrainedConfig
-from nnkit.config.sections.sequences import SeriesConfig, TextConfig
+from nnkit.config.sections.model import ModelConfig, PretrainedConfig
+from nnkit.config.sections.sequences import TextConfig
 from nnkit.data.batches import Batches, Order, Samples, balanced_chances, encode
-from nnkit.data.folds import fold_kind
 from nnkit.data.preprocess import Preprocess, WordRules, fit_preprocess
 from nnkit.data.scaling import Scale
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import all_count
 from nnkit.data.tabular import Rules
-from nnkit.data.text_layouts import layout_of
 from nnkit.errors import ConfigError, Problem
 from nnkit.machine import computes_fp16
-from nnkit.models import build, empty_model
-from nnkit.models.embeddings import embedding_width
-from nnkit.models.pretrained import published, suited, with_side
+from nnkit.models import build
+from nnkit.models.pretrained import published, suited
 from nnkit.models.recompute import recompute
-from nnkit.models.weights import with_place
 from nnkit.objective import Objective
-from nnkit.objective.losses import class_weights, num_outputs, resolve_loss
+from nnkit.objective.losses import class_weights, num_outputs
 from nnkit.optim.flat import FlatParameters
 from nnkit.optim.optimizers import Optimizer
+from nnkit.picks import batch_size, pick
 from nnkit.scoring import metrics_of
 from nnkit.spec import DataSpec, Task
-from nnkit.summary import check_forward, flops_per_sample
-from nnkit.train.batch_size import largest_batch
-from nnkit.train.device import Arithmetic, devices, pick_device, pick_precision, pick_threads, worded_out_of_memory
+from nnkit.train.batch_size import check_measured, largest_batch
+from nnkit.train.device import Arithmetic, devices, worded_out_of_memory
 from nnkit.train.inputs import recipe_for, reweighs
 from nnkit.train.layers import Frozen, paces_of
 from nnkit.train.run import Run, is_finite
@@ -124,7 +112,7 @@ def prepare(config: Config, preprocess: Preprocess | None = None, source: data.S
     if problems or splits is None:
         raise ConfigError(*problems)
     with worded_out_of_memory(config, "building the network"):
-        prepared = Prepared(_pick(config, spec, source, len(splits.train), scaling), source, splits, preprocess)
+        prepared = Prepared(pick(config, spec, source, len(splits.train), scaling), source, splits, preprocess)
     return _with_largest_batches(config, prepared, facts) if config.batching.auto_batch_size else prepared
 
 
@@ -132,12 +120,13 @@ def _with_largest_batches(config: Config, prepared: Prepared, facts: DataFacts) 
     """Replace batching.auto_batch_size by the size that fits. Raises: ConfigError; OutOfMemoryError."""
     run, first = assemble(prepared, None), int(config.batching.batch_size)
     size = largest_batch(run, config, first=first, most=facts.train) if run.parameters.names else first
+    check_measured(run)
     del run
     sized = replace(config, batching=replace(config.batching, batch_size=size, auto_batch_size=False))
     if problems := list(data_problems(sized, prepared.spec, facts)):
         raise ConfigError(*problems)
     scaling = getattr(prepared.config.data, "target_scaling", "none")
-    picked = _pick(sized, prepared.spec, prepared.source, facts.train, scaling)
+    picked = pick(sized, prepared.spec, prepared.source, facts.train, scaling)
     return replace(
         prepared, config=picked, fits=f"batching.batch_size={size}, of {first} doubled or halved, fits in memory"
     )
@@ -177,90 +166,6 @@ def _target_scaling(config: Config, task: Task) -> str:
     return "none" if task != "regression" or config.loss.kind == "poisson" else "standard"
 
 
-def _pick(config: Config, spec: DataSpec, source: data.Source, num_train: int, target_scaling: str) -> Config:
-    """Replace every `auto`, by rules that look at words and sizes alone."""
-    loss = resolve_loss(config.loss, spec)
-    trainer = config.trainer
-    monitor = DEFAULT_MONITOR if trainer.monitor == "auto" else trainer.monitor
-    mode = better_at(config, monitor) if trainer.mode == "auto" else trainer.mode
-    device = pick_device(trainer.device)
-    section = _pick_data(config.data, spec, target_scaling, source.rows.names)
-    picked = replace(config, loss=loss, data=section, model=_pick_model(config.model, spec, config.data))
-    model = empty_model(picked, spec, num_outputs(loss, spec))
-    if code := _own_parts(config):
-        check_forward(model, spec, num_outputs(loss, spec), code=code)
-    paces_of(model, picked)  # a pattern that matches nothing is told before a run begins
-    flops = flops_per_sample(model, spec)
-    threads = pick_threads(trainer.threads, flops * _batch_size(config, num_train))
-    precision = pick_precision(trainer.precision, device, model)
-    picks: dict[str, Any] = {
-        "monitor": monitor,
-        "mode": mode,
-        "device": device,
-        "threads": threads,
-        "precision": precision,
-    }
-    cv = config.cv if config.cv.folds is None else replace(config.cv, kind=fold_kind(source, config.cv.kind))
-    return replace(picked, trainer=replace(trainer, **picks), cv=cv)
-
-
-def _own_parts(config: Config) -> str:
-    """Return the settings that name parts of the network that are the user's own; empty where there are none."""
-    parts = {"model": config.model, "activation": config.activation}
-    return ", ".join(
-        f"{n}.code={p.code}" for n, p in parts.items() if isinstance(p, CodeModelConfig | CodeActivationConfig)
-    )
-
-
-def _pick_data(section: DataConfig, spec: DataSpec, target_scaling: str, names: Sequence[str]) -> DataConfig:
-    """Make a data section's paths absolute, and replace what it left open."""
-    changes: dict[str, Any] = {}
-    for name in PATHS:
-        value = getattr(section, name, None)
-        if isinstance(value, str):
-            changes[name] = str(data.absolute(value))
-        elif isinstance(value, list):
-            changes[name] = [str(data.absolute(path)) for path in value]
-    if hasattr(section, "target_scaling"):
-        changes["target_scaling"] = target_scaling
-    if isinstance(section, SeriesConfig):  # a later file may have more columns of numbers
-        changes["inputs"] = list(names)
-    if isinstance(section, TableConfig) and names:  # a later file without a header may lack the target
-        changes["names"] = list(names)
-    if isinstance(section, (ImagesConfig, TorchvisionConfig)):
-        channels, height, width = spec.inputs[0].shape
-        changes |= {"channels": channels, "size": [height, width]}
-    if isinstance(section, MasksConfig):  # new pictures are read as those of the training, whatever they hold
-        channels, *size = spec.inputs[0].shape
-        values = [int(value) for value in names] or "any"
-        changes |= {"channels": channels, "size": size, "values": values, "names": list(spec.target.classes)}
-    if isinstance(section, (TableConfig, ArrayConfig, CodeDataConfig)):
-        changes["task"] = spec.task
-    if isinstance(section, TextConfig) and section.task == "classification":
-        changes["layout"] = layout_of(section.path) if section.layout == "auto" else section.layout
-    if isinstance(section, (ArrayConfig, CodeDataConfig)):
-        changes["input"] = spec.inputs[0].kind
-    return replace(section, **changes)
-
-
-def _pick_model(section: ModelConfig, spec: DataSpec, data_section: DataConfig) -> ModelConfig:
-    """Replace what was left open: the method of a naive forecast, the widths of embedded categories, one a column."""
-    section = with_place(section)
-    if isinstance(section, PretrainedConfig):
-        return with_side(section, spec.inputs[0].shape)
-    if isinstance(section, NaiveConfig) and section.method == "auto":
-        return replace(section, method="seasonal" if getattr(data_section, "season", 1) > 1 else "last")
-    sizes = [size for each in spec.inputs for size in each.sizes]
-    if not isinstance(section, MLPConfig) or section.embedding_size != "auto" or not sizes:
-        return section
-    return replace(section, embedding_size=[embedding_width(size) for size in sizes])
-
-
-def _batch_size(config: Config, num_train: int) -> int:
-    size = config.batching.batch_size
-    return num_train if size == "full" else size
-
-
 def assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
     """Build the model and wire it with data and rules.
 
@@ -282,10 +187,7 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
         torch.use_deterministic_algorithms(trainer.deterministic)  # its first call imports torch's compiler
     arithmetic = Arithmetic.of(trainer.device, trainer.precision)  # type: ignore[arg-type]
-    model = arithmetic.place(build(config, prepared.spec, prepared.num_outputs))
-    if trainer.activation_checkpointing and not recompute(model):
-        text = "trainer.activation_checkpointing finds no blocks in the model"
-        raise ConfigError(text, hint="trainer.activation_checkpointing=false")
+    model = _built(prepared, arithmetic)
     paces = paces_of(model, config)
     frozen = Frozen(model, paces.opens) if paces.opens else None
     parameters = FlatParameters(model, paces.learning)
@@ -306,7 +208,7 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         train=_drawn(train, config),
         val=measured(val, config),
         test=measured(test, config),
-        micro_batch=_batch_size(config, len(train)),
+        micro_batch=batch_size(config, len(train)),
         input_noise=config.regularization.input_noise,
         token_dropout=config.regularization.token_dropout,
         augmentation=recipe_for(config.augmentation, prepared.preprocess),
@@ -317,6 +219,15 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         average=None if trainer.ema_decay is None else parameters.values.clone(),
         frozen=frozen,
     )
+
+
+def _built(prepared: Prepared, arithmetic: Arithmetic) -> nn.Module:
+    """Return the network with its first values, where it is to be. Raises: ConfigError."""
+    model = arithmetic.place(build(prepared.config, prepared.spec, prepared.num_outputs))
+    if prepared.config.trainer.activation_checkpointing and not recompute(model):
+        text = "trainer.activation_checkpointing finds no blocks in the model"
+        raise ConfigError(text, hint="trainer.activation_checkpointing=false")
+    return model
 
 
 def _samples(prepared: Prepared, device: torch.device) -> list[Samples]:
@@ -332,7 +243,7 @@ def _drawn(train: Samples, config: Config) -> Batches:
     is_sorted = batching.by_length and batching.shuffle  # what is not shuffled keeps the order of the data
     return Batches(
         train,
-        size=_batch_size(config, len(train)) * batching.accumulate,
+        size=batch_size(config, len(train)) * batching.accumulate,
         shuffle=batching.shuffle,
         drop_last=batching.drop_last,
         seed=config.seed,
@@ -356,7 +267,7 @@ def measured(samples: Samples, config: Config) -> Batches:
     SEGMENTS_A_PLACE of the text: of so many segments one alone starts from nothing.
     """
     if config.batching.stateful:
-        size = min(_batch_size(config, len(samples)), max(1, len(samples) // SEGMENTS_A_PLACE))
+        size = min(batch_size(config, len(samples)), max(1, len(samples) // SEGMENTS_A_PLACE))
         return _batches(samples, config, size, "streams")
     return _batches(samples, config, config.batching.eval_batch_size, "by_length")
 

@@ -16,7 +16,7 @@ import nnkit
 from nnkit.catalog.compare import typed_words
 from nnkit.command import Command
 from nnkit.config.schema import Config, to_plain
-from nnkit.errors import NnkitError, StorageError
+from nnkit.errors import DataWorkerError, NnkitError, OutOfMemoryError, StorageError
 from nnkit.runs import CONFIG, write_run
 from nnkit.track.log import RunLog
 
@@ -90,9 +90,15 @@ def note_failure(
 
 @contextmanager
 def noting_bugs(folder: Path, config: Config, command: Command | None) -> Iterator[None]:
-    """Leave the traceback of a bug in run.log, where it comes before the run has begun; what is worded is told."""
+    """Leave the traceback of what ends a run before it has begun in run.log; of wrong words or data, all is told.
+
+    Memory that runs out, and a worker that dies, are of the machine: where that was, and at what, is worth keeping.
+    """
     try:
         yield
+    except (OutOfMemoryError, DataWorkerError) as error:
+        note_failure(folder, config, command, error, None)
+        raise
     except NnkitError:
         raise
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -11,10 +13,12 @@ import torch
 from nnkit.assemble import Prepared, assemble, measured, prepare
 from nnkit.baseline import baseline
 from nnkit.config.schema import Config
+from nnkit.errors import DivergenceError
 from nnkit.facts import now
 from nnkit.runs import CHECKPOINTS, read_run, write_run
 from nnkit.scoring import metrics_of
 from nnkit.train import checkpoints
+from nnkit.train.device import worded_while_measuring
 from nnkit.train.loop import evaluate
 from nnkit.train.run import Run
 
@@ -92,8 +96,22 @@ def metrics_of_part(run: Run, prepared: Prepared, part: Literal["train", "val", 
 
 def metrics_of_test(run: Run, prepared: Prepared) -> dict[str, float]:
     """Return loss and metrics of the test part, beside what knowing nothing is worth there."""
-    known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
+    with worded_while_measuring(run.test):
+        known_nothing = {f"baseline/{key}": value for key, value in baseline(run, prepared).items()}
     return metrics_of_part(run, prepared, "test") | known_nothing
+
+
+def finite_ones(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    """Return the final metrics that are numbers, and what is to be said of others: that costs no finished training.
+
+    Raises:
+        DivergenceError: a loss is none.
+    """
+    bad = {name: value for name, value in metrics.items() if not math.isfinite(value)}
+    if any(name.endswith("/loss") for name in bad):
+        raise DivergenceError(f"a final metric is not finite: {bad}", hint="try a smaller optimizer.lr")
+    notes = [f"{name} is {value}: it is left out of the metrics" for name, value in bad.items()]
+    return {name: value for name, value in metrics.items() if name not in bad}, notes
 
 
 def look_at_test(config: Config, folder: Path) -> dict[str, float]:
@@ -111,7 +129,7 @@ def look_at_test(config: Config, folder: Path) -> dict[str, float]:
     run.load_validated(best_weights(run, folder))
     facts = read_run(folder)
     run.metrics = metrics_of(prepared.config, prepared.preprocess, facts.get("decision_threshold"))
-    metrics = metrics_of_test(run, prepared) if len(prepared.splits.test) else {}
+    metrics = finite_ones(metrics_of_test(run, prepared))[0] if len(prepared.splits.test) else {}
     write_run(folder, {**facts, "metrics": {**facts["metrics"], **metrics}})
     return metrics
 

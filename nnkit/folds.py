@@ -22,12 +22,13 @@ from nnkit.data.report import Report
 from nnkit.ending import note_failure, noting_bugs
 from nnkit.errors import ConfigError, DataError, NnkitError, Problem, StorageError
 from nnkit.facts import facts_of_data, now, title_of
-from nnkit.final import OF_THE_END, Result, outcome_of
+from nnkit.final import OF_THE_END, Result, finite_ones, outcome_of
 from nnkit.final import look_at_test as look_at_own_test
 from nnkit.infer.evaluate import evaluate, predicted
 from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.predictions import write_held_out
+from nnkit.lock import FolderLock
 from nnkit.run import resume, train_prepared
 from nnkit.runs import (
     CHECKPOINTS,
@@ -44,16 +45,7 @@ from nnkit.runs import (
     write_run,
 )
 from nnkit.scoring import untuned_threshold
-from nnkit.storage import (
-    FolderLock,
-    json_bytes,
-    make_folder,
-    read_json,
-    remove_folder,
-    remove_temporaries,
-    write_bytes,
-    write_json,
-)
+from nnkit.storage import json_bytes, make_folder, read_json, remove_folder, remove_temporaries, write_bytes, write_json
 from nnkit.track.log import RunLog
 from nnkit.train.checkpoints import resumable
 from nnkit.train.device import worded_out_of_memory
@@ -62,7 +54,7 @@ from nnkit.train.stopping import Signals
 from nnkit.usercode import sections_with_code
 from nnkit.warm_start import look_for_start
 
-HELD_OUT, FORMAT = "predictions-oof.csv", 1
+HELD_OUT, FORMAT, RESUMED = "predictions-oof.csv", 1, "resumed"
 
 
 @final
@@ -113,6 +105,7 @@ def cross_validate(
     *,
     test: bool = True,
     watch: Watch | None = None,
+    changes: Mapping[str, Any] | None = None,
     command: Command | None = None,
 ) -> Result:
     """Train all folds in folders of their own within `folder`, then the run itself as `cv.final` says.
@@ -128,6 +121,7 @@ def cross_validate(
         signals: asked before each step.
         test: whether to look at the test set at the end.
         watch: who is told of the folds.
+        changes: what differs from the run's own config where it goes on, for the record of the run and of its folds.
         command: that the user typed, for the record.
 
     Returns:
@@ -143,7 +137,7 @@ def cross_validate(
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
         whole = prepare(config if begun(folder) else look_for_start(config))
         _check_same(whole.source, folder)
-        job = _Job(whole, folder, signals, watch, command)
+        job = _Job(whole, folder, signals, watch, command, dict(changes or {}))
         _checked_folds(whole)
     remove_temporaries(folder)
     _begin(job)
@@ -164,8 +158,9 @@ def cross_validate(
     finally:
         log.close()
     if _has_checkpoint(folder):
-        return resume(whole.config, folder, sinks, signals, test=test, known=known, command=command)
-    return train_prepared(whole, folder, sinks, signals, test=test, known=known, command=command)
+        return resume(whole.config, folder, sinks, signals, changes=changes, test=test, known=known, command=command)
+    more = {name: value for name, value in begun(folder).items() if name == RESUMED}
+    return train_prepared(whole, folder, sinks, signals, test=test, known=known, command=command, more=more)
 
 
 def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
@@ -176,7 +171,7 @@ def _tested(whole: Prepared, folder: Path) -> dict[str, float]:
     found = evaluate(run, whole.source, whole.splits.test).metrics
     measured = {f"test/{name}": found[name] for name in METRICS[whole.spec.task]}
     known_nothing = baseline(assemble(whole, None), whole)
-    return measured | {f"baseline/{name}": value for name, value in known_nothing.items()}
+    return finite_ones(measured | {f"baseline/{name}": value for name, value in known_nothing.items()})[0]
 
 
 def look_at_test(config: Config, folder: Path) -> dict[str, float]:
@@ -215,6 +210,7 @@ class _Job:
     signals: Signals | None
     watch: Watch
     command: Command | None
+    changes: dict[str, Any]
 
 
 def _prepared_fold(whole: Prepared, fold: int) -> Prepared:
@@ -253,6 +249,8 @@ def _begin(job: _Job) -> None:
     """Write what the run is, and tell what is in its data, once; config.yaml makes the folder a run."""
     whole = job.whole
     facts = {**_facts(job), "status": "running"}
+    if begun(job.folder) and not _has_checkpoint(job.folder):  # one that has a network of its own notes it itself
+        facts[RESUMED] = [*facts.get(RESUMED, []), {"step": 0, "changes": job.changes}]
     if whole.config.cv.is_ensemble:  # what reads rows for its networks has to know all columns that one of them reads
         section, rows = whole.config.data, np.union1d(whole.splits.train, whole.splits.val)
         scaling = getattr(section, "target_scaling", "none")
@@ -313,7 +311,7 @@ def _train_fold(job: _Job, number: int, folder: Path) -> None:
     make_folder(folder)
     with FolderLock(folder):
         if goes_on:
-            resume(prepared.config, folder, job.watch.sinks, job.signals)
+            resume(prepared.config, folder, job.watch.sinks, job.signals, changes=job.changes)
         else:
             train_prepared(prepared, folder, job.watch.sinks, job.signals)
 
@@ -335,9 +333,12 @@ def _summed_up(job: _Job, folds: Sequence[Fold]) -> dict[str, float]:
 
 
 def summary(folds: Sequence[Fold]) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation (of a sample), least and most of each metric over the folds, at least two."""
+    """Return mean, standard deviation (of a sample), least and most of each metric over the folds, at least two.
+
+    A metric that is not finite in one of them has none.
+    """
     found = {}
-    for name in folds[0].held_out:
+    for name in (name for name in folds[0].held_out if all(name in fold.held_out for fold in folds)):
         values = [fold.held_out[name] for fold in folds]
         mean, sd = statistics.fmean(values), statistics.stdev(values)
         found[name] = {"mean": mean, "sd": sd, "least": min(values), "most": max(values)}

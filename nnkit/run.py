@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -18,7 +17,7 @@ from nnkit.data.report import Report
 from nnkit.ending import circumstances, note_failure, noting_bugs, ways_on
 from nnkit.errors import CheckpointError, DataError, DivergenceError
 from nnkit.facts import facts_of, now, size_of, title_of, told_before
-from nnkit.final import OF_THE_END, Result, best_weights, metrics_of_part, metrics_of_test, outcome_of
+from nnkit.final import OF_THE_END, Result, best_weights, finite_ones, metrics_of_part, metrics_of_test, outcome_of
 from nnkit.runs import (
     CHECKPOINTS,
     CONFIG,
@@ -75,8 +74,8 @@ def train(
         command: that the user typed, for the record.
 
     Raises:
-        ConfigError, DataError, OutOfMemoryError: the words do not fit the data, the data is bad, or it does not fit in
-            memory; nothing was written.
+        ConfigError, DataError: the words do not fit the data, or the data is bad; nothing was written.
+        OutOfMemoryError, DataWorkerError: the data does not fit in memory, or cannot be read; run.log says more.
         NnkitError: the run failed after it had begun; run.json and run.log say why.
     """
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
@@ -96,6 +95,7 @@ def train_prepared(
     report: Report | None = None,
     known: Mapping[str, float] | None = None,
     command: Command | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Result:
     """Train a new run as `train` does, on data that is at hand.
 
@@ -109,10 +109,11 @@ def train_prepared(
         report: of the data, to be told and kept; None where that has been done.
         known: metrics that stand beside the run's own: those of its folds.
         command: that the user typed, for the record.
+        more: that run.json shall say.
 
     Raises: as `train`.
     """
-    job = _new_job(prepared, folder, command, report, test=test, known=known or {})
+    job = _new_job(prepared, folder, command, report, test=test, known=known or {}, more=more)
     return _go(job, sinks, stop_when(prepared.config.trainer, signals, also=stop))
 
 
@@ -260,7 +261,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
     watching: list[Sink] = [JsonLines(), LoggedWarnings(log), *sinks]
     tracked = trackers(job.prepared.config, job.folder, lambda text: warn(watching, text))
     sinks = [*watching, tracked]
-    status = "failed"
+    status, has_ended = "failed", False
     try:
         for line in circumstances(job.prepared.config):
             log.note(line)
@@ -279,6 +280,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         status = result.status
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
+        has_ended = True
         ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
         log.note("\n".join([ended, *endured(job.state)]))
         tracked.metrics = result.metrics
@@ -286,7 +288,9 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             log.note(line)
         return result
     except BaseException as error:
-        status = note_failure(job.folder, job.prepared.config, job.command, error, job.facts)
+        given = None if has_ended else job.facts  # whatever comes now, run.json says how the run has ended
+        noted = note_failure(job.folder, job.prepared.config, job.command, error, given)
+        status = status if has_ended else noted
         raise
     finally:
         for sink in sinks:
@@ -326,8 +330,8 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             metrics |= metrics_of_test(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
-        if not all(math.isfinite(value) for value in metrics.values()):
-            raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
+        metrics, left_out = finite_ones(metrics)
+        notes += left_out
         metrics |= job.known
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0

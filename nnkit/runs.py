@@ -16,8 +16,9 @@ from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import network_of
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, DataError, Problem, StorageError
+from nnkit.lock import LOCK_NAME, is_locked
 from nnkit.secrets import redacted
-from nnkit.storage import LOCK_NAME, is_locked, json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
+from nnkit.storage import json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
 
 CONFIG, RUN, SWEEP, CHECKPOINTS, PREPROCESS = "config.yaml", "run.json", "sweep.json", "checkpoints", "preprocess.json"
 PREPROCESS_SUM = "preprocess_sha256"  # in run.json

@@ -21,6 +21,7 @@ from nnkit.metrics.regression import RegressionMetrics
 from nnkit.metrics.segmentation import SegmentationMetrics
 from nnkit.metrics.threshold import best_threshold
 from nnkit.objective.predictions import predicted_classes, predicted_labels, predicted_values, probabilities
+from nnkit.train.device import worded_while_measuring
 from nnkit.train.loop import outputs_of
 from nnkit.train.run import Metrics, Run
 
@@ -85,6 +86,7 @@ def decision_threshold(run: Run, config: Config) -> float:
     wanted = config.trainer.decision_threshold
     if not isinstance(wanted, str):
         return wanted
-    batches, found = zip(*outputs_of(run, run.val), strict=True)
+    with worded_while_measuring(run.val):
+        batches, found = zip(*outputs_of(run, run.val), strict=True)
     target, weight = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("target", "weight"))
     return best_threshold(probabilities(torch.cat(found))[:, 1], target, weight, wanted)

@@ -1,4 +1,4 @@
-"""The only module that writes files: whole files, whole folders, lines, and the lock of a folder.
+"""The only module that writes files: whole files, whole folders, and lines. (nnkit/lock.py has the lock of a folder.)
 
 A write is durable when the call returns: data first, then the name, then the folder that holds the name.
 """
@@ -6,20 +6,17 @@ A write is durable when the call returns: data first, then the name, then the fo
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, final
 
-from nnkit.errors import FolderInUseError, OutOfMemoryError, StorageError
+from nnkit.errors import OutOfMemoryError, StorageError
 from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
-LOCK_NAME = "lock"
 TEMPORARY = ".tmp-"
 
 
@@ -48,8 +45,14 @@ def make_folder(path: Path) -> None:
     with reporting("make folder", path):
         missing = [each for each in (path, *path.parents) if not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        for made in reversed(missing):
-            _sync_folder(made.parent)
+        try:
+            for made in reversed(missing):
+                _sync_folder(made.parent)
+        except OSError:
+            for made in missing:  # or it would be taken, the next time, for one whose name has reached the disk
+                with suppress(OSError):
+                    made.rmdir()
+            raise
 
 
 def remove_folder(path: Path) -> None:
@@ -228,6 +231,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     temporary = folder.with_name(f"{TEMPORARY}{folder.name}-{os.getpid()}")
     with reporting("write", folder):
         with _or_nothing(temporary):
+            if temporary.exists():  # of a try before this one, which could not be tidied up
+                shutil.rmtree(temporary)
             temporary.mkdir()
             _write_all_synced({temporary / name: data for name, data in files.items()})
             _sync_folder(temporary)
@@ -331,73 +336,3 @@ class LineFile:
         if self._torn_at is not None:
             os.ftruncate(self._file.fileno(), self._torn_at)
             self._torn_at = None
-
-
-# A POSIX lock belongs to the process, and closing *any* descriptor of its file drops it. So the folders that this
-# process holds are remembered here, and their lock file is never opened a second time.
-_held: dict[Path, int] = {}
-_LOCKING = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # taking a lock empties its file, which a link would choose
-
-
-@final
-class FolderLock:
-    """The right to write into a run folder. It is freed when its owner dies, whatever way."""
-
-    def __init__(self, folder: Path) -> None:
-        """Take the lock. Raises: FolderInUseError, naming process and host; StorageError."""
-        self._folder = folder.resolve()
-        path = self._folder / LOCK_NAME
-        if self._folder in _held:
-            raise FolderInUseError(f"{folder} is in use by this very process")
-        with reporting("lock", path):
-            descriptor = os.open(path, _LOCKING | os.O_CREAT, 0o644)
-        if not _try_lock(descriptor):
-            owner = os.read(descriptor, 200).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise FolderInUseError(
-                f"{folder} is in use by {owner or 'another process'}", hint="wait for it, or stop it first"
-            )
-        try:
-            with reporting("lock", path):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        except BaseException:
-            os.close(descriptor)
-            raise
-        _held[self._folder] = descriptor
-
-    def __enter__(self) -> None:
-        """Hold the lock for the length of a `with` block."""
-
-    def __exit__(self, *_: object) -> None:
-        """Free the folder."""
-        self.release()
-
-    def release(self) -> None:
-        """Free the folder; a second call does nothing."""
-        descriptor = _held.pop(self._folder, None)
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def is_locked(folder: Path) -> bool:
-    """Tell whether a living process owns the run folder. Raises: StorageError."""
-    path = folder.resolve() / LOCK_NAME
-    if folder.resolve() in _held:
-        return True
-    if not path.exists():
-        return False
-    with reporting("lock", path):
-        descriptor = os.open(path, _LOCKING)
-        try:
-            return not _try_lock(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

@@ -37,8 +37,9 @@ def on_one_thread() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures of what survives, whichever process has tried it."""
-    reports = [report for group in ("passed", "failed") for report in terminalreporter.stats.get(group, [])]
+    """Print the figures of what survives, whichever process has tried it, and what could not be tried here."""
+    groups = ("passed", "failed", "skipped")
+    reports = [report for group in groups for report in terminalreporter.stats.get(group, [])]
     rows = [value for report in reports for name, value in report.user_properties if name == "survives"]
     if rows:
         terminalreporter.section("what survives")

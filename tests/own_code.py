@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from pathlib import Path
@@ -135,6 +136,27 @@ class AbsoluteError:
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         return ((outputs - target).abs().mean(1) * weight).sum(), weight.sum()
+
+
+def undefined(*, below: float = math.inf) -> Any:
+    """Return a metric that is nan where the outputs spread by less, as a correlation with a constant is."""
+
+    def metric(outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((), math.nan if outputs.std(0).max() < below else 1.0), weight.sum()
+
+    return metric
+
+
+def greedy(*, at: int) -> Any:
+    """Return a metric that runs out of memory at one of its calls."""
+    calls = itertools.count(1)
+
+    def metric(outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        if next(calls) == at:
+            raise MemoryError
+        return weight.sum(), weight.sum()
+
+    return metric
 
 
 def one_number() -> Any:

@@ -12,7 +12,7 @@ from nnkit import ending
 from nnkit.catalog.compare import typed_words
 from nnkit.command import Command
 from nnkit.ending import circumstances, note_failure, noting_bugs
-from nnkit.errors import DataError, StorageError
+from nnkit.errors import DataError, DataWorkerError, NnkitError, OutOfMemoryError, StorageError
 from nnkit.run import resume, train
 from nnkit.runs import new_folder, read_run
 from nnkit.storage import LineFile
@@ -98,6 +98,16 @@ def test_a_bug_before_the_first_step_is_in_the_log_and_a_worded_error_is_not() -
     with pytest.raises(DataError, match="no rows"), noting_bugs(other, config, None):
         raise DataError("no rows")
     assert not (other / "run.log").exists()
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("out of memory reading"), DataWorkerError("it hangs at a.png")])
+def test_what_the_machine_does_before_the_first_step_is_in_the_log(error: NnkitError) -> None:
+    config = config_of()
+    folder = new_folder(config)
+    with pytest.raises(type(error)), noting_bugs(folder, config, None):
+        raise error
+    assert str(error) in log_of(folder)
+    assert "Python 3." in log_of(folder)
 
 
 def test_a_bug_while_a_run_is_taken_up_leaves_its_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:

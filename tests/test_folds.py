@@ -287,6 +287,18 @@ def test_a_stop_anywhere_changes_nothing(iris: Path, at_record: int, in_refit: b
     assert events(folder) == events(iris)
 
 
+@pytest.mark.parametrize("in_refit", [False, True])
+def test_what_changes_at_a_resume_is_recorded_by_the_run_and_its_folds(in_refit: bool) -> None:
+    folder = stopped(THREE, at_record=2, in_refit=in_refit)
+    changed = {"batching.eval_batch_size": 7}
+    cross_validate(config_of(*THREE, "batching.eval_batch_size=7"), folder, changes=changed)
+    changes = [each["changes"] for each in read_run(folder)["resumed"]]
+    assert changes == [changed]
+    if not in_refit:
+        assert [each["changes"] for each in read_run(folder / "fold-0")["resumed"]] == [changed]
+        assert "resumed" not in read_run(folder / "fold-1")
+
+
 def test_a_kill_between_a_checkpoint_and_its_pointer_loses_nothing(iris: Path) -> None:
     folder = stopped(THREE, at_record=2)
     (folder / "fold-0" / "checkpoints" / "last").unlink()
@@ -377,6 +389,11 @@ def test_the_sizes_of_the_folds_are_those_of_their_parts(iris: Path) -> None:
 def test_the_summary_is_that_of_statistics() -> None:
     folds = [Fold(k, {"metrics": {"test/rmse": value, "val/rmse": 9.0}}) for k, value in enumerate((1.0, 2.0, 6.0))]
     assert summary(folds) == {"rmse": {"mean": 3.0, "sd": 7**0.5, "least": 1.0, "most": 6.0}}
+
+
+def test_the_summary_leaves_out_what_a_fold_could_not_measure() -> None:
+    metrics = [{"test/rmse": 1.0, "test/own": 1.0}, {"test/rmse": 2.0}]
+    assert list(summary([Fold(k, {"metrics": each}) for k, each in enumerate(metrics)])) == ["rmse"]
 
 
 def test_a_broken_cv_json_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from nnkit.errors import StorageError
+from nnkit.lock import FolderLock, is_locked
 from nnkit.machine import available_bytes
 from nnkit.regular import json_of, open_regular, read_regular
-from nnkit.storage import FolderLock, is_locked, read_bytes, read_json
+from nnkit.storage import read_bytes, read_json
 
 
 def test_a_file_is_read_whole() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from nnkit.errors import CheckpointError, ConfigError, DataError, DivergenceErro
 from nnkit.final import best_weights, look_at_test
 from nnkit.run import train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config, read_run
+from nnkit.track.log import RunLog
 from nnkit.train import checkpoints
 from nnkit.train.loop import evaluate
 from nnkit.train.stopping import Signals
+from nnkit.train.watch import MEND_METRIC
 from tests.trained import Watcher, config_of, events, is_equal, last_weights, trained
 
 
@@ -231,6 +234,25 @@ def test_crash_leaves_status_and_traceback(error: BaseException, status: str, sa
     assert watcher.status == status
 
 
+def test_a_second_signal_behind_the_end_changes_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    note, config = RunLog.note, config_of()
+    folder, watcher = new_folder(config), Watcher()
+
+    def interrupted(self: RunLog, text: str) -> None:
+        if text.startswith("completed"):
+            raise KeyboardInterrupt
+        note(self, text)
+
+    monkeypatch.setattr(RunLog, "note", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, [watcher])
+    facts = read_run(folder)
+    assert (facts["status"], watcher.status) == ("completed", "completed")
+    assert "test/accuracy" in facts["metrics"]
+    assert "error" not in facts
+    assert "KeyboardInterrupt" in (folder / "run.log").read_text()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -243,6 +265,17 @@ def test_memory_that_runs_out_names_the_batch_size(error: Exception) -> None:
     with pytest.raises(OutOfMemoryError, match=r"out of memory with batching.batch_size=20: \w+") as caught:
         trained(sinks=(Watcher(at_record=1, error=error),))
     assert "batching.accumulate" in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize(("at", "epochs"), [(4, 3), (3, 1)], ids=["a validation", "the end"])
+def test_memory_that_runs_out_while_measuring_names_another_size(at: int, epochs: int) -> None:
+    """Each epoch is summed up and measured, then all parts are, by a metric that is made anew."""
+    words = ("metric=code", "metric.code=tests.own_code:greedy", f'metric.kwargs={{"at":{at}}}', "metric.name=own")
+    with pytest.raises(
+        OutOfMemoryError, match=r"^out of memory measuring with batching.eval_batch_size=1024: "
+    ) as told:
+        trained(*words, f"trainer.max_epochs={epochs}")
+    assert re.fullmatch(r"batching.eval_batch_size=\d+", told.value.problems[0].hint)
 
 
 def test_other_runtime_errors_stay_what_they_are() -> None:
@@ -268,6 +301,38 @@ def test_final_metric_that_is_not_finite_fails_the_run() -> None:
     np.savez("data.npz", x=x, y=y)
     with pytest.raises(DivergenceError, match=r"a final metric is not finite: .*'test/loss': (inf|nan)"):
         trained(*words)
+
+
+UNDEFINED = ("metric=code", "metric.code=tests.own_code:undefined", "metric.name=own")
+
+
+@pytest.mark.parametrize("policy", ["stop", "rollback"])
+def test_a_metric_that_is_not_finite_ends_the_run_at_its_first_validation(policy: str) -> None:
+    watcher = Watcher()
+    with pytest.raises(DivergenceError, match=r"^val/own became nan in epoch 1, step 5 ") as caught:
+        trained(*UNDEFINED, f"trainer.on_nonfinite={policy}", sinks=(watcher,))
+    assert caught.value.problems[0].hint == MEND_METRIC
+    assert watcher.warnings == []
+
+
+def test_a_metric_that_is_not_finite_may_be_gone_on_without() -> None:
+    watcher = Watcher()
+    result = trained(*UNDEFINED, "trainer.on_nonfinite=skip", sinks=(watcher,))
+    assert [event["val/own"] for event in events(result.folder)] == [None] * 3
+    assert len(watcher.warnings) == 1
+    assert watcher.warnings[0].startswith("val/own became nan in epoch 1, step 5 (lr 0.001): null stands for it")
+    assert {"train/accuracy", "val/accuracy", "test/accuracy", "baseline/accuracy"} < result.metrics.keys()
+    assert not any(name.endswith("/own") for name in result.metrics)
+    assert "test/own is nan: it is left out of the metrics" in result.notes
+    assert read_run(result.folder)["metrics"] == result.metrics
+
+
+def test_a_metric_that_knowing_nothing_has_not_costs_no_training() -> None:
+    result = trained(*UNDEFINED, 'metric.kwargs={"below":1e-6}')
+    assert result.status == "completed"
+    assert result.metrics["test/own"] > 0
+    assert "baseline/own" not in result.metrics
+    assert "baseline/own is nan: it is left out of the metrics" in result.notes
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,17 @@ def test_a_run_of_a_newer_format_does_not_start_anew() -> None:
         resume(config_of(*CHANCE), folder)
 
 
+def test_a_checkpoint_of_a_newer_format_ends_the_resume_and_stays() -> None:
+    config = config_of(*CHANCE, "trainer.checkpoint_every=2", "trainer.keep_last=3")
+    folder = stopped(config, mid_epoch=None)
+    newest = checkpoints.pointed(folder / CHECKPOINTS, "last")
+    (newest / "manifest.json").write_bytes(checkpoints.sealed({"format": 3}))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(CheckpointError, match=rf"{newest} has format 3, newer than this nnkit's 2"):
+        resume(config_of(*CHANCE, "trainer.keep_last=1"), folder)
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_run_does_not_start_anew_on_other_data() -> None:
     x, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
     np.savez("data.npz", x=x.astype(np.float32), y=y)

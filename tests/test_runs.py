@@ -13,8 +13,8 @@ from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.schema import to_plain
 from nnkit.errors import ConfigError, DataError
+from nnkit.lock import FolderLock
 from nnkit.runs import find_run, find_runs, new_folder, read_config, read_run, write_config, write_run
-from nnkit.storage import FolderLock
 
 
 def test_a_new_folder_is_named_by_model_data_and_time() -> None:

@@ -5,37 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nnkit import storage
-from nnkit.errors import FolderInUseError, StorageError
-from nnkit.storage import (
-    FolderLock,
-    LineFile,
-    is_locked,
-    read_bytes,
-    write_bytes,
-    write_file,
-    write_folder,
-    write_json,
-    writing,
-)
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from nnkit.storage import FolderLock
-lock = FolderLock(Path(sys.argv[1]))
-print("held", flush=True)
-time.sleep(60)
-"""
+from nnkit.errors import StorageError
+from nnkit.storage import LineFile, read_bytes, write_bytes, write_file, write_folder, write_json, writing
 
 
 def failing(*_: object) -> None:
@@ -166,13 +143,33 @@ def test_lines_whose_sync_was_refused_are_written_anew(tmp_path: Path, monkeypat
     assert (tmp_path / "lines").read_text() == "one\ntwo\n"
 
 
-def test_a_lock_that_cannot_be_written_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_name_may_not_have_reached_the_disk_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = storage._sync_folder
     with monkeypatch.context() as patch:
-        patch.setattr(os, "ftruncate", failing)
-        with pytest.raises(StorageError, match=r"cannot lock .*lock: No space left on device"):
-            FolderLock(tmp_path)
-    assert not is_locked(tmp_path)
-    FolderLock(tmp_path).release()
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises(StorageError, match=r"cannot make folder .*b: No space left on device"):
+            storage.make_folder(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(storage, "_sync_folder", lambda folder: (synced.append(folder.name), sync(folder)))
+    storage.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path.name, "a"]
+
+
+def test_a_folder_is_written_where_an_earlier_try_could_not_be_tidied_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        patch.setattr(shutil, "rmtree", failing)
+        with pytest.raises(StorageError, match="No space left"):
+            write_folder(tmp_path / "folder", {"a": b"1", "b": b"2"})
+    assert [path.name[:5] for path in tmp_path.iterdir()] == [".tmp-"]
+    write_folder(tmp_path / "folder", {"a": b"3"})
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_what_failed_first_is_told_where_tidying_up_fails_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,46 +185,6 @@ def test_what_failed_first_is_told_where_tidying_up_fails_too(tmp_path: Path, mo
         write_folder(tmp_path / "folder", {"a": b"1"})
     with pytest.raises(StorageError, match=r"errno 28"), writing(tmp_path / "other") as file:
         file.write(b"new")
-
-
-def held_by_another(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_locked_folder_names_its_owner_and_is_free_once_that_is_killed(tmp_path: Path) -> None:
-    process = held_by_another(tmp_path)
-    try:
-        assert is_locked(tmp_path)
-        with pytest.raises(
-            FolderInUseError, match=f"in use by process {process.pid} on {socket.gethostname()}"
-        ) as caught:
-            FolderLock(tmp_path)
-        assert caught.value.exit_code == 6
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    deadline = time.monotonic() + 10
-    while is_locked(tmp_path) and time.monotonic() < deadline:
-        pass
-    with FolderLock(tmp_path):
-        assert is_locked(tmp_path)
-    assert not is_locked(tmp_path)
-
-
-def test_the_same_process_cannot_own_a_folder_twice(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
-    with pytest.raises(FolderInUseError, match="by this very process"):
-        FolderLock(tmp_path)
-    lock.release()
-    lock.release()
-    FolderLock(tmp_path).release()
-
-
-def test_a_folder_without_a_lock_is_free(tmp_path: Path) -> None:
-    assert not is_locked(tmp_path)
 
 
 # content that comes part by part

@@ -22,7 +22,13 @@ MOST_SHOWN = 20  # folds of a dry run
 
 
 def train_folds(
-    config: Config, folder: Path, sinks: Sequence[Sink], signals: Signals, *, command: Command | None = None
+    config: Config,
+    folder: Path,
+    sinks: Sequence[Sink],
+    signals: Signals,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    command: Command | None = None,
 ) -> Result:
     """Cross-validate in a run folder, anew or from where it stopped. Raises: as `nnkit.folds.cross_validate`."""
     from nnkit.cli.guard_table import show_report
@@ -31,7 +37,8 @@ def train_folds(
 
     show = partial(show_report, columns=config.data.kind == "table", classes=False)
     tell = partial(_tell, folds=config.cv.folds or 0, repeats=config.cv.repeats)
-    return cross_validate(config, folder, sinks, signals, watch=Watch(show, tell, [ProgressBar()]), command=command)
+    watch = Watch(show, tell, [ProgressBar()])
+    return cross_validate(config, folder, sinks, signals, watch=watch, changes=changes, command=command)
 
 
 def _tell(fold: Fold, *, folds: int, repeats: int) -> None:

@@ -24,8 +24,9 @@ from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
 from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.errors import ConfigError, Problem, StorageError
+from nnkit.lock import FolderLock
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
-from nnkit.storage import FolderLock, read_json
+from nnkit.storage import read_json
 from nnkit.usercode import refuse_untrusted
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(argv: list[str]) -> int:
         typed = Command.here("resume", str(folder), *others)  # by then another run may be the last
         with catching_signals() as signals:
             if config.cv.is_on:
-                result = train_folds(config, folder, sinks, signals, command=typed)
+                result = train_folds(config, folder, sinks, signals, changes=changes, command=typed)
             else:
                 result = resume(config, folder, sinks, signals, changes=changes, command=typed)
     return report(result, signals.number, plots=config.trainer.plots)

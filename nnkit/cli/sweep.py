@@ -17,8 +17,9 @@ from nnkit.config.points import bases
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.sweeper import BayesConfig, SweepConfig
 from nnkit.errors import NnkitError, Problem, SweepError
+from nnkit.lock import FolderLock
 from nnkit.runs import JOURNAL, default_name, timestamp
-from nnkit.storage import FolderLock, make_folder
+from nnkit.storage import make_folder
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
 from nnkit.usercode import sections_with_code

@@ -15,7 +15,8 @@ from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.config.trackers import refuse_missing
 from nnkit.errors import ConfigError, StorageError
-from nnkit.storage import FolderLock, remove_folder
+from nnkit.lock import FolderLock
+from nnkit.storage import remove_folder
 from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _train(config: Config, command: Command) -> int:
         except BaseException:
             if (folder / CONFIG).exists() or (folder / LOG).exists():
                 print(f"the run is in {folder}", file=sys.stderr)
-            else:  # it never began: wrong words for the data, bad data, no memory
+            else:  # it never began: wrong words for the data, bad data
                 with suppress(StorageError):  # what is wrong has been said
                     remove_folder(folder)
             raise

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -193,7 +194,7 @@ def spans(total: int, size: int, *, drop_last: bool = False) -> list[tuple[int, 
 class _OpenEpoch:
     """An epoch that is being read, and knows where it stands, so that it goes on behind an event."""
 
-    def __init__(self, batches: Iterator[Batch], place: tuple[int, int]) -> None:
+    def __init__(self, batches: Generator[Batch, None, None], place: tuple[int, int]) -> None:
         self._batches, self.place = batches, place
 
     def __iter__(self) -> Iterator[Batch]:
@@ -204,10 +205,21 @@ class _OpenEpoch:
         self.place = (self.place[0], self.place[1] + 1)
         return batch
 
+    def close(self) -> None:
+        """End what reads it, whoever else still holds it: the traceback of an error, say."""
+        self._batches.close()
+
 
 @final
 class Batches:
-    """The batches of one part, epoch by epoch."""
+    """The batches of one part, epoch by epoch.
+
+    Attributes:
+        samples: the part.
+        spans: where each batch begins and ends, in the order of the epoch.
+        size: samples a batch.
+        is_stream: whether each place of a batch goes through a stretch of the samples.
+    """
 
     def __init__(
         self,
@@ -240,8 +252,8 @@ class Batches:
         self.samples = samples
         self.spans = spans(len(samples), size, drop_last=drop_last)
         self._shuffle = shuffle or chances is not None
-        self._size, self._seed = size, seed
-        self._streams = order == "streams"
+        self.size, self._seed = size, seed
+        self.is_stream = order == "streams"
         self._lengths = samples.lengths
         self._by_length = order == "by_length" and self._lengths is not None
         self._chances = chances
@@ -251,7 +263,7 @@ class Batches:
         stored = sum(x.element_size() * math.prod(x.shape[1:]) for x in samples.inputs if isinstance(x, Tensor))
         row_bytes = max(samples.row_bytes, stored)
         # A batch of sequences that vary is as long as its own longest one, so it is a block of its own.
-        is_own = self._lengths is not None or self._streams
+        is_own = self._lengths is not None or self.is_stream
         self._steps_a_block = 1 if is_own else max(1, BLOCK_BYTES // max(1, row_bytes * size))
 
     def __len__(self) -> int:
@@ -273,6 +285,8 @@ class Batches:
 
     def close(self) -> None:
         """End the processes that read ahead, of an epoch that was left in its middle."""
+        if self._open is not None:
+            self._open.close()
         self._open = None
 
     def longest(self, size: int) -> Batch:
@@ -281,59 +295,63 @@ class Batches:
         order = everywhere if self._lengths is None else self._lengths.argsort(descending=True, stable=True)
         return next(self._blocks(order, [(0, min(size, len(self.samples)))]))
 
-    def _epoch(self, number: int, first_step: int) -> Iterator[Batch]:
+    def _epoch(self, number: int, first_step: int) -> Generator[Batch, None, None]:
         size = self._steps_a_block
         # Blocks start where they always do: a matrix product's last bits depend on where in memory its rows lie.
         firsts = range(first_step // size * size, len(self.spans), size)
         cuts = [self.spans[first : first + size] for first in firsts]
-        blocks = self._blocks(self._order(number), [(cut[0][0], cut[-1][1]) for cut in cuts])
-        for first, cut, block in zip(firsts, cuts, blocks, strict=True):
-            for begin, end in cut[max(0, first_step - first) :]:
-                yield block.rows(begin - cut[0][0], end - cut[0][0])
+        with closing(self._blocks(self._order(number), [(cut[0][0], cut[-1][1]) for cut in cuts])) as blocks:
+            for first, cut, block in zip(firsts, cuts, blocks, strict=True):
+                for begin, end in cut[max(0, first_step - first) :]:
+                    yield block.rows(begin - cut[0][0], end - cut[0][0])
 
     def _order(self, number: int) -> Tensor | None:
         """Return in which order (N,) the samples are seen, on the CPU; None for that of the data."""
-        if self._streams:
-            return streams(len(self.samples), self._size)
+        if self.is_stream:
+            return streams(len(self.samples), self.size)
         if not self._shuffle:
             return self._lengths.argsort(stable=True) if self._by_length and self._lengths is not None else None
         generator = torch.Generator().manual_seed(derive(self._seed, "order", number))
         if self._chances is not None:
             return _drawn(self._chances, generator)
         if self._by_length and self._lengths is not None:
-            return shuffled_by_length(self._lengths, self._size, generator)
+            return shuffled_by_length(self._lengths, self.size, generator)
         return torch.randperm(len(self.samples), generator=generator)
 
-    def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Batch]:
+    def _blocks(self, order: Tensor | None, stretches: list[tuple[int, int]]) -> Generator[Batch, None, None]:
         """Yield the samples of each stretch of the order."""
         samples = self.samples
-        read = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
-        for pictures, (start, stop) in zip(read, stretches, strict=False):
-            places = slice(start, stop) if order is None else order[start:stop]
-            inputs = _at(samples.inputs, places) if pictures is None else (pictures,)
-            target, weight = _at((samples.target, samples.weight), places)
-            if isinstance(target, Ragged):
-                target, weight = _padded(target, weight)
-            elif target.dim() == 3:
-                target, weight = pixels_that_count(target, weight)
-            index = torch.arange(start, stop) if order is None else order[start:stop]
-            given = samples.prepare(inputs) if samples.prepare else inputs
-            yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
+        streamed: Any = repeat(None) if samples.files is None else self._streamed(samples.files, order, stretches)
+        with nullcontext(streamed) if samples.files is None else closing(streamed) as read:
+            for pictures, (start, stop) in zip(read, stretches, strict=False):
+                places = slice(start, stop) if order is None else order[start:stop]
+                inputs = _at(samples.inputs, places) if pictures is None else (pictures,)
+                target, weight = _at((samples.target, samples.weight), places)
+                if isinstance(target, Ragged):
+                    target, weight = _padded(target, weight)
+                elif target.dim() == 3:
+                    target, weight = pixels_that_count(target, weight)
+                index = torch.arange(start, stop) if order is None else order[start:stop]
+                given = samples.prepare(inputs) if samples.prepare else inputs
+                yield Batch(given, target, weight, index, self._continuing(order, (start, stop)))
 
     def _continuing(self, order: Tensor | None, cut: tuple[int, int]) -> Tensor | None:
-        if order is None or not self._streams or self.samples.follows is None:
+        if order is None or not self.is_stream or self.samples.follows is None:
             return None
-        place = cut[0] // self._size
+        place = cut[0] // self.size
         before = self.spans[place - 1] if place else None
         return continuing(order, self.samples.follows, cut, before).to(self.samples.device)
 
-    def _streamed(self, files: ImageFiles, order: Tensor | None, stretches: list[tuple[int, int]]) -> Iterator[Tensor]:
+    def _streamed(
+        self, files: ImageFiles, order: Tensor | None, stretches: list[tuple[int, int]]
+    ) -> Generator[Tensor, None, None]:
         from nnkit.data.stream import stream_batches  # its loader costs a start
 
         rows = torch.arange(len(self.samples)) if order is None else order
         lists = [rows[start:stop].tolist() for start, stop in stretches]
-        for pictures in stream_batches(files, lists, num_workers=self._workers, **self._patience):
-            yield pictures.to(self.samples.device)
+        with closing(stream_batches(files, lists, num_workers=self._workers, **self._patience)) as batches:
+            for pictures in batches:
+                yield pictures.to(self.samples.device)
 
 
 def _at(stored: tuple[Any, ...], places: slice | Tensor) -> tuple[Any, ...]:

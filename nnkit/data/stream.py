@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import multiprocessing.context
 import multiprocessing.process
 import multiprocessing.util
 import os
@@ -19,7 +20,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from nnkit.data.images import Files, Rows, report
 from nnkit.data.picture import BadPictureError, ImageFormat, decode
@@ -33,6 +34,7 @@ FEWEST_FOR_WORKERS = 1_000
 MOST_WORKERS = 8
 TIMEOUT_S = 300.0  # a network drive may need minutes to answer again; a worker that hangs never does
 POLL_S = 5.0  # how soon the death of a worker is seen
+NOWHERE = -1  # in place of the row that a worker is at
 
 
 @final
@@ -97,7 +99,8 @@ def stream_batches(
 
     Raises:
         DataError: naming the files of a batch that cannot be decoded.
-        DataWorkerError: a worker died, or hangs; it names the first file of the batch that did not come.
+        DataWorkerError: a worker died, or hangs; it names the file that it was at, or the first file of the batch
+            that did not come.
     """
     if num_workers is None:
         few = sum(map(len, index_lists)) < FEWEST_FOR_WORKERS
@@ -105,16 +108,19 @@ def stream_batches(
     if multiprocessing.current_process().daemon:
         num_workers = 0  # a process that ends with its parent may have no children
     poll_s = min(POLL_S, timeout_s) if num_workers else 0.0
-    batches = _started(images, index_lists, num_workers, poll_s)
+    context = _fork_server() if num_workers else None
+    at = context.RawArray("q", [NOWHERE] * num_workers) if context else ()
+    batches = _started(images, index_lists, num_workers, poll_s, context, at)
     # The workers heed no SIGTERM, which is how they would be ended when this process ends in the middle of a stream.
     kill = multiprocessing.util.Finalize(None, _kill, (getattr(batches, "_workers", ()),), exitpriority=0)
     patience = _Patience(timeout_s, kill)
+    team = _Team(getattr(batches, "_workers", ()), at, patience, images)
     if num_workers:
         patience.start()
     try:
         for number, rows in enumerate(index_lists):
             patience.awaited = number
-            batch = _next(batches, patience, images, rows)
+            batch = _next(batches, team, rows)
             patience.awaited = None
             if not isinstance(batch, Tensor):
                 report([Problem(f"{path} {reason}", "repair or remove it") for path, reason in batch])
@@ -160,7 +166,27 @@ class _Patience(threading.Thread):
                 return
 
 
-def _next(batches: Iterator[Any], patience: _Patience, images: ImageFiles, rows: list[int]) -> Any:
+@final
+@dataclass(frozen=True, slots=True)
+class _Team:
+    """The workers of a stream, and at which row each of them is: NOWHERE between two batches."""
+
+    workers: Sequence[multiprocessing.process.BaseProcess]
+    at: Sequence[int]
+    patience: _Patience
+    images: ImageFiles
+
+    def where(self) -> str:
+        """Return at which files those stand, or stood, that have died, or that keep a batch waiting."""
+        if self.patience.is_lost and self.patience.awaited is not None:
+            found = [self.patience.awaited % len(self.workers)]  # batches are dealt out in turn
+        else:
+            found = [number for number, worker in enumerate(self.workers) if not worker.is_alive()]
+        rows = [self.at[number] for number in found if self.at[number] != NOWHERE]
+        return " and ".join(self.images.files.place(row) for row in rows)
+
+
+def _next(batches: Iterator[Any], team: _Team, rows: list[int]) -> Any:
     while True:
         try:
             return next(batches)
@@ -168,21 +194,23 @@ def _next(batches: Iterator[Any], patience: _Patience, images: ImageFiles, rows:
             # A batch lies in memory that a worker lends: if it dies in between, the connection to it is what fails.
             if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader "):
                 raise
-            if str(error).startswith("DataLoader timed out") and not patience.is_lost:
+            if str(error).startswith("DataLoader timed out") and not team.patience.is_lost:
                 continue  # that was no more than a look at who lives
-            raise _lost(error, patience, images, rows) from error
+            raise _lost(error, team, rows) from error
 
 
-def _lost(error: Exception, patience: _Patience, images: ImageFiles, rows: list[int]) -> DataWorkerError:
+def _lost(error: Exception, team: _Team, rows: list[int]) -> DataWorkerError:
     others = f" or one of {len(rows) - 1} behind it" if len(rows) > 1 else ""
-    awaited = f"{images.files.place(rows[0])}{others}"
-    if patience.is_lost:
+    awaited, where = f"{team.images.files.place(rows[0])}{others}", team.where()
+    if team.patience.is_lost:
+        hangs = f"it hangs at {where or awaited}"
         return DataWorkerError(
-            f"a process that decodes pictures has not answered for {patience.timeout_s:g} s, it hangs at {awaited}",
+            f"a process that decodes pictures has not answered for {team.patience.timeout_s:g} s, {hangs}",
             hint="is its drive gone? If that is slow, more data.worker_timeout_s",
         )
+    place = f"it was at {where}" if where else f"awaited was {awaited}"
     return DataWorkerError(
-        f"a process that decodes pictures died: {error or 'it closed its connection'}; awaited was {awaited}",
+        f"a process that decodes pictures died: {error or 'it closed its connection'}; {place}",
         hint="it may have run out of memory, or of /dev/shm; try fewer with data.workers=1, or 0",
     )
 
@@ -193,19 +221,26 @@ def _kill(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
             worker.kill()
 
 
-def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: int, poll_s: float) -> Any:
-    """Return the iterator of a loader; its workers, if any, are at work."""
-    context = None
-    if num_workers:
-        # A fork of this process would copy its threads' locks, its handlers of signals and its CUDA context. The
-        # server forks instead: it has imported torch and nothing else, so that it is slow to start once, and only once.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        start_server()
+def _fork_server() -> multiprocessing.context.ForkServerContext:
+    """Return what starts workers.
+
+    A fork of this process would copy its threads' locks, its handlers of signals and its CUDA context. The server forks
+    instead: it has imported torch and nothing else, so that it is slow to start once, and only once.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    start_server()
+    return context
+
+
+def _started(
+    images: ImageFiles, index_lists: Sequence[list[int]], num_workers: int, poll_s: float, context: Any, at: Any
+) -> Any:
+    """Return the iterator of a loader; its workers, if any, are at work, and write into `at` at which row they are."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # who asks for many gets many
         loader: DataLoader[Any] = DataLoader(
-            _Decoding(images.files, images.form),
+            _Decoding(images.files, images.form, at),
             batch_sampler=index_lists,
             num_workers=num_workers,
             timeout=poll_s,
@@ -227,18 +262,23 @@ def _started(images: ImageFiles, index_lists: Sequence[list[int]], num_workers: 
 class _Decoding(Dataset[Any]):
     """Decodes the rows of a batch."""
 
-    def __init__(self, files: Files, form: ImageFormat) -> None:
-        self._files, self._form = files, form
+    def __init__(self, files: Files, form: ImageFormat, at: Any) -> None:
+        self._files, self._form, self._at = files, form, at
 
     def __getitems__(self, rows: Sequence[int]) -> Tensor | list[tuple[str, str]]:
         """Return a batch, or path and reason of each file that cannot be decoded: errors lose their type on the way."""
         files, form = self._files, self._form
         batch, bad = np.empty((len(rows), *form.shape), np.uint8), []
+        worker = get_worker_info()
         for place, row in enumerate(rows):
+            if worker is not None:
+                self._at[worker.id] = row
             try:
                 batch[place] = decode(files.place(row), form)
             except BadPictureError as error:
                 bad.append((error.path, error.reason))
+        if worker is not None:
+            self._at[worker.id] = NOWHERE
         return bad or torch.from_numpy(batch)
 
 

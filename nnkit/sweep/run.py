@@ -19,8 +19,9 @@ from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, DataError, FolderInUseError, StorageError
 from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
+from nnkit.lock import FolderLock, is_locked
 from nnkit.runs import SWEEP, read_config, read_run
-from nnkit.storage import FolderLock, is_locked, read_bytes, remove_folder, write_json
+from nnkit.storage import read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.journal import Journal, starts
 from nnkit.sweep.outputs import write_best, write_table

@@ -14,10 +14,11 @@ from nnkit.config.schema import Config
 from nnkit.ending import note_failure as note_end
 from nnkit.errors import DataError, NnkitError
 from nnkit.folds import cross_validate, fold_sizes, read_cv
+from nnkit.lock import FolderLock
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_run, write_config, write_run
 from nnkit.spec import Task
-from nnkit.storage import FolderLock, make_folder, remove_folder
+from nnkit.storage import make_folder, remove_folder
 from nnkit.sweep.trials import Outcome, Trial, objective_among
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record, TrainState

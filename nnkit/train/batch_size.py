@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from nnkit.config.schema import Config
-from nnkit.data.batches import Batch
+from nnkit.data.batches import Batch, Batches
 from nnkit.errors import OutOfMemoryError
 from nnkit.machine import available_bytes
-from nnkit.train.device import worded_out_of_memory
+from nnkit.train.device import worded_out_of_memory, worded_while_measuring
 from nnkit.train.loop import backward, learn
 from nnkit.train.run import Run
 from nnkit.train.state import TrainState
+from nnkit.train.through_time import answered
 
 SHARE = 0.5  # of the memory that is left; other processes want some, too
 TIMES_KEPT = 2  # what a forward pass keeps is there once more, while gradients and the insides of kernels come and go
@@ -51,6 +52,22 @@ def largest_batch(run: Run, config: Config, *, first: int, most: int) -> int:
     return found
 
 
+@torch.no_grad()
+def check_measured(run: Run) -> None:
+    """Measure one batch of the validation part, the longest samples: before the training, not after its first epoch.
+
+    The size of these batches is left as it is: it costs no step, may be changed at any resume, and what is right
+    for the step of the training, which keeps what each layer puts out, says little of it.
+
+    Raises:
+        OutOfMemoryError: it does not fit.
+    """
+    run.model.eval()
+    with worded_while_measuring(run.val), run.averaged_weights():
+        batch = _batch(run.val, min(run.val.size, len(run.val.samples)))
+        next(answered(run.model, run.arithmetic, [batch], is_stateful=run.is_stateful))
+
+
 def search(fits: Callable[[int], bool], *, first: int, most: int) -> int | None:
     """Return the largest of `first`, doubled or halved, up to `most`, that fits; None where not even 1 does."""
     size = first
@@ -80,7 +97,7 @@ def _kept(run: Run, size: int) -> int:
         found[storage.data_ptr()] = storage.nbytes()
         return x
 
-    batch = _batch(run, size)
+    batch = _batch(run.train, size)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
         backward(run, batch, run.objective.weight(batch.target, batch.weight), _state(run, size))
     return sum(found.values())
@@ -90,7 +107,7 @@ def _steps(run: Run, config: Config, size: int) -> bool:
     """Tell whether one step on so many samples fits, by taking it."""
     try:
         with worded_out_of_memory(config):
-            learn(run, _batch(run, size), _state(run, size))
+            learn(run, _batch(run.train, size), _state(run, size))
     except OutOfMemoryError:
         return False
     finally:
@@ -107,10 +124,10 @@ def _state(run: Run, size: int) -> TrainState:
     return TrainState(1, sums=run.metrics.zero(run.device))
 
 
-def _batch(run: Run, size: int) -> Batch:
+def _batch(batches: Batches, size: int) -> Batch:
     """Return so many samples, the longest there are: a batch of them needs the most."""
-    is_read = run.train.samples.files is not None
-    part = run.train.longest(min(size, MOST_DECODED) if is_read else size)
+    is_read = batches.samples.files is not None
+    part = batches.longest(min(size, MOST_DECODED) if is_read else size)
     rows = torch.arange(size, device=part.target.device) % len(part)
     inputs = tuple(x[rows.to(x.device)] for x in part.inputs)
     return replace(

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import safetensors.torch
 import torch
@@ -34,6 +34,11 @@ FORMAT = 2  # 1: neither the manifest nor a pointer had a sum
 CHECK = "check"
 UNREADABLE = (StorageError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _STEP = re.compile(r"^step-\d{8,18}$")
+
+
+@final
+class NewerCheckpointError(CheckpointError):
+    """A checkpoint is whole, but of a newer nnkit: it is not passed over, for what follows would remove it."""
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
@@ -108,20 +113,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a checkpoint: format, torch, best, sha256.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of a newer format.
+        CheckpointError: it is missing or damaged.
+        NewerCheckpointError: it is of a newer format.
     """
     try:
         data = read_bytes(folder / MANIFEST, LARGEST_JSON)
         form = json_of(data)["format"]
         if form > FORMAT:
-            raise CheckpointError(
-                f"checkpoint {folder} has format {form}, newer than this nnkit's {FORMAT}", hint="update nnkit"
-            )
+            _refuse_newer(folder, data, form)
         manifest: dict[str, Any] = json_of(data) if form == 1 else _unsealed(data)
         dict(manifest["sha256"]), int(manifest["best"] or 0)
     except UNREADABLE as error:
         raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST}: {error}") from error
     return manifest
+
+
+def _refuse_newer(folder: Path, data: bytes, form: int) -> None:
+    """Refuse a manifest of a newer format; one that contradicts its own check is a damaged one of this format.
+
+    Raises:
+        NewerCheckpointError: it is newer.
+        ValueError: it is damaged.
+    """
+    if CHECK in json_of(data):
+        _unsealed(data)
+    text = f"checkpoint {folder} has format {form}, newer than this nnkit's {FORMAT}"
+    raise NewerCheckpointError(text, hint="update nnkit")
 
 
 def _verified(folder: Path, name: str) -> bytes:
@@ -178,6 +195,7 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
 
     Raises:
         CheckpointError: there is none.
+        NewerCheckpointError: one that had to be passed over is of a newer nnkit, and not damaged.
     """
     skipped: list[str] = []
     for step in reversed(resumable(checkpoints)):
@@ -185,6 +203,8 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
         try:
             _check_best(checkpoints, folder)
             return folder, read_weights(folder), read_state(folder), skipped
+        except NewerCheckpointError:
+            raise
         except CheckpointError as error:
             skipped += [problem.text for problem in error.problems]
     detail = f": {'; '.join(skipped)}" if skipped else ""
@@ -197,6 +217,8 @@ def _check_best(checkpoints: Path, folder: Path) -> None:
     try:
         if best is not None:
             _verified(step_folder(checkpoints, best), WEIGHTS)
+    except NewerCheckpointError:
+        raise
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {folder} has lost its best weights: {error}") from error
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.config.schema import Config
+from nnkit.data.batches import Batches
 from nnkit.errors import OutOfMemoryError
 from nnkit.machine import cores, multiplies_bf16_in_tiles
 
@@ -20,8 +21,17 @@ from nnkit.machine import cores, multiplies_bf16_in_tiles
 SMALL_STEP_FLOPS = 30_000_000
 
 Doing = Literal["training", "reading the data", "building the network"]
-# What torch, its kernels and threads say.
-NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "can't start new thread")
+# What torch, its kernels, its threads and the system say, in lower case.
+NO_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "allocate shared memory",
+    "alloc_failed",
+    "allocation_failed",
+    "bad_alloc",
+    "can't start new thread",
+)
 AGAINST_IT: dict[Doing, str] = {
     "training": "a smaller batching.batch_size, with batching.accumulate to keep the step's size; "
     "or batching.auto_batch_size=true",
@@ -97,6 +107,10 @@ class Arithmetic:
         scaler = torch.amp.GradScaler(device) if precision == "fp16" else None
         return cls(torch.device(device), precision, scaler)
 
+    def anew(self) -> Arithmetic:
+        """Return the same with a scaler that has seen no step: one that a step has left half-way refuses the next."""
+        return Arithmetic.of(self.device.type, self.precision)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
         if self.precision == "fp32":
@@ -126,17 +140,48 @@ def worded_out_of_memory(config: Config, doing: Doing = "training") -> Iterator[
     Raises:
         OutOfMemoryError: memory has run out.
     """
+    where = "" if doing == "training" else f" {doing}"
+    with _worded(f"{where} with batching.batch_size={config.batching.batch_size}", AGAINST_IT[doing]):
+        yield
+
+
+@contextmanager
+def worded_while_measuring(batches: Batches) -> Iterator[None]:
+    """Turn the ways of saying that memory has run out into one error, which names the size of these batches.
+
+    Args:
+        batches: of a part that is measured.
+
+    Raises:
+        OutOfMemoryError: memory has run out.
+    """
+    largest = max((stop - start for start, stop in batches.spans), default=1)
+    name = "batching.batch_size" if batches.is_stream else "batching.eval_batch_size"
+    hint = f"{name}={largest // 4}" if largest >= 4 else AGAINST_IT["building the network"]
+    with _worded(f" measuring with {name}={batches.size}", hint):
+        yield
+
+
+@contextmanager
+def _worded(where: str, hint: str) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError) as error:
-        text = str(error)
-        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+        if (said := of_no_memory(error)) is None:
             raise
-        if isinstance(error, RuntimeError) and not any(words in text for words in NO_MEMORY):
-            raise
-        where = "" if doing == "training" else f" {doing}"
-        size = config.batching.batch_size
-        raise OutOfMemoryError(
-            f"out of memory{where} with batching.batch_size={size}: {text.splitlines()[0] if text else 'MemoryError'}",
-            hint=AGAINST_IT[doing],
-        ) from error
+        raise OutOfMemoryError(f"out of memory{where}: {said}", hint=hint) from error
+
+
+def of_no_memory(error: Exception) -> str | None:
+    """Return the line of an error that says that memory has run out; None where none does.
+
+    Args:
+        error: of torch, its kernels, its workers, Python or the system.
+    """
+    lines = str(error).splitlines()
+    said = next((line for line in lines if any(words in line.lower() for words in NO_MEMORY)), None)
+    if isinstance(error, OSError):
+        return str(error) if error.errno == errno.ENOMEM else None
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return said or (lines[0] if lines else type(error).__name__)
+    return said

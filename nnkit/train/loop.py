@@ -14,6 +14,7 @@ from nnkit.errors import DivergenceError, StorageError
 from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
+from nnkit.train.device import worded_while_measuring
 from nnkit.train.inputs import changed, halves, noisy, weight_of
 from nnkit.train.norms import read_norms
 from nnkit.train.persist import TRIES, persistently
@@ -25,6 +26,7 @@ from nnkit.train.state import Record, Score, TrainState, is_better
 from nnkit.train.stopping import Stop
 from nnkit.train.through_time import answered, passes
 from nnkit.train.watch import (
+    UnmeasuredError,
     check_late,
     look_later,
     note_bad_score,
@@ -49,6 +51,8 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
     while True:
         try:
             return go_on(run, state, sinks, stop)
+        except UnmeasuredError:
+            raise
         except DivergenceError as error:
             way_back.go(run, state, sinks, error)
 
@@ -235,8 +239,8 @@ def note_score(run: Run, state: TrainState, measured: dict[str, float]) -> dict[
     """Note a validation: the best so far, the patience, the plateau. Returns its values as val/…"""
     values = {f"val/{name}": value for name, value in measured.items()}
     value = values[run.monitor]
-    if not math.isfinite(value):
-        note_bad_score(run, state, value)
+    if not all(map(math.isfinite, values.values())):
+        note_bad_score(run, state, values)
     if is_better(value, state.best, mode=run.mode, min_delta=run.trainer.min_delta):
         state.best, state.waited = Score(state.epoch + 1, state.step, value), 0
         run.checkpoints.note_best(state.step, run.validated_weights())
@@ -259,14 +263,18 @@ def evaluate(run: Run, batches: Batches) -> dict[str, float]:
     """Return loss and metrics over all samples of a part, with the averaged weights where there are such.
 
     The loss is the data loss, without the penalty.
+
+    Raises:
+        OutOfMemoryError: naming the size of the batches.
     """
     sums = run.metrics.zero(run.device)
     totals, weights = [], []
-    for batch, outputs in outputs_of(run, batches):
-        rows = aligned(outputs, batch.target, batch.weight)
-        totals.append(run.objective.total(*rows))
-        weights.append(run.objective.weight(batch.target, batch.weight))
-        run.metrics.add(sums, *rows)
+    with worded_while_measuring(batches):
+        for batch, outputs in outputs_of(run, batches):
+            rows = aligned(outputs, batch.target, batch.weight)
+            totals.append(run.objective.total(*rows))
+            weights.append(run.objective.weight(batch.target, batch.weight))
+            run.metrics.add(sums, *rows)
     loss = torch.stack(totals).double().sum() / torch.stack(weights).double().sum()
     return {"loss": float(loss), **run.metrics.compute(sums)}
 

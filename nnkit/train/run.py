@@ -66,6 +66,7 @@ class Run:
         finite_buffers: those that were finite at first; a mask may be made of infinities.
         untold: what the sinks are to be told at the next event.
         frozen: what does not learn in some epochs; None where all learns.
+        unmeasured: metrics that were not finite, and have been told.
     """
 
     seed: int
@@ -95,6 +96,7 @@ class Run:
     unread: list[tuple[int, list[Tensor]]] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
     frozen: Frozen | None = None
+    unmeasured: set[str] = field(default_factory=set)
 
     @property
     def device(self) -> torch.device:
@@ -192,6 +194,7 @@ class Run:
         if plain["trained"] is not None:
             self.parameters.fill(self.parameters.values.data, plain["trained"])
         self.optimizer.load(plain["optimizer"])
+        self.arithmetic = self.arithmetic.anew()
         if self.arithmetic.scaler is not None and plain["scaler"] is not None:
             self.arithmetic.scaler.load_state_dict(plain["scaler"])
         state = TrainState.from_plain(plain["train"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import final
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while
 # Steps left out one after the other that end the training. Were every second batch bad by chance, so many in a row
 # would come once in 2**32 steps; and of fp16's scale, 2**16 at first and halved at each of them, nothing is left.
 MOST_IN_A_ROW = 32
+MEND_METRIC = "does it divide by zero? mend it, or trainer.on_nonfinite=skip goes on without it"
 
 
 def diverged(run: Run, state: TrainState, what: str, *, step: int) -> DivergenceError:
@@ -121,7 +124,12 @@ def note_weights(run: Run, state: TrainState) -> None:
 
     Where a step can be left out, all that a save would hold is looked at, so that no later look finds it too late.
     """
-    wanted = run.saved_numbers() if run.trainer.on_nonfinite == "skip" else {"a weight": run.parameters.values}
+    is_skipping = run.trainer.on_nonfinite == "skip"
+    if not is_skipping and not run.watches_late and math.isfinite(run.parameters.values.sum().item()):
+        if run.arithmetic.scaler is None:  # the usual case, in which a small network pays for each line here
+            state.skipped_in_row = 0
+        return
+    wanted = run.saved_numbers() if is_skipping else {"a weight": run.parameters.values}
     if run.watches_late:
         run.unread[-1][1].append(torch.stack([numbers.isfinite().all() for numbers in wanted.values()]).all())
         return
@@ -186,12 +194,29 @@ def _read(run: Run, state: TrainState, step: int, left: list[float]) -> None:
     add_loss(run, state, total, weight, step)
 
 
-def note_bad_score(run: Run, state: TrainState, value: float) -> None:
-    """Take a monitored value that is not finite. Raises: DivergenceError, unless the training is to go on."""
-    error = diverged(run, state, f"{run.monitor} became {value:.3g}", step=max(state.step, 1))
-    if run.trainer.on_nonfinite != "skip":
-        raise error
-    run.untold.append(f"{error.problems[0].text}: it is not the best")
+@final
+class UnmeasuredError(DivergenceError):
+    """A metric that decides on nothing is not finite: no other learning rate, and no way back, helps its formula."""
+
+
+def note_bad_score(run: Run, state: TrainState, values: Mapping[str, float]) -> None:
+    """Take the values of a validation, some of which are not finite; the monitored one and the loss come first.
+
+    Raises:
+        DivergenceError: where the training is not to go on.
+        UnmeasuredError: likewise, for another metric than the monitored one.
+    """
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    for name in sorted(bad, key=lambda name: name not in (run.monitor, "val/loss")):
+        error = diverged(run, state, f"{name} became {values[name]:.3g}", step=max(state.step, 1))
+        is_loss = name in (run.monitor, "val/loss")
+        if run.trainer.on_nonfinite != "skip":
+            raise error if is_loss else UnmeasuredError(error.problems[0].text, hint=MEND_METRIC)
+        if is_loss:
+            run.untold.append(f"{error.problems[0].text}: it is not the best")
+        elif name not in run.unmeasured:
+            run.unmeasured.add(name)
+            run.untold.append(f"{error.problems[0].text}: null stands for it, then and whenever it is so again")
 
 
 def endured(state: TrainState) -> list[str]:

@@ -13,7 +13,7 @@ from nnkit.catalog import index
 from nnkit.catalog.entry import Entry
 from nnkit.catalog.index import INDEX, load
 from nnkit.config.origin import flatten
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 from tests.run_folders import ROOT, made, scored, sweep
 
 

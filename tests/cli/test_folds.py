@@ -144,11 +144,12 @@ def test_a_signal_stops_at_the_next_step_and_resume_trains_no_fold_twice(capsys:
     assert "trainer.max_epochs cannot change: the folds that have ended were trained with another" in err
     assert "optimizer.lr cannot change: the folds that have ended were trained with another" in err
 
-    code, out, err = run(["resume", "last"], capsys)
+    code, out, err = run(["resume", "last", "batching.eval_batch_size=64"], capsys)
     assert (code, Path(out.strip())) == (0, folder)
     assert [line[:10] for line in err.splitlines() if line.startswith("[fold ")] == ["[fold 2/3]", "[fold 3/3]"]
     assert (folder / "fold-0" / "run.json").read_bytes() == first
-    assert json.loads((folder / "fold-1" / "run.json").read_text())["resumed"]
+    for facts in (json.loads((place / "run.json").read_text()) for place in (folder, folder / "fold-1")):
+        assert [each["changes"] for each in facts["resumed"]] == [{"batching.eval_batch_size": 64}]
     metrics = json.loads((folder / "run.json").read_text())["metrics"]
     assert metrics["cv/accuracy"] == json.loads((folder / "cv.json").read_text())["metrics"]["accuracy"]["mean"]
     code, _, err = run(["resume", str(folder)], capsys)

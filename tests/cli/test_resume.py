@@ -15,7 +15,7 @@ import safetensors.torch
 import yaml
 
 from nnkit.cli import main
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 from tests.finished import put_bombs, reseal
 from tests.own_code import HERE
 

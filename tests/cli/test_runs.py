@@ -15,7 +15,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.cli.completion import candidates
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 from tests.finished import command
 from tests.run_folders import ROOT, made, scored, sweep
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nnkit.cli import main
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 
 QUICK = ["name=mine", "data=iris", "model.hidden=[8]", "trainer.max_epochs=2"]
 FOLDER = Path("outputs/mine/sweep")

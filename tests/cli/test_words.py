@@ -10,7 +10,7 @@ import pytest
 
 from nnkit.cli.words import Read, name_of, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, StorageError
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 from tests.finished import change_facts, copy_of, folder_of
 from tests.finished import opened as finished
 

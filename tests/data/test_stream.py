@@ -124,7 +124,7 @@ def test_a_worker_that_dies_is_named_with_the_way_out(workers: Any) -> None:
         list(batches)
     assert raised.value.exit_code == 8
     assert "data.workers=" in raised.value.problems[0].hint
-    assert re.search(r"; awaited was set/\d\d\.png$", str(raised.value))
+    assert re.search(r"; (awaited was|it was at) set/\d\d\.png$", str(raised.value))
 
 
 def warm(images: ImageFiles) -> None:
@@ -135,8 +135,8 @@ def warm(images: ImageFiles) -> None:
 def test_a_worker_that_hangs_at_a_file_ends_the_stream_in_time_naming_it(workers: Any) -> None:
     images = images_of(6)
     warm(images)
-    (ROOT / "03.png").unlink()
-    os.mkfifo(ROOT / "03.png")  # nobody writes into it: whoever opens it waits for ever
+    (ROOT / "04.png").unlink()
+    os.mkfifo(ROOT / "04.png")  # nobody writes into it: whoever opens it waits for ever
     batches = stream_batches(images, [[0, 1], [2], [3, 4, 5], [0]], num_workers=1, timeout_s=2.0)
     next(batches)
     next(batches)
@@ -144,11 +144,29 @@ def test_a_worker_that_hangs_at_a_file_ends_the_stream_in_time_naming_it(workers
     with pytest.raises(DataWorkerError) as raised:
         next(batches)
     assert 1.5 < time.monotonic() - started < 12
-    assert str(raised.value) == (
-        "a process that decodes pictures has not answered for 2 s, it hangs at set/03.png or one of 2 behind it"
-    )
+    assert str(raised.value) == ("a process that decodes pictures has not answered for 2 s, it hangs at set/04.png")
     assert raised.value.exit_code == 8
     assert "data.worker_timeout_s" in raised.value.problems[0].hint
+
+
+def test_a_worker_that_dies_at_a_file_is_told_with_that_file(workers: Any) -> None:
+    images = images_of(6)
+    warm(images)
+    (ROOT / "04.png").unlink()
+    os.mkfifo(ROOT / "04.png")
+    batches = stream_batches(images, [[0, 1], [2], [3, 4, 5], [0]], num_workers=1)
+    next(batches)
+    next(batches)
+    while True:
+        try:
+            writer = os.open(ROOT / "04.png", os.O_WRONLY | os.O_NONBLOCK)  # which it may wait for: it reads on
+            break
+        except OSError:  # nobody has opened it
+            time.sleep(0.01)
+    os.kill(workers()[0].pid, signal.SIGKILL)
+    with pytest.raises(DataWorkerError, match=r"died: .*; it was at set/04\.png$"):
+        list(batches)
+    os.close(writer)
 
 
 def test_a_worker_that_is_stopped_ends_the_stream_in_time_naming_what_did_not_come(workers: Any) -> None:
@@ -381,3 +399,21 @@ def test_an_epoch_goes_on_behind_an_event_and_starts_anew_elsewhere() -> None:
     assert [batch.index.tolist() for batch in found.epoch(0, 2)] == whole[2:]
     assert [batch.index.tolist() for batch in found.epoch(0, 4)] == whole[4:]
     assert [batch.index.tolist() for batch in found.epoch(1)] != whole
+
+
+def test_an_epoch_that_is_closed_ends_its_workers_whoever_still_holds_it(workers: Any) -> None:
+    images = images_of(12)
+    warm(images)
+    samples = Samples((), torch.arange(12), torch.ones(12), files=images)
+    found = Batches(samples, size=1, shuffle=True, drop_last=False, seed=0, workers=1)
+    held = found.epoch(0)
+    next(iter(held))
+    assert workers() != []
+    gc.disable()
+    try:
+        found.close()
+        assert workers() == []
+    finally:
+        gc.enable()
+    with pytest.raises(StopIteration):
+        next(iter(held))

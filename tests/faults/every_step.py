@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from nnkit.config.schema import Config
+from nnkit.lock import FolderLock
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, RUN, new_folder
-from nnkit.storage import FolderLock
 from nnkit.train import checkpoints
 from tests.faults.survival import Promise
 from tests.trained import config_of, events, is_equal, last_state, last_weights

@@ -22,11 +22,13 @@ BASE = ("data=array", "data.task=classification", "batching.batch_size=64", "tra
 READING = ("data.path=large.npz",)
 BUILDING = ("data.path=small.npz", "model.hidden=[9000,9000]")
 TRAINING = ("data.path=small.npz", "model.hidden=[4000]", "batching.batch_size=full")
+MEASURING = (*TRAINING[:2], "batching.batch_size=64", "batching.eval_batch_size=100000")
 # Words, what is said of the place, and within how many MiB more the memory ends.
 PLACES = (
     (READING, "out of memory reading the data with batching.batch_size=64: ", (60, 150)),
     (BUILDING, "out of memory building the network with batching.batch_size=64: ", (60, 250)),
     (TRAINING, "out of memory with batching.batch_size=full: ", (100, 250)),
+    (MEASURING, "out of memory measuring with batching.eval_batch_size=100000: ", (110, 170)),
 )
 
 
@@ -74,8 +76,9 @@ def outcomes(count: int) -> Iterator[str | None]:
 
 MEMORY = Promise(
     "memory",
-    "memory that runs out, at the data, the network or a step: exit code 7, with place, batch size and a way out",
+    "memory that runs out, at the data, the network, a step or a validation: exit code 7, with place, size and "
+    "a way out",
     outcomes,
-    in_ci=6,
+    in_ci=8,
     in_soak=300,
 )

@@ -23,6 +23,7 @@ from tests.faults.sent_data import DATA
 from tests.faults.sent_folders import FOLDERS
 from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
+from tests.faults.workers import WORKERS
 
 PROMISES: tuple[Promise, ...] = (
     KILLED,
@@ -33,6 +34,7 @@ PROMISES: tuple[Promise, ...] = (
     ONE,
     TWICE,
     SWEEPS,
+    WORKERS,
     SECOND,
     ONE_OF_FIFTY,
     EVERY_STEP,

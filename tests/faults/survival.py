@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
+
+import pytest
 
 # Tries about so many cases, and yields for each one None where it survived, or else what broke.
 Cases = Callable[[int], Iterator[str | None]]
@@ -53,6 +56,12 @@ def tried(promise: Promise, count: int) -> Figures:
     outcomes = list(promise.cases(count))
     broken = tuple(outcome for outcome in outcomes if outcome is not None)
     return Figures(len(outcomes), broken, time.perf_counter() - started)
+
+
+def not_tried(text: str, why: str, record_property: Callable[[str, object], None]) -> NoReturn:
+    """Skip a test that the machine does not allow, and say so in the table."""
+    record_property("survives", f"| {text} | not tried here: {why} | |")
+    pytest.skip(f"{why} here")
 
 
 def check(promise: Promise, record_property: Callable[[str, object], None]) -> None:

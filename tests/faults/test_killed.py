@@ -18,7 +18,7 @@ from nnkit.train import saver
 from tests.faults.calls import WRITES, Call
 from tests.faults.child import in_child
 from tests.faults.killed import KILLED, goes_on, kill_at
-from tests.faults.survival import check
+from tests.faults.survival import check, not_tried
 from tests.faults.tried import empty_place, trains, tried, whole_run
 
 AUDITED = {"os.mkdir": "mkdir", "os.rename": "rename", "os.remove": "unlink", "os.rmdir": "rmdir"}
@@ -66,8 +66,12 @@ def test_every_changing_call_that_the_interpreter_sees_is_counted() -> None:
     assert audited == counted
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_every_changing_call_that_the_system_sees_is_counted(tmp_path: Path) -> None:
+def test_every_changing_call_that_the_system_sees_is_counted(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    text = "that every file-system call is counted, by the system (strace)"
+    if shutil.which("strace") is None:
+        not_tried(text, "strace is not installed", record_property)
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.faults.tried import trains\n"
@@ -79,9 +83,16 @@ def test_every_changing_call_that_the_system_sees_is_counted(tmp_path: Path) -> 
     words[-1] = str(tmp_path / "trace")
     done = subprocess.run([*words, sys.executable, "-c", code], cwd=tmp_path / "run", capture_output=True, text=True)
     if "ptrace" in done.stderr.lower() and done.returncode:
-        pytest.skip("strace may not trace here")
+        not_tried(text, "strace may not trace", record_property)
     assert done.returncode == 0, done.stderr
     assert Counter(done.stderr.splitlines()[-1].split()) == traced(tmp_path / "trace", tmp_path / "run")
+
+
+def test_what_a_machine_does_not_allow_stands_in_the_table() -> None:
+    told: list[object] = []
+    with pytest.raises(pytest.skip.Exception, match="strace is not installed here"):
+        not_tried("the calls", "strace is not installed", lambda _, row: told.append(row))
+    assert told == ["| the calls | not tried here: strace is not installed | |"]
 
 
 def traced(path: Path, root: Path) -> Counter[str]:

@@ -31,10 +31,10 @@ def looks_away(*_: object) -> None:
     [
         ((loop, "note_weights"), 1, "says a weight became"),
         ((loop, "note_bad_score"), 3, "went on to step 15"),
-        ((Before, "put_back"), 5, "ended: a weight became"),
-        ((Before, "put_back_unless"), 17, "ended: a weight became"),
-        ((JsonLines, "go_back"), 8, "metrics.jsonl has the steps"),
-        ((TrainState, "become"), 8, "rollbacks"),
+        ((Before, "put_back"), 6, "ended: a weight became"),
+        ((Before, "put_back_unless"), 21, "ended: a weight became"),
+        ((JsonLines, "go_back"), 11, "metrics.jsonl has the steps"),
+        ((TrainState, "become"), 11, "rollbacks"),
     ],
     ids=lambda case: case[1] if isinstance(case, tuple) else str(case),
 )

@@ -66,12 +66,17 @@ def _warm() -> None:
 def trains(act: Act = let, calls: list[Call] | None = None) -> int:
     """Train the run below the working folder, and return the exit code."""
     command.compose = lambda *_, **__: copy.deepcopy(_composed())  # type: ignore[assignment] # composing takes longest
+    return counted(["train", *WORDS], act, calls)
+
+
+def counted(words: list[str], act: Act = let, calls: list[Call] | None = None) -> int:
+    """Run the command line below the working folder with its calls counted, and return the exit code."""
     persist.WAIT_S = 0.0
     _note_saves()
     found = Calls(Path.cwd(), act)
     found.made = found.made if calls is None else calls
     found.install()
-    return main(["train", *WORDS])
+    return main(words)
 
 
 _acknowledged = mmap.mmap(-1, 1)  # children share it, and leave it when they are killed

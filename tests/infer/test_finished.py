@@ -15,8 +15,8 @@ import yaml
 
 from nnkit.errors import CheckpointError, ConfigError, DataError, NnkitError
 from nnkit.infer.finished import open_run
+from nnkit.lock import FolderLock
 from nnkit.runs import read_config
-from nnkit.storage import FolderLock
 from nnkit.train import checkpoints
 from tests.finished import KINDS, OLD, Bomb, change_facts, copy_of, facts_of, folder_of, opened, own_folder, put_bombs
 from tests.own_code import HERE

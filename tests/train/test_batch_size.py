@@ -18,7 +18,7 @@ from nnkit.errors import ConfigError, OutOfMemoryError
 from nnkit.run import resume
 from nnkit.runs import read_config
 from nnkit.train import batch_size
-from nnkit.train.batch_size import SHARE, TIMES_KEPT, bytes_a_sample, largest_batch, search
+from nnkit.train.batch_size import SHARE, TIMES_KEPT, bytes_a_sample, check_measured, largest_batch, search
 from tests.trained import Watcher, config_of, is_equal, last_weights, run_of, trained
 
 AUTO = "batching.auto_batch_size=true"
@@ -64,6 +64,23 @@ def test_a_size_whose_step_runs_out_of_memory_is_halved(error: Exception) -> Non
 
     run.model.register_forward_pre_hook(refuse)
     assert largest_batch(run, config_of(), first=20, most=98) == 10
+
+
+def test_a_batch_that_is_measured_is_tried_too_before_the_training() -> None:
+    run = run_of("batching.eval_batch_size=20")
+
+    def refuse(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) >= 20 and not model.training:
+            assert not torch.is_grad_enabled()
+            raise MemoryError
+
+    run.model.register_forward_pre_hook(refuse)
+    with pytest.raises(
+        OutOfMemoryError, match=r"^out of memory measuring with batching.eval_batch_size=20: "
+    ) as caught:
+        check_measured(run)
+    assert caught.value.problems[0].hint == "batching.eval_batch_size=5"
+    check_measured(run_of("data=sine", "model=gru", "data.steps=200", "data.window=8"))
 
 
 def test_where_not_even_one_sample_fits_the_run_ends() -> None:

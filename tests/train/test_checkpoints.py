@@ -122,6 +122,27 @@ def test_newer_format_is_told(tmp_path: Path) -> None:
     assert caught.value.problems[0].hint == "update nnkit"
 
 
+@pytest.mark.parametrize("newer", [3, 10])
+def test_newer_format_is_not_passed_over_for_an_older_checkpoint(tmp_path: Path, newer: int) -> None:
+    """Nor is one whose best weights are of a newer format: what went on from the older one would remove both."""
+    for step in (2, 3):
+        written(tmp_path, step)
+    place = written(tmp_path, 10, best=3)
+    (place.parent / f"step-{newer:08d}" / MANIFEST).write_bytes(checkpoints.sealed({"format": 3}))
+    with pytest.raises(checkpoints.NewerCheckpointError, match="format 3, newer than this nnkit's 2") as caught:
+        checkpoints.newest(place.parent)
+    assert caught.value.problems[0].hint == "update nnkit"
+
+
+def test_a_flipped_bit_that_makes_another_format_of_it_is_damage(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    place = written(tmp_path, 10)
+    manifest = (place / MANIFEST).read_bytes()
+    (place / MANIFEST).write_bytes(manifest.replace(b'"format": 2', b'"format": 3'))
+    folder, _, _, skipped = checkpoints.newest(place.parent)
+    assert (folder.name, len(skipped)) == ("step-00000003", 1)
+
+
 def test_checkpoint_whose_best_weights_are_damaged_is_passed_over(tmp_path: Path) -> None:
     written(tmp_path, 3, best=3)
     written(tmp_path, 10, best=8)

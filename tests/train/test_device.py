@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import torch
 from torch import nn
 
 from nnkit.assemble import prepare
+from nnkit.errors import OutOfMemoryError
 from nnkit.train.device import (
     SMALL_STEP_FLOPS,
     Arithmetic,
@@ -14,9 +17,57 @@ from nnkit.train.device import (
     pick_device,
     pick_precision,
     pick_threads,
+    worded_out_of_memory,
 )
 from tests import real_computes_fp16
 from tests.trained import config_of, run_of
+
+NO_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    MemoryError("Unable to allocate 8.00 GiB for an array with shape (1073741824,) and data type float64"),
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 80000 bytes."),
+    RuntimeError("unable to mmap 80000 bytes from file <data.bin>: Cannot allocate memory (12)"),
+    RuntimeError(
+        "unable to allocate shared memory(shm) for file </torch_1_2_3>: Resource temporarily unavailable (11)"
+    ),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB)"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("can't start new thread"),
+    RuntimeError(
+        "Caught RuntimeError in DataLoader worker process 0.\nTraceback:\nunable to mmap: Cannot allocate memory"
+    ),
+)
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=str)
+def test_every_way_of_saying_that_memory_has_run_out_is_understood(error: Exception) -> None:
+    with (
+        pytest.raises(OutOfMemoryError, match=r"^out of memory reading the data with batching.batch_size=20: ") as told,
+        worded_out_of_memory(config_of(), "reading the data"),
+    ):
+        raise error
+    assert "data.limit=N" in told.value.problems[0].hint
+    said = str(told.value).partition("=20: ")[2]
+    assert said in (str(error) or "MemoryError")
+    assert "Caught" not in said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), OSError(errno.ENOSPC, "out of memory"), ValueError()],
+    ids=str,
+)
+def test_what_does_not_say_so_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as told, worded_out_of_memory(config_of()):
+        raise error
+    assert told.value is error
 
 
 @pytest.fixture(autouse=True)

@@ -154,5 +154,5 @@ def test_a_policy_moves_no_masks() -> None:
         "masks.npz", x=np.zeros((12, 1, 8, 8), np.uint8), y=np.arange(12)[:, None, None] % 2 * np.ones((1, 8, 8), int)
     )
     words = ("data=masks", "data.images=masks.npz", "model=unet", "model.channels=[2]")
-    with pytest.raises(ConfigError, match="augmentation.policy moves the pixels of data=masks"):
+    with pytest.raises(ConfigError, match=r"augmentation\.policy moves the pixels of data=masks"):
         run_of(*words, "augmentation.policy=randaugment")

@@ -12,7 +12,7 @@ from nnkit.errors import CheckpointError, DivergenceError
 from nnkit.train import checkpoints
 from nnkit.train.loop import fit
 from nnkit.train.stopping import stop_when
-from tests.faults.numbers import Fault, trial
+from tests.faults.numbers import Fault, overflowed, trial
 from tests.trained import Watcher, config_of, is_equal, run_of, state_of
 
 ROLLBACK = "trainer.on_nonfinite=rollback"
@@ -35,6 +35,15 @@ def test_before_the_first_save_a_training_goes_back_to_its_beginning() -> None:
     begun.lowered = 0.25
     fit(other, begun, [], stop_when(other.trainer))
     assert is_equal(other.validated_weights(), run.validated_weights())
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_endless_series_of_overflows_in_fp16_is_gone_back_from(
+    is_saved: bool, is_late: bool, tmp_path: Path
+) -> None:
+    """The last of them leaves a step between the scaler's two halves."""
+    assert overflowed(tmp_path, step=3, every=2 if is_saved else 1000, is_late=is_late) is None
 
 
 def test_there_are_at_most_so_many_rollbacks(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from nnkit.cli.messages import note, printable
 from nnkit.cli.runs.words import Asked, is_folder, sweep_of
 from nnkit.cli.words import LAST, read_command
 from nnkit.errors import ConfigError, FolderInUseError, Problem
+from nnkit.lock import FolderLock, is_locked
 from nnkit.runs import FOLDS, Place, find_runs, walk
-from nnkit.storage import FolderLock, discard_folder, is_locked
+from nnkit.storage import discard_folder
 
 
 def command(argv: list[str]) -> int:

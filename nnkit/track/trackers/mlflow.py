@@ -12,7 +12,8 @@ from typing import Any, final
 from urllib.parse import unquote, urlsplit
 
 from nnkit.errors import FolderInUseError
-from nnkit.storage import FolderLock, make_folder
+from nnkit.lock import FolderLock
+from nnkit.storage import make_folder
 from nnkit.track.trackers.start import Start
 
 IDENTITY = "nnkit.id"  # the tag by which a run is found that goes on: MLflow alone chooses the number of a run
