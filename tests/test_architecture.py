@@ -28,6 +28,7 @@ RANKS = (
     ("assemble",),
     ("facts", "baseline"),
     ("ending", "final"),
+    ("changes",),
     ("run",),
     ("infer",),
     ("folds",),

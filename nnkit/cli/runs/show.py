@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.catalog.compare import typed_words
-from nnkit.catalog.entry import kept
+from nnkit.catalog.entry import changed, kept
 from nnkit.catalog.index import progress
 from nnkit.cli.messages import note, printable
 from nnkit.cli.report import shown
 from nnkit.cli.runs.table import show_json, show_pairs, show_table, spelled
 from nnkit.cli.runs.words import Asked, sweep_of
 from nnkit.cli.words import LAST, read_command
+from nnkit.config.identity import decisive
+from nnkit.config.origin import flatten
 from nnkit.errors import ConfigError, StorageError
 from nnkit.runs import CHECKPOINTS, DATA, FINISHED, read_config, read_run
 from nnkit.storage import read_bytes, read_json
@@ -70,6 +72,7 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
         "started": _time(facts),
         "typed": str(facts.get("command", "")),
         "settings": shlex.join(["nnkit", "train", *words]),
+        "changed": _changed(facts, values),
         "tags": ", ".join(map(str, tags)) if isinstance(tags := values.get("tags"), list) else "",
         "data": ", ".join(f"{spelled(count)} {part}" for part, count in rows.items()),
         "network": f"{facts['parameters']:,} parameters" if isinstance(facts.get("parameters"), int) else "",
@@ -83,6 +86,14 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
         "go on": f"nnkit resume {folder}" if facts["status"] in ("interrupted", "lost") else "",
         "use": f"nnkit eval {folder}" if facts["status"] in FINISHED else "",
     }
+
+
+def _changed(facts: Mapping[str, Any], values: Any) -> str:
+    """Return the settings that changed on the way, beside the step of the best weights; limits and places stay out."""
+    counted = decisive(dict(flatten(values)))
+    told = [f"{key}: {text}" for key, text in changed(facts).items() if key in counted]
+    step = _dict(facts, "best").get("step")
+    return "; ".join([*told, *([f"the best is of step {step}"] if told and step is not None else [])])
 
 
 def _dict(facts: Mapping[str, Any], key: str) -> dict[str, Any]:
