@@ -47,8 +47,8 @@ commands:
   nnkit train --help                           all groups, options and the most used settings
 
 --help, --version; exit codes: 0 done, 1 failed, 2 wrong words, 3 bad data, 4 bad checkpoint, 5 I/O, 6 folder in use,
-7 out of memory, 8 a data worker died, 9 trials of a sweep failed, 10 divergence, 130/143/138 stopped by a signal and
-resumable."""
+7 out of memory, 8 a data worker died, 9 trials of a sweep failed, 10 divergence, 129/130/138/143 stopped by a
+signal and resumable."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
