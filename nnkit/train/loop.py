@@ -18,7 +18,7 @@ from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
 from nnkit.train.norms import read_norms
 from nnkit.train.persist import TRIES, persistently
-from nnkit.train.rollback import WayBack
+from nnkit.train.rollback import go_back
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink, warn
 from nnkit.train.skip import Before
@@ -46,12 +46,13 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
         DivergenceError: the training is not finite any more; nothing has been saved since it was.
         StorageError: a save failed for good.
     """
-    way_back = WayBack(run, state)
+    if state.step == 0:
+        run.keep_beginning(state.total_steps)
     while True:
         try:
             return go_on(run, state, sinks, stop)
         except DivergenceError as error:
-            way_back.go(run, state, sinks, error)
+            go_back(run, state, sinks, error)
 
 
 def go_on(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:

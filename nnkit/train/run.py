@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class Run:
             and weights are finite.
         finite_buffers: those that were finite at first; a mask may be made of infinities.
         untold: what the sinks are to be told at the next event.
+        beginning: weights and state before the first step, where a training may have to go back there.
     """
 
     seed: int
@@ -89,6 +91,7 @@ class Run:
     watches_late: bool = False
     unread: list[tuple[int, list[Tensor]]] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    beginning: tuple[dict[str, Tensor], dict[str, Any]] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -180,8 +183,19 @@ class Run:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
+    def keep_beginning(self, total_steps: int) -> None:
+        """Keep what a training goes back to that finds no way on: initial weights are a function of the seed.
+
+        Args:
+            total_steps: planned at the first start.
+        """
+        if self.trainer.on_nonfinite == "rollback" and self.beginning is None:
+            state = TrainState(total_steps, sums=self.metrics.zero(self.device))
+            self.beginning = self.validated_weights(), copy.deepcopy(self.to_plain(state))
+
     def load_plain(self, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> TrainState:
         """Set everything from a checkpoint, and return where the training stands."""
+        self.keep_beginning(plain["train"]["total_steps"])
         self.load_validated(weights)
         if plain["trained"] is not None:
             self.parameters.fill(self.parameters.values.data, plain["trained"])

@@ -59,19 +59,24 @@ class Saver:
         remove_temporaries(self._folder)
         point(self._folder, {"last": step, **({} if best_step is None else {"best": best_step})})
 
-    def newest(self) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
+    def newest(self, before: int | None = None) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
         """Return the newest checkpoint's weights and state, and which newer ones were skipped, being damaged.
+
+        Args:
+            before: only those of fewer steps; None for all.
 
         Raises:
             CheckpointError: there is none.
         """
         assert self._folder is not None
-        return newest(self._folder)[1:]
+        return newest(self._folder, before)[1:]
 
     def go_back(self, step: int | None, best_step: int | None) -> None:
         """Go on from an earlier checkpoint, or from the beginning (None). Raises: StorageError."""
         self._best = None  # it is of steps that are no more
-        if step is not None and step != self.saved_step:
+        if step is None:
+            self.saved_step = None
+        elif step != self.saved_step:
             self.resumed(step, best_step)
 
     def note_best(self, step: int, weights: dict[str, Tensor]) -> None:

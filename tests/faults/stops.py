@@ -158,7 +158,14 @@ def _stopped_twice(place: Path, wanted: Path) -> str | None:
 
 SWEEP = ("train", "-m", "data=iris", "model.hidden=[8]", "seed=0,1,2", "hydra.sweeper.jobs=2", "trainer.patience=null")
 SWEEP += ("trainer.max_epochs=1000000", "trainer.plots=false")
-WAYS = ([signal.SIGTERM], [signal.SIGINT], [signal.SIGUSR1], [signal.SIGHUP], [signal.SIGKILL], [signal.SIGINT, signal.SIGINT])
+WAYS = (
+    [signal.SIGTERM],
+    [signal.SIGINT],
+    [signal.SIGUSR1],
+    [signal.SIGHUP],
+    [signal.SIGKILL],
+    [signal.SIGINT, signal.SIGINT],
+)
 
 
 def sweeps(count: int) -> Iterator[str | None]:
