@@ -12,9 +12,10 @@ from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import spell
-from nnkit.errors import ConfigError, Problem
+from nnkit.errors import CheckpointError, ConfigError, Problem
 from nnkit.runs import FINISHED, read_config
 from nnkit.train.state import TrainState
+from nnkit.way_on import line_anew
 
 SIGNAL = "signal"  # it came before the first step: it ends no run
 OF_THE_MEASURES = ("trainer.decision_threshold",)  # no step uses it; the measures at the end do
@@ -72,6 +73,17 @@ def _vain(config: Config, state: TrainState, status: str, changes: Mapping[str, 
         is_of_steps = leaf_of(known, key).mark is Resume.OVERRIDE and key not in OF_THE_MEASURES
         if is_of_steps or (key in LIMITS and status in FINISHED):
             yield Problem(f"{key}={spell(value)} would change nothing: no step is left to train, {told}", hint)
+
+
+def check_saved(facts: Mapping[str, Any], folder: Path, config: Config) -> None:
+    """Refuse to begin a run anew that had saved something. Raises: CheckpointError, saying how far it had come."""
+    went_on = [entry.get("step", 0) for entry in facts.get("resumed", []) if isinstance(entry, dict)]
+    steps = facts.get("steps") or max(went_on, default=0)
+    if steps:
+        how = {"completed": "had completed", "interrupted": "was interrupted after"}.get(facts["status"], "had trained")
+        much = f"{facts['epochs']} epochs" if "epochs" in facts else f"{steps} steps"
+        hint = f"the same anew: {line_anew(to_plain(config))}"
+        raise CheckpointError(f"{folder} {how} {much}, but its checkpoints are gone", hint=hint)
 
 
 def told(changes: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ OF_THE_END = (
     "metrics",
     "decision_threshold",
     "error",
+    "exit_code",
 )
 
 

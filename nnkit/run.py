@@ -11,7 +11,7 @@ from typing import Any, final
 
 from nnkit.assemble import Prepared, assemble, count_parameters, prepare
 from nnkit.baseline import baseline_notes
-from nnkit.changes import check_changes, resumed, told, told_of_schedule
+from nnkit.changes import check_changes, check_saved, resumed, told, told_of_schedule
 from nnkit.command import Command
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
@@ -209,6 +209,7 @@ def _begun_again(
 ) -> _Job:
     """Make ready a run that was stopped before its first save."""
     facts = begun(folder)
+    check_saved(facts, folder, config)
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         if "data_fingerprint" in facts:

@@ -65,11 +65,12 @@ def _train(config: Config, command: Command) -> int:
         try:
             from nnkit.cli.folds import train_folds
             from nnkit.cli.guard_table import show_report
+            from nnkit.cli.way_on import telling_way_on
             from nnkit.run import train
             from nnkit.track.console import Picks, ProgressBar
             from nnkit.train.stopping import catching_signals
 
-            with catching_signals() as signals:
+            with catching_signals() as signals, telling_way_on(folder, config):
                 show = partial(show_report, columns=config.data.kind == "table", classes=False)
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
                 result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)

@@ -55,6 +55,11 @@ def never(_: TrainState) -> str | None:
     return None
 
 
+def until(steps: int, reason: str) -> Stop:
+    """Return what ends a training after so many steps, for a reason."""
+    return lambda state: reason if state.step >= steps else None
+
+
 def stop_when(
     trainer: TrainerConfig, signals: Signals | None = None, *, seconds_before: float = 0.0, also: Stop = never
 ) -> Stop:
