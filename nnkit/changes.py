@@ -12,8 +12,8 @@ from nnkit.config.marks import Resume
 from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import spell
-from nnkit.errors import CheckpointError, ConfigError, Problem
-from nnkit.runs import FINISHED, read_config
+from nnkit.errors import CheckpointError, ConfigError, Problem, StorageError
+from nnkit.runs import CONFIG, FINISHED, read_config
 from nnkit.train.state import TrainState
 from nnkit.way_on import line_anew
 
@@ -84,6 +84,12 @@ def check_saved(facts: Mapping[str, Any], folder: Path, config: Config) -> None:
         much = f"{facts['epochs']} epochs" if "epochs" in facts else f"{steps} steps"
         hint = f"the same anew: {line_anew(to_plain(config))}"
         raise CheckpointError(f"{folder} {how} {much}, but its checkpoints are gone", hint=hint)
+
+
+def check_there(folder: Path) -> None:
+    """Refuse to end well where what a run has written is gone. Raises: StorageError."""
+    if not (folder / CONFIG).exists():
+        raise StorageError(f"{folder / CONFIG} has been removed while the run trained: what is left is no run")
 
 
 def told(changes: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from nnkit.assemble import Prepared, assemble, count_parameters, prepare
 from nnkit.baseline import baseline_notes
-from nnkit.changes import check_changes, check_saved, resumed, told, told_of_schedule
+from nnkit.changes import check_changes, check_saved, check_there, resumed, told, told_of_schedule
 from nnkit.command import Command
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
@@ -266,6 +266,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         with worded_out_of_memory(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
+        check_there(job.folder)
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
         ended = f"{status} ({result.reason}) after {result.epochs} epochs, {result.steps} steps: {result.metrics}"
@@ -314,8 +315,8 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
             metrics |= metrics_of_test(run, job.prepared)
             notes += baseline_notes(job.prepared)
         notes = [*notes, *([text] if (text := gradients.warning(run)) else [])]
-        if not all(math.isfinite(value) for value in metrics.values()):
-            raise DivergenceError(f"a final metric is not finite: {metrics}", hint="try a smaller optimizer.lr")
+        if bad := [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]:
+            raise DivergenceError(f"a final metric is not finite: {', '.join(bad)}", hint="try a smaller optimizer.lr")
         metrics |= job.known
     best = None if state.best is None else {**asdict(state.best), "monitor": run.monitor}
     speed = state.samples / state.seconds if state.seconds else 0.0

@@ -57,7 +57,7 @@ def command(argv: list[str]) -> int:
 
 
 def _train(config: Config, command: Command) -> int:
-    from nnkit.runs import CONFIG, new_folder
+    from nnkit.runs import CHECKPOINTS, CONFIG, new_folder
     from nnkit.track.log import LOG
 
     folder = new_folder(config)
@@ -75,7 +75,7 @@ def _train(config: Config, command: Command) -> int:
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
                 result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)
         except BaseException:
-            if (folder / CONFIG).exists() or (folder / LOG).exists():
+            if any((folder / name).exists() for name in (CONFIG, LOG, CHECKPOINTS)):
                 print(f"the run is in {folder}", file=sys.stderr)
             else:  # it never began: wrong words for the data, bad data, no memory
                 with suppress(StorageError):  # what is wrong has been said

@@ -17,7 +17,7 @@ from nnkit.objective.aligned import aligned
 from nnkit.optim.schedules import after_validation
 from nnkit.seeding import derive
 from nnkit.train.norms import read_norms
-from nnkit.train.persist import TRIES, persistently
+from nnkit.train.persist import TRIES, GoneError, persistently
 from nnkit.train.rollback import go_back
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink, warn
@@ -284,10 +284,12 @@ def save(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
     """Commit; where the file system refuses, the training goes on, and the next save tries again.
 
     Raises:
-        StorageError: it has refused so many times in a row that it is of no use to go on.
+        StorageError: it has refused so many times in a row that it is of no use to go on, or the folder is gone.
     """
     try:
         commit(run, state, sinks)
+    except GoneError:
+        raise
     except StorageError as error:
         run.checkpoints.note_failure()
         if run.checkpoints.failed >= TRIES:
@@ -305,6 +307,7 @@ def save_at_last(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
 
 def commit(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
     """Save what the sinks wrote, then the checkpoint that counts it. Raises: StorageError; DivergenceError."""
+    run.checkpoints.check_there()
     run.check_weights(state)
     for sink in sinks:
         sink.sync()

@@ -12,6 +12,7 @@ from torch import Tensor
 from nnkit.errors import StorageError
 from nnkit.storage import remove_temporaries
 from nnkit.train.checkpoints import newest, point, prune, step_folder, write
+from nnkit.train.persist import GoneError
 from nnkit.train.state import TrainState
 
 # What a save is taken to cost before the first one, in seconds: a very short run shall not pay for two.
@@ -78,6 +79,11 @@ class Saver:
             self.saved_step = None
         elif step != self.saved_step:
             self.resumed(step, best_step)
+
+    def check_there(self) -> None:
+        """Refuse to make the run's folder anew: its config and its record would be missing. Raises: GoneError."""
+        if self._folder is not None and not self._folder.parent.is_dir():
+            raise GoneError(f"{self._folder.parent} has been removed, and with it all that the run had saved")
 
     def note_best(self, step: int, weights: dict[str, Tensor]) -> None:
         """Keep the best weights until the next save."""

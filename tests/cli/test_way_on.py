@@ -169,3 +169,26 @@ def test_a_second_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, caps
     (folder,) = (path.parent for path in Path("outputs").absolute().glob("*/*/run.json"))
     told = f"note: what followed the last save is lost; to go on: nnkit resume {folder}"
     assert told in capsys.readouterr().err.splitlines()
+
+
+# a folder that is removed while it is trained in
+
+
+@pytest.mark.parametrize("how", ["whole", "config", "late"])
+def test_a_folder_that_is_removed_ends_the_run_loudly(how: str, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
+    learn = loop.learn
+
+    def removes(run: Any, batch: Any, state: Any) -> None:
+        learn(run, batch, state)
+        for path in Path("outputs").glob("*/*") if state.step == 5 else ():
+            (path / "config.yaml").unlink() if how == "config" else shutil.rmtree(path)
+
+    monkeypatch.setattr(loop, "learn", removes)
+    every = "1" if how == "whole" else "1000"
+    assert main(["train", *QUICK[:-1], f"trainer.checkpoint_every={every}"]) == 5
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "has been removed" in err
+    assert "trying again" not in err
+    left = sorted(path.name for path in Path("outputs").glob("*/*/*"))
+    assert ("checkpoints" in left) == (how == "config")
