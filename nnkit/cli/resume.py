@@ -24,6 +24,7 @@ from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
 from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
+from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
 from nnkit.storage import FolderLock, read_json
@@ -261,7 +262,10 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             problems.append(Problem(text, "nnkit train starts a new run"))
         elif mark is Resume.OVERRIDE and key not in allowed:
             problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
-    problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]
+    for key in allowed - set(differing):
+        named = next((other for other in differing if other.rpartition(".")[2] == key), nearest(key, differing))
+        hint = f"did you mean --allow {named}?" if named else "--allow KEY stands beside KEY=VALUE"
+        problems.append(Problem(f"--allow {key or '…'} names nothing that changes", hint))
     if problems:
         raise ConfigError(*problems)
     return config, differing
