@@ -114,7 +114,7 @@ def resumed(facts: Mapping[str, Any], folder: Path, step: int, changes: Mapping[
         changes: new values by key.
     """
     entry: dict[str, Any] = {"step": step, "changes": dict(changes)}
-    if changes:
+    if changes and step:  # at step 0 all steps use the new values
         old = dict(flatten(read_config(folder)))
         entry["before"] = {key: old.get(key) for key in changes}
     return [*facts.get("resumed", []), entry]
