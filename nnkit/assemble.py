@@ -218,6 +218,7 @@ def _assemble(prepared: Prepared, checkpoints: Path | None) -> Run:
         finite_buffers=frozenset(n for n, x in model.named_buffers() if x.is_floating_point() and is_finite(x)),
         average=None if trainer.ema_decay is None else parameters.values.clone(),
         frozen=frozen,
+        is_given_weights=getattr(config.model, "is_given_weights", False),
     )
 
 

@@ -17,8 +17,9 @@ from nnkit.catalog.compare import typed_words
 from nnkit.command import Command
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import DataWorkerError, NnkitError, OutOfMemoryError, StorageError
-from nnkit.runs import CONFIG, write_run
+from nnkit.runs import write_run
 from nnkit.track.log import RunLog
+from nnkit.way_on import code_of, words_on
 
 # What the course of a run can depend on. All others stay out: a token of some service may be among them.
 ENVIRONMENT = (
@@ -45,21 +46,23 @@ def circumstances(config: Config) -> Iterator[str]:
     yield f"environment: {' '.join(found) or 'none of the variables that matter is set'}"
 
 
-def ways_on(config: Config, folder: Path, command: Command | None) -> Iterator[str]:
-    """Yield what to type: to see the same again, and to go on, where it has begun.
+def ways_on(config: Config, folder: Path, command: Command | None, error: BaseException | None = None) -> Iterator[str]:
+    """Yield what to type: to see the same again, and to go on, where it has begun and would not end in the same way.
 
     Args:
         config: of the run.
         folder: of it.
         command: that has started it; None for one that its settings make, such as that of a trial by itself.
+        error: that has ended it; None for a signal.
     """
     if command is None:
         with suppress(NnkitError):  # an option of the user's own is gone, or stands in two folders
             command = Command.here("train", *typed_words(to_plain(config)))
     if command is not None:
         yield f"to see the same again: {command.line()}"
-    if (folder / CONFIG).exists():
-        yield f"to go on: {Command.here('resume', str(folder)).line()}"
+    words = words_on(folder, to_plain(config), None if error is None else code_of(error))
+    if words:
+        yield f"to go on: {Command.here(*words).line()}"
 
 
 def note_failure(
@@ -79,12 +82,13 @@ def note_failure(
     """
     status = "failed" if isinstance(error, Exception) else "interrupted"
     with suppress(StorageError), closing(RunLog(folder)) as log:
-        for line in (*(circumstances(config) if facts is None else ()), *ways_on(config, folder, command)):
+        for line in (*(circumstances(config) if facts is None else ()), *ways_on(config, folder, command, error)):
             log.note(line)
         log.note(traceback.format_exc())  # last: the end of the log is the cause
     if facts is not None:
         with suppress(StorageError):
-            write_run(folder, {**facts, "status": status, "error": str(error) or type(error).__name__})
+            told = {"status": status, "error": str(error) or type(error).__name__}
+            write_run(folder, {**facts, **told, **({"exit_code": code_of(error)} if status == "failed" else {})})
     return status
 
 

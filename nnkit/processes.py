@@ -6,7 +6,26 @@ import os
 import signal
 import threading
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # they ask a run to stop
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)  # they ask a run to stop
+
+
+def of_terminal() -> list[int]:
+    """Return which of standard output and standard error go to a terminal, by their descriptors."""
+    return [number for number in (1, 2) if os.isatty(number)]
+
+
+def leave_terminal(descriptors: list[int]) -> None:
+    """Let what was written to a terminal that has been closed go nowhere: it would be an error.
+
+    Args:
+        descriptors: that went to a terminal while it was there.
+    """
+    gone = [number for number in descriptors if not os.isatty(number)]
+    if gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in gone:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def end_with_parent() -> None:

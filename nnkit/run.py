@@ -10,6 +10,7 @@ from typing import Any, final
 
 from nnkit.assemble import Prepared, assemble, prepare
 from nnkit.baseline import baseline_notes
+from nnkit.changes import check_changes, check_saved, check_there, resumed, told, told_of_schedule
 from nnkit.command import Command
 from nnkit.config.schema import Config
 from nnkit.data.guard import examine
@@ -29,7 +30,6 @@ from nnkit.runs import (
     config_bytes,
     read_run,
     run_bytes,
-    write_config,
     write_run,
 )
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
@@ -190,20 +190,15 @@ def resume(
         state = run.load_plain(weights, plain)
     except (LookupError, RuntimeError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise CheckpointError(f"the checkpoint of {folder} does not fit its config: {error}") from error
+    ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
+    if changes:
+        check_changes(prepared.config, state, facts["status"], changes, ends(state))
     run.checkpoints.resumed(state.step, None if state.best is None else state.best.step)
     notes = [f"skipped a damaged checkpoint: {text}" for text in skipped]
-    notes += [f"{key} is now {value}" for key, value in (changes or {}).items()]
-    planned = _planned_steps(run)
-    if planned > state.total_steps and run.scheduler.kind not in ("none", "plateau"):
-        notes.append(
-            f"the {run.scheduler.kind} schedule was planned for {state.total_steps} steps; its last rate stays"
-        )
-    write_config(folder, prepared.config)
-    begun = {key: value for key, value in facts.items() if key not in OF_THE_END}
-    history = [*facts.get("resumed", []), {"step": state.step, "changes": dict(changes or {})}]
-    facts = {**begun, "status": "running", **facts_of(run, prepared), "resumed": history}
-    write_run(folder, facts)
-    ends = stop_when(prepared.config.trainer, signals, seconds_before=state.seconds, also=stop)
+    notes += [*told(changes or {}), *told_of_schedule(run.scheduler.kind, state.total_steps, _planned_steps(run))]
+    facts = {**facts, **facts_of(run, prepared), "resumed": resumed(facts, folder, state.step, changes or {})}
+    facts = {key: value for key, value in facts.items() if key not in OF_THE_END} | {"status": "running"}
+    write_files(folder, {RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)})
     job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, known=dict(known or {}))
     return _go(job, sinks, ends)
 
@@ -219,6 +214,7 @@ def _begun_again(
 ) -> _Job:
     """Make ready a run that was stopped before its first save."""
     facts = begun(folder)
+    check_saved(facts, folder, config)
     with noting_bugs(folder, config, command), worded_out_of_memory(config):
         prepared = prepare(config)
         if "data_fingerprint" in facts:
@@ -227,9 +223,9 @@ def _begun_again(
     remove_temporaries(folder)
     remove_folder(folder / CHECKPOINTS)
     notes = ["nothing had been saved: the run started from its beginning"]
-    notes += [f"{key} is now {value}" for key, value in changes.items()]
+    notes += told(changes)
     more: dict[str, Any] = {name: facts[name] for name in ("started", "command") if name in facts}
-    more["resumed"] = [*facts.get("resumed", []), {"step": 0, "changes": dict(changes)}]
+    more["resumed"] = resumed(facts, folder, 0, changes)
     return _new_job(prepared, folder, command, report, test=test, known=known, notes=notes, more=more)
 
 
@@ -278,6 +274,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         with worded_out_of_memory(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
+        check_there(job.folder)
         facts = {**job.facts, **outcome_of(result)}
         persistently(lambda: write_run(job.folder, facts), lambda text: warn(sinks, text))
         has_ended = True
@@ -329,7 +326,7 @@ def _finish(job: _Job, sinks: Sequence[Sink], reason: str) -> Result:
         if job.test and len(job.prepared.splits.test):
             metrics |= metrics_of_test(run, job.prepared)
             notes += baseline_notes(job.prepared)
-        notes = [*notes, *([told] if (told := gradients.warning(run)) else [])]
+        notes = [*notes, *([text] if (text := gradients.warning(run)) else [])]
         metrics, left_out = finite_ones(metrics)
         notes += left_out
         metrics |= job.known

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, final
@@ -15,7 +15,7 @@ from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import network_of
 from nnkit.config.synonyms import nearest
-from nnkit.errors import ConfigError, DataError, Problem, StorageError
+from nnkit.errors import CheckpointError, ConfigError, DataError, FolderInUseError, Problem, StorageError
 from nnkit.lock import LOCK_NAME, is_locked
 from nnkit.secrets import redacted
 from nnkit.storage import json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
@@ -30,6 +30,20 @@ DEEPEST = 4  # folders below that of a sweep: trial, fold, checkpoints, step
 MOST_TOLD = 5
 MLFLOW = "mlruns"  # MLflow's folder among those of the runs, with many of its own
 SWEEPS, FOLDS = "sweep-", "fold-"  # how the folders of sweeps and of folds begin
+
+
+@final
+class DamagedConfigError(ConfigError):
+    """A run's config.yaml is not what was written: nobody has mistyped anything."""
+
+    exit_code = CheckpointError.exit_code
+
+
+@final
+class DamagedRecordError(DataError):
+    """A run's run.json is not what was written."""
+
+    exit_code = CheckpointError.exit_code
 
 
 def default_name(config: Config) -> str:
@@ -69,21 +83,42 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
 
     Args:
         folder: of the run.
-        parse: returns what YAML holds, and raises what `parsed` raises, which it is by default.
+        parse: returns what YAML holds, and raises what `parsed` raises, for a list of runs, which need not be whole;
+            `parsed` by default.
 
     Raises:
-        ConfigError: it is missing or damaged.
+        ConfigError: it is missing.
+        DamagedConfigError: it is not what was written.
     """
     path = folder / CONFIG
+    if not path.is_file():
+        raise ConfigError(f"{folder} has no {CONFIG}", hint="is this a run folder?")
+    hint = f"{folder / RUN} keeps the command that it was begun with"
     try:
-        values = (parse or parsed)(read_bytes(path, LARGEST))
+        data = read_bytes(path, LARGEST)
+        values = (parse or parsed)(data)
     except (StorageError, yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {' '.join(str(error).split())}", hint="is this a run folder?"
+        raise DamagedConfigError(
+            f"{path} is damaged, it cannot be read: {' '.join(str(error).split())}", hint=hint
         ) from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no settings", hint="is this a run folder?")
+        raise DamagedConfigError(f"{path} is damaged: it holds no settings", hint=hint)
+    if parse is None and (cut := _cut_short(values, data)) is not None:
+        raise DamagedConfigError(f"{path} is damaged: {cut}", hint=hint)
     return values
+
+
+def _cut_short(values: Mapping[str, Any], data: bytes) -> str | None:
+    """Return what a config.yaml lacks that we have written; None where it is whole."""
+    missing = [each.name for each in fields(Config) if _is_written(each) and each.name not in values]
+    if missing:
+        return f"{missing[0]} is missing"
+    return None if data.endswith(b"\n") else "its last line has no end"
+
+
+def _is_written(setting: Field[Any]) -> bool:
+    """Tell whether every config.yaml has a setting: those with a default were not in the first ones."""
+    return setting.default is MISSING and setting.default_factory is MISSING
 
 
 def write_run(folder: Path, facts: dict[str, Any]) -> None:
@@ -102,9 +137,13 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """Return run.json as it was written.
 
     Raises:
-        DataError: it is missing, damaged, or of a newer format.
+        DataError: it is missing, or of a newer format.
+        DamagedRecordError: it is not what was written.
     """
     path = folder / RUN
+    hint = "is this a run folder?"
+    if not path.is_file():
+        raise DataError(f"{path} cannot be read: it is not there", hint=hint)
     try:
         facts = dict(read_json(path))
         if facts["format"] > FORMAT:
@@ -114,7 +153,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if not isinstance(facts["status"], str):
             raise ValueError(f"its status is {facts['status']!r}")
     except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
+        raise DamagedRecordError(f"{path} is damaged, it cannot be read: {error}", hint=hint) from error
     return facts
 
 
@@ -248,6 +287,7 @@ def find_run(word: str, output_dir: Path) -> Path:
 
     Raises:
         ConfigError: it names no run.
+        FolderInUseError: it is just starting, or is a sweep of which no trial has ended.
     """
     if word == "last":
         runs = find_runs(output_dir)
@@ -263,6 +303,8 @@ def find_run(word: str, output_dir: Path) -> Path:
         if (folder / CONFIG).is_file():
             refuse_links(folder)
             return folder
+        if (folder / JOURNAL).is_file() and not (folder / SWEEP).is_file():
+            raise _no_trial(folder)
         if (folder / SWEEP).is_file():
             best = _best_trial(folder)
             refuse_links(best)
@@ -311,14 +353,34 @@ def _best_trial(folder: Path) -> Path:
     except (StorageError, ValueError, TypeError) as error:
         raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
     if best is None:
-        raise ConfigError(f"the sweep {folder} has no finished trial")
+        raise _no_trial(folder)
     if str(best) != Path(str(best)).name:
         raise ConfigError(f"{folder / SWEEP} names a trial outside of its folder: {best!r}")
     return folder / str(best)
 
 
+def _is_in_use(folder: Path) -> bool:
+    try:
+        return is_locked(folder)
+    except StorageError:  # somebody else's lock, which we may not even look at
+        return False
+
+
+def _no_trial(folder: Path) -> ConfigError | FolderInUseError:
+    """Return the error of a sweep whose first trial has not ended."""
+    if _is_in_use(folder):
+        return FolderInUseError(f"the sweep {folder} runs, and has no finished trial yet", hint="wait for it")
+    return ConfigError(f"the sweep {folder} has no finished trial", hint=f"nnkit resume {folder}")
+
+
 def _hint_at_runs(folder: Path) -> str:
-    """Name a run that is near: around a folder or file, or the newest of those directly below."""
+    """Name a run that is near: around a folder or file, or the newest of those directly below.
+
+    Raises:
+        FolderInUseError: it is a run, or a sweep, that is just starting.
+    """
+    if _is_in_use(folder):
+        raise FolderInUseError(f"{folder} is in use: what it shall hold is just starting", hint="wait for it")
     if (folder / LOCK_NAME).is_file():
         return "it was stopped before anything had begun: the same words start it"
     around = next((path for path in folder.parents if (path / CONFIG).is_file()), None)
@@ -328,4 +390,6 @@ def _hint_at_runs(folder: Path) -> str:
     if below:
         return f"it holds runs: {below[-1]}"
     near = nearest(folder.name, [path.name for path in Path("outputs").glob("*/")])
+    if nearest(folder.name, ["last"]):
+        return "did you mean last?"
     return f"did you mean outputs/{near}?" if near else "last, or a folder below outputs/"

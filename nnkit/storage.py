@@ -18,6 +18,7 @@ from nnkit.errors import OutOfMemoryError, StorageError
 from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
 TEMPORARY = ".tmp-"
+ROOM = "free some space"
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def reporting(action: str, path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})",
-            hint="free some space, or choose another place (output_dir=FOLDER, or behind -o)",
+            hint=f"{ROOM}, or choose another place (output_dir=FOLDER, or behind -o)",
         ) from error
 
 

@@ -15,7 +15,7 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import CheckpointError, DataError, StorageError
-from nnkit.final import Result
+from nnkit.final import OF_THE_END, Result
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config
 from nnkit.train import checkpoints, persist
@@ -261,6 +261,9 @@ def not_begun(folder: Path) -> None:
     checkpoints.write(folder / CHECKPOINTS / "step-00000001", {}, None)
     (folder / CHECKPOINTS / ".tmp-step-00000002-1").mkdir()
     (folder / ".tmp-run.json-1").write_text("{")
+    facts = json.loads((folder / "run.json").read_text())
+    begun = {key: value for key, value in facts.items() if key not in OF_THE_END}
+    (folder / "run.json").write_text(json.dumps({**begun, "status": "running"}))
 
 
 @pytest.mark.parametrize("text", ["as it was", None, "", '{"format": 2, "sta', "[]"])

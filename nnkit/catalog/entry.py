@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from nnkit.config.cross import task_objective
+from nnkit.config.suggest import spell
 from nnkit.runs import FINISHED
 
 STATUSES = (*FINISHED, "running", "interrupted", "failed", "lost", "damaged")
@@ -23,7 +24,25 @@ def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
     metrics = facts.get("metrics")
     if isinstance(metrics, dict):
         found["metrics"] = {str(name): value for name, value in metrics.items() if _is_number(value)}
+    if told := changed(facts):
+        found["changed"] = told
     return found
+
+
+def changed(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that changed while a run went on, by key: `0.001 until step 95, then 0.1`."""
+    found: dict[str, str] = {}
+    resumed = facts.get("resumed")
+    for entry in resumed if isinstance(resumed, list) else ():
+        step, after, before = (_member(entry, name) for name in ("step", "changes", "before"))
+        for key, value in after.items() if isinstance(after, dict) and step else ():
+            old = f"{spell(before[key])} " if isinstance(before, dict) and key in before else ""
+            found[key] = f"{found.get(key, old)}until step {step}, then {spell(value)} "
+    return {key: text.strip() for key, text in found.items()}
+
+
+def _member(entry: Any, name: str) -> Any:
+    return entry.get(name) if isinstance(entry, dict) else None
 
 
 def _is_number(value: Any) -> bool:
@@ -68,6 +87,11 @@ class Entry:
     def settings(self) -> dict[str, Any]:
         """All settings by full key."""
         return {key: value for part in self.parts for key, value in part.items()}
+
+    @property
+    def trained_with(self) -> dict[str, Any]:
+        """All settings by full key; of one that changed on the way, its values in turn, as one text."""
+        return {**self.settings, **self.facts.get("changed", {})}
 
     @property
     def metric(self) -> str | None:

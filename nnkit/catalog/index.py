@@ -26,7 +26,7 @@ from nnkit.runs import SWEEP, Place, read_config, read_facts, status_now, walk
 from nnkit.storage import read_bytes, read_json, write_bytes
 
 INDEX = ".runs-index"
-FORMAT = 1
+FORMAT = 2  # 1: it did not tell what changed while a run went on
 OF_A_SWEEP = {"objective": str, "mode": str, "planned": int, "best": str}
 _SECTION = re.compile(rb"^(?=\w+:)", re.MULTILINE)
 TAIL = 16384  # bytes of metrics.jsonl in which its last line is looked for

@@ -140,8 +140,8 @@ def by_seed(entries: Iterable[Entry]) -> list[Group]:
     together: dict[str, dict[Any, Entry]] = {}
     finished = [entry for entry in entries if entry.status in FINISHED and entry.metric is not None]
     for entry in in_order(finished, "started"):
-        settings = entry.settings
-        key = {**decisive(settings), **{name: settings.get(name) for name in LIMITS}, SEED: None}
+        settings = entry.trained_with
+        key = {**decisive(settings), **{name: entry.setting(name) for name in LIMITS}, SEED: None}
         text = json.dumps([entry.facts.get("data_fingerprint"), key], sort_keys=True)
         seeds = together.setdefault(text, {})
         if settings.get(SEED) not in seeds or (_is_tested(entry) and not _is_tested(seeds[settings.get(SEED)])):
@@ -167,7 +167,7 @@ def groups_in_order(groups: Sequence[Group], key: str, *, reverse: bool = False)
 
 
 def _group(members: Sequence[Entry], varying: Mapping[tuple[Any, Any], Mapping[str, Any]]) -> Group:
-    settings, first = members[0].settings, members[0]
+    settings, first = members[0].trained_with, members[0]
     keys = varying[_family(first)]
     ordered = sorted(members, key=lambda entry: _sortable(entry.setting(SEED)))
     return Group(ordered, first.metric or "", {key: settings[key] for key in keys if key in settings})
@@ -182,7 +182,7 @@ def _varying(entries: Sequence[Entry]) -> dict[tuple[Any, Any], dict[str, None]]
     first: dict[tuple[Any, Any], dict[str, Any]] = {}
     found: dict[tuple[Any, Any], dict[str, None]] = {}
     for entry in entries:
-        settings = {**decisive(entry.settings), **{name: entry.setting(name) for name in (*LIMITS, "data.path")}}
+        settings = {**decisive(entry.trained_with), **{name: entry.setting(name) for name in (*LIMITS, "data.path")}}
         reference = first.setdefault(_family(entry), settings)
         differing = found.setdefault(_family(entry), {})
         keys = dict.fromkeys([*reference, *settings])

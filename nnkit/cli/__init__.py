@@ -9,8 +9,10 @@ from importlib import import_module
 
 from nnkit import __version__
 from nnkit.cli.messages import show_error, show_traceback
-from nnkit.errors import ConfigError, NnkitError
+from nnkit.errors import ConfigError, NnkitError, OutOfMemoryError
 
+# What the loader of shared libraries says.
+NO_MEMORY_TO_LOAD = ("failed to map segment", "annot allocate memory", "cannot create shared object descriptor")
 # Command, its module, what it does.
 COMMANDS = {
     "train": ("nnkit.cli.train", "train one network, or with -m a sweep of them"),
@@ -47,8 +49,8 @@ commands:
   nnkit train --help                           all groups, options and the most used settings
 
 --help, --version; exit codes: 0 done, 1 failed, 2 wrong words, 3 bad data, 4 bad checkpoint, 5 I/O, 6 folder in use,
-7 out of memory, 8 a data worker died, 9 trials of a sweep failed, 10 divergence, 130/143/138 stopped by a signal and
-resumable."""
+7 out of memory, 8 a data worker died, 9 trials of a sweep failed, 10 divergence, 129/130/138/143 stopped by a
+signal and resumable."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: our own bugs
         if _was_interrupted(error):
             return 130
+        if (no_memory := _no_memory_to_load(error)) is not None:
+            show_error(no_memory)
+            return no_memory.exit_code
         show_traceback()
         show_error(NnkitError("this is a bug in nnkit, please report it with the lines above"))
         return 1
@@ -87,6 +92,15 @@ def _was_interrupted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _no_memory_to_load(error: BaseException) -> OutOfMemoryError | None:
+    """Return what it means that a library cannot be loaded for want of memory; None for any other error."""
+    text = str(error)
+    if not isinstance(error, (ImportError, OSError)) or not any(words in text for words in NO_MEMORY_TO_LOAD):
+        return None
+    said = f"not enough memory to load a library: {text}"
+    return OutOfMemoryError(said, hint="is there a limit? ulimit -v; torch needs several gigabytes of addresses")
 
 
 def _dispatch(words: list[str]) -> int:

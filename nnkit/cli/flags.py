@@ -84,7 +84,7 @@ def read_flags(argv: Sequence[str]) -> Flags:
             else:
                 _take(flags, name, value if equals else left.pop(0))
         else:
-            problems.append(_unknown(word))
+            problems.append(_unknown(word, left[0] if left else ""))
     if problems:
         raise ConfigError(*problems)
     return flags
@@ -101,8 +101,11 @@ def _take(flags: Flags, name: str, value: str) -> None:
         flags.hydra += [name, value]
 
 
-def _unknown(word: str) -> Problem:
+def _unknown(word: str, behind: str) -> Problem:
     known = [*OWN, *VALUED, *HYDRA, *SHORT, "--debug"]
+    is_value = behind and not behind.startswith("-") and "=" not in behind and "=" not in word
+    if word.startswith("--") and is_value and not get_close_matches(word, known, n=1, cutoff=0.75):
+        return Problem(f"{word} is not a flag", f"a setting has no dashes: {word[2:].replace('-', '_')}={behind}")
     if word.startswith("--") and ("=" in word or "-" in word[2:]):
         near = get_close_matches(word.partition("=")[0], known, n=1)
         return Problem(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from nnkit.cli.damage import damaged
 from nnkit.cli.messages import note
+from nnkit.cli.way_on import telling_way_on
 from nnkit.cli.words import LAST, OUTPUT_DIR, run_folder
 from nnkit.command import Command
 from nnkit.config.check import check
@@ -22,6 +24,7 @@ from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sent import word_problems
 from nnkit.config.suggest import spell
+from nnkit.config.synonyms import nearest
 from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.lock import FolderLock
@@ -39,8 +42,10 @@ usage: nnkit resume RUN [section.setting=value ...] [--allow KEY]... [--trust]
 
 RUN is a run folder, or last (the newest below outputs/ or output_dir=FOLDER; the sweep, if that has trials left).
 The run goes on as if it had never stopped; one that was stopped before its first save starts anew.
-Limits, device and output may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of
-the steps to come needs --allow KEY; what would make it another run is refused.
+Limits, device and plots may change freely (nnkit resume last trainer.max_epochs=200). What changes the maths of the
+steps to come needs --allow KEY; what would make it another run, or change nothing any more, is refused; so is another
+output_dir: the run stays in its folder. One that has ended, and whose best weights are damaged since, is trained again
+from an older checkpoint to the same end.
 SWEEP is the folder of a sweep: trials that have not ended go on, those that have are left alone; --retry-failed starts
 those that failed anew.
 --trust: the run names code of its own, or trackers that send it elsewhere, and you know where it is from."""
@@ -68,26 +73,33 @@ def command(argv: list[str]) -> int:
         if TRUST not in argv:
             refuse_places(to_plain(config), folder)
         refuse_missing(config)
-        from nnkit.cli.train import report
-
         facts = begun(folder)
-        if (told := _nothing_to_do(facts, changes, config.model.kind)) is not None:
+        damage = damaged(folder, config) if not changes and facts.get("status") in FINISHED else None
+        if damage is None and (told := _nothing_to_do(facts, changes, config.model.kind)) is not None:
             note(told)
             print(folder)
             return 0
-        from nnkit.cli.folds import train_folds
-        from nnkit.run import resume
-        from nnkit.track.console import Picks, ProgressBar
-        from nnkit.train.stopping import catching_signals
-
-        sinks: list[Sink] = [Picks(), ProgressBar()]
         others = (word for word in argv if word != run and not (run == LAST and word.startswith(OUTPUT_DIR)))
         typed = Command.here("resume", str(folder), *others)  # by then another run may be the last
-        with catching_signals() as signals:
-            if config.cv.is_on:
-                result = train_folds(config, folder, sinks, signals, changes=changes, command=typed)
-            else:
-                result = resume(config, folder, sinks, signals, changes=changes, command=typed)
+        return _go_on(folder, config, changes, typed, facts if damage else None)
+
+
+def _go_on(folder: Path, config: Config, changes: dict[str, Any], typed: Command, ended: dict[str, Any] | None) -> int:
+    """Go on with a run; one that had `ended`, and whose weights are damaged since, ends where it had."""
+    from nnkit.cli.folds import train_folds
+    from nnkit.cli.train import report
+    from nnkit.run import resume
+    from nnkit.track.console import Picks, ProgressBar
+    from nnkit.train.stopping import catching_signals, never, until
+
+    sinks: list[Sink] = [Picks(), ProgressBar()]
+    with catching_signals() as signals, telling_way_on(folder, config):
+        if config.cv.is_on:
+            result = train_folds(config, folder, sinks, signals, changes=changes, command=typed)
+        else:
+            stop = never if ended is None else until(int(ended.get("steps", 0)), str(ended.get("reason")))
+            test = ended is None or any(str(name).startswith("test/") for name in ended.get("metrics", {}))
+            result = resume(config, folder, sinks, signals, changes=changes, command=typed, stop=stop, test=test)
     return report(result, signals.number, plots=config.trainer.plots)
 
 
@@ -257,7 +269,10 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             problems.append(Problem(text, "nnkit train starts a new run"))
         elif mark is Resume.OVERRIDE and key not in allowed:
             problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
-    problems += [Problem(f"--allow {key or '…'} names nothing that changes") for key in allowed - set(differing)]
+    for key in allowed - set(differing):
+        named = next((other for other in differing if other.rpartition(".")[2] == key), nearest(key, differing))
+        hint = f"did you mean --allow {named}?" if named else "--allow KEY stands beside KEY=VALUE"
+        problems.append(Problem(f"--allow {key or '…'} names nothing that changes", hint))
     if problems:
         raise ConfigError(*problems)
     return config, differing

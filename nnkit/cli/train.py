@@ -60,7 +60,7 @@ def command(argv: list[str]) -> int:
 
 
 def _train(config: Config, command: Command) -> int:
-    from nnkit.runs import CONFIG, new_folder
+    from nnkit.runs import CHECKPOINTS, CONFIG, new_folder
     from nnkit.track.log import LOG
 
     folder = new_folder(config)
@@ -68,16 +68,17 @@ def _train(config: Config, command: Command) -> int:
         try:
             from nnkit.cli.folds import train_folds
             from nnkit.cli.guard_table import show_report
+            from nnkit.cli.way_on import telling_way_on
             from nnkit.run import train
             from nnkit.track.console import Picks, ProgressBar
             from nnkit.train.stopping import catching_signals
 
-            with catching_signals() as signals:
+            with catching_signals() as signals, telling_way_on(folder, config):
                 show = partial(show_report, columns=config.data.kind == "table", classes=False)
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
                 result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)
         except BaseException:
-            if (folder / CONFIG).exists() or (folder / LOG).exists():
+            if any((folder / name).exists() for name in (CONFIG, LOG, CHECKPOINTS)):
                 print(f"the run is in {folder}", file=sys.stderr)
             else:  # it never began: wrong words for the data, bad data
                 with suppress(StorageError):  # what is wrong has been said

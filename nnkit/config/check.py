@@ -6,13 +6,23 @@ import copy
 import json
 from collections.abc import Mapping
 from functools import cache, reduce
-from typing import Any
+from typing import Any, Literal, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
 from nnkit.config.cross import cross_problems, unread_problems, unread_settings
 from nnkit.config.cross_sequences import as_typed
-from nnkit.config.fields import Leaf, choices_of, describe, leaves, section_of, sections, subsections, takes_list
+from nnkit.config.fields import (
+    Leaf,
+    choices_of,
+    describe,
+    leaves,
+    plain_types,
+    section_of,
+    sections,
+    subsections,
+    takes_list,
+)
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
@@ -20,6 +30,7 @@ from nnkit.config.synonyms import nearest
 from nnkit.config.written import written_problems
 from nnkit.errors import ConfigError, Problem
 
+YES, NO = ("yes", "y", "on", "t", "1"), ("no", "n", "off", "f", "0")
 MOST_TOLD = 30  # problems of one config; what is to be typed instead of each is looked for in all settings
 
 
@@ -153,6 +164,20 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else spell(value)
 
 
+def _meant(key: str, value: Any, leaf: Leaf, default: Any) -> str | None:
+    """Return what was meant by a word of another kind: yes for true, ten for a number; None where nobody can tell."""
+    types, word = plain_types(leaf.annotation), str(value).lower()
+    if bool in types and word in (*YES, *NO):
+        return f"{key}={spell(word in YES)}"
+    if key == "batching.batch_size" and word in ("auto", "max", "largest"):
+        return "batching.auto_batch_size=true"
+    if all(get_origin(each) is Literal for each in types) and isinstance(value, str) and value:
+        return f"one of {', '.join(f'{key}={each}' for each in choices_of(leaf.annotation))}"
+    if isinstance(value, str) and default is not None and {int, float} & {*types}:
+        return f"{'a number' if float in types else 'a whole number'}, such as {key}={spell(default)}"
+    return None
+
+
 def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     if leaf is None:
         return ""
@@ -160,6 +185,8 @@ def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     near = nearest(value, words) if words and isinstance(value, str) else None
     if near:
         return f"{key}={near}"
+    if (meant := _meant(key, value, leaf, default)) is not None:
+        return meant
     if takes_list(leaf.annotation) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"'{key}=[{spell(value)}]'"
     if takes_list(leaf.annotation) and isinstance(value, str) and value and not words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.sent import read_sent, sent_problems
 from nnkit.config.synonyms import nearest
-from nnkit.config.words import SWEEPERS, Words, read_words, sort_words, sweeper_in_file
+from nnkit.config.words import SWEEPERS, Words, in_quotes, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
 
 _SWEPT = re.compile(r"^(choice|range|interval|tag|glob|sort|shuffle|int|float)\(")
@@ -55,7 +56,8 @@ def compose(
     good, problems = sort_words(words, groups)
     if problems:
         again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-        raise ConfigError(*problems, *_problems_of_the_rest(good, again))
+        refused = {word.partition("=")[0].lstrip("+~") for word in words if word not in good}
+        raise ConfigError(*problems, *_problems_of_the_rest(good, again, refused))
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
@@ -64,7 +66,8 @@ def compose(
         except ConfigError as error:
             rest = [word for word in words if _can_be_taken(word, groups)]
             again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-            raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again)) from None
+            refused = {word.partition("=")[0].lstrip("+~") for word in words if word not in rest}
+            raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again, refused)) from None
         composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
@@ -72,14 +75,20 @@ def compose(
     return composed
 
 
-def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any]) -> Sequence[Problem]:
-    """Return what is wrong with the words that could be read, so that one look shows everything."""
+def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any], refused: set[str]) -> Sequence[Problem]:
+    """Return what is wrong with the words that could be read, so that one look shows everything.
+
+    Args:
+        words: that could be read.
+        settings: for `compose`.
+        refused: keys of the others: that these are missing is no problem of its own.
+    """
     from nnkit.config.check import check  # the schema, which a right command line does not need here
 
     try:
         check(compose(words, **settings))
     except ConfigError as error:
-        return error.problems
+        return [each for each in error.problems if each.text.partition(" is missing: ")[0] not in refused]
     return ()
 
 
@@ -223,7 +232,7 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
             problems = [] if is_own else sent_problems(values, path)
             node = OmegaConf.load(io.StringIO(data.decode())) if not problems else None
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-            raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
+            raise ConfigError(unread(path, error)) from None
     if problems:
         raise ConfigError(*problems)
     if not isinstance(node, DictConfig):
@@ -231,6 +240,16 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
     name = "file_" + re.sub(r"\W", "_", path.stem)  # not the name of a shipped experiment
     ConfigStore.instance().store(group="experiment", name=name, node=node, package="_global_", provider=str(path))
     return name
+
+
+def unread(path: Path, error: Exception) -> Problem:
+    """Word why a YAML file cannot be read, with the line where YAML gives up."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return Problem(f"{path} cannot be read: {_one_line(error)}")
+    said = ", ".join(text for name in ("context", "problem") if (text := getattr(error, name, None)))
+    text = f"{path} cannot be read: line {mark.line + 1}, column {mark.column + 1}: {said}"
+    return Problem(text, "a setting is `name: value`; those of a section stand below it, two spaces further in")
 
 
 def _without_missing(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -262,8 +281,19 @@ def _unreadable(word: str, error: Exception) -> Problem:
         reason = _first_line(error.__cause__ or error)
         hint = f"{key}=choice(1,2), range(1,9,2), interval(0.1,0.5) or tag(log, interval(1e-4,1e-1))"
         return Problem(f"{key}={value} is no space to sweep over: {reason}", hint)
-    hint = f"quote it: {key}=\"'{value}'\"" if value else f"{key}=VALUE"
-    return Problem(f"{key}={value} cannot be read as a value", hint)
+    return Problem(f"{key}={value} cannot be read as a value", _readable(key, value))
+
+
+def _readable(key: str, value: str) -> str:
+    """Return what to type in place of a value that Hydra's grammar does not take."""
+    bare = value.strip(", ")
+    if bare and bare != value and not set(bare) & set(",()[]{}'\""):
+        return f"{key}={bare}"
+    if not value:
+        return f"{key}=VALUE"
+    word = f"{key}={in_quotes(value)}"
+    is_plain = not set(word) & set('"$`!') and "\\\\" not in word  # between double quotes the shell leaves it alone
+    return f'quote it: "{word}"' if is_plain else f"quote it: {shlex.quote(word)}"
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:
@@ -271,7 +301,17 @@ def refuse_sweeps(overrides: Sequence[str]) -> None:
     swept = [o for o in parse(overrides) if o.is_sweep_override()]
     if swept:
         shown = [f"{o.key_or_group}={(o.input_line or '').partition('=')[2]}" for o in swept]
-        raise ConfigError(*(Problem(f"{word} lists several values", f"nnkit train -m {word}") for word in shown))
+        raise ConfigError(*(Problem(f"{word} lists several values", _one_value(word)) for word in shown))
+
+
+def _one_value(word: str) -> str:
+    """Return what to type in place of a list of values: a sweep, or a number whose point was typed as a comma."""
+    from nnkit.config.fields import takes_float  # the schema, which a right command line does not need here
+
+    key, _, value = word.partition("=")
+    if re.fullmatch(r"[+-]?0,\d+", value) and takes_float(key):
+        return f"{word.replace(',', '.')}, with a point; or a sweep: nnkit train -m {word}"
+    return f"nnkit train -m {word}"
 
 
 def foreign_code(hydra_node: DictConfig) -> list[Problem]:

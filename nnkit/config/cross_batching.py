@@ -35,7 +35,7 @@ def _auto_problems(config: Config) -> Iterator[Problem]:
     batching = config.batching
     if batching.batch_size == "full":
         text = "batching.auto_batch_size=true doubles a number, but batching.batch_size=full is all samples already"
-        yield Problem(text, "batching.batch_size=64")
+        yield Problem(text, "batching.batch_size=64 batching.auto_batch_size=true, or batching.batch_size=full alone")
     if batching.accumulate > 1:
         text = (
             f"batching.auto_batch_size=true takes what fits as one step, but batching.accumulate={batching.accumulate}"

@@ -84,6 +84,13 @@ def all_keys() -> frozenset[str]:
     return frozenset(found)
 
 
+def takes_float(key: str) -> bool:
+    """Tell whether a setting is a number that need not be whole, under any kinds."""
+    section = key.partition(".")[0]
+    found = (leaf for cls in sections().get(section, {}).values() for leaf in _leaves_of(cls, f"{section}."))
+    return any(leaf.key == key and float in plain_types(leaf.annotation) for leaf in found)
+
+
 def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
     """Return the setting of that key, or the one that it is an entry of: model.kwargs for model.kwargs.width.
 
@@ -111,6 +118,11 @@ def _within(cls: type, name: str) -> type | None:
     """Return the dataclass that a field of a section is; None for a setting."""
     inner = _bare(hints(cls)[name])
     return inner if isinstance(inner, type) and is_dataclass(inner) else None
+
+
+def plain_types(annotation: Any) -> list[Any]:
+    """Return the types among which a setting may choose, without ranges."""
+    return _union_members(_bare(annotation))
 
 
 def describe(annotation: Any) -> str:

@@ -93,8 +93,15 @@ def sort_words(words: Sequence[str], groups: Groups, *, multirun: bool = False) 
     problems += unknown.values()
     good = [word for word in good if word not in unknown]
     missing = [path for path in overlays if not Path(path).exists()]
-    problems += [Problem(f"{path} is not there") for path in missing]
+    problems += [Problem(f"{path} is not there", _near_file(Path(path))) for path in missing]
     return good + [path for path in overlays[:1] if path not in missing], problems
+
+
+def _near_file(path: Path) -> str:
+    """Return the YAML file that was meant, or where it was looked for."""
+    there = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = nearest(path.name, there)
+    return f"did you mean {path.with_name(near)}?" if near else f"it was looked for in {path.parent.absolute()}"
 
 
 def _length_problem(word: str) -> Problem | None:
@@ -281,5 +288,10 @@ def quoted(key: str, value: str, *, multirun: bool = False) -> str:
     is_foreign_text = not value.isascii() and not set(value) & set("()[]{},$")  # Hydra's grammar knows ASCII alone
     if not (is_path or is_foreign_text) or safe.match(value) or value[:1] in "'\"" or value.startswith("${"):
         return value
+    return in_quotes(value)
+
+
+def in_quotes(value: str) -> str:
+    """Return a text in quotes, as Hydra's grammar reads it."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
     return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"

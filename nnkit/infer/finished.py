@@ -48,6 +48,7 @@ from nnkit.train import checkpoints
 from nnkit.train.device import Arithmetic, devices
 from nnkit.train.through_time import answered
 from nnkit.usercode import refuse_untrusted
+from nnkit.way_on import line_anew
 
 BEST = "best"
 HEAD_NUMBERS = 10_000_000  # a head for a thousand classes has fewer
@@ -189,7 +190,7 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     threshold = _threshold(facts, config, folder)
     if config.cv.is_on and config.cv.final != "refit":
         return _of_folds(folder, config, facts, threshold, trust=trust)
-    weights = checkpoints.read_weights(_best(folder, str(facts["status"])))
+    weights = _best_weights(folder, facts, values)
     preprocess = read_preprocess(folder, facts) or prepare(config).preprocess
     model = _loaded(config, preprocess.spec, weights, folder)
     arithmetic = Arithmetic.of(config.trainer.device, config.trainer.precision)  # type: ignore[arg-type]
@@ -232,6 +233,22 @@ def _threshold(facts: dict[str, Any], config: Config, folder: Path) -> float:
     if not isinstance(found, (int, float)) or not 0 < found < 1:
         raise DataError(f"{folder / RUN}: decision_threshold must be in (0, 1), got {found}")
     return float(found)
+
+
+def _best_weights(folder: Path, facts: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a run's best weights. Raises: CheckpointError, saying how they can be had again."""
+    try:
+        return checkpoints.read_weights(_best(folder, str(facts["status"])))
+    except CheckpointError as error:
+        if not (folder / CHECKPOINTS / BEST).exists() and facts["status"] not in FINISHED:
+            raise
+        try:
+            checkpoints.newest(folder / CHECKPOINTS)
+        except CheckpointError:
+            hint = f"the same anew: {line_anew(values)}"
+        else:
+            hint = f"nnkit resume {folder} goes back to an older checkpoint, and trains to the same end"
+        raise CheckpointError(*(Problem(p.text, hint) for p in error.problems)) from error
 
 
 def _best(folder: Path, status: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, final
 
 from tqdm import tqdm
@@ -80,15 +81,17 @@ class ProgressBar:
             for name, value in record.values.items()
             if name in ("train/loss", "val/loss", "val/accuracy", "val/rmse", "val/r2", "val/perplexity")
         ]
-        bar.set_postfix_str("  ".join(shown), refresh=False)
-        bar.update(0)
+        with suppress(OSError):  # a terminal that is gone ends no training
+            bar.set_postfix_str("  ".join(shown), refresh=False)
+            bar.update(0)
 
     def sync(self) -> None:
         """Nothing to do: a terminal keeps nothing."""
 
     def warn(self, text: str) -> None:
         """Print a warning, above the bar where there is one."""
-        tqdm.write(f"warning: {text}", file=sys.stderr)
+        with suppress(OSError):
+            tqdm.write(f"warning: {text}", file=sys.stderr)
 
     def go_back(self, records: int) -> None:
         """Nothing to do: the next event moves the bar."""
@@ -96,4 +99,5 @@ class ProgressBar:
     def close(self, status: str) -> None:  # noqa: ARG002 - the table says it
         """Take the bar away."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()

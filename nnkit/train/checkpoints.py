@@ -190,8 +190,12 @@ def steps(checkpoints: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in checkpoints.glob("step-*") if _STEP.match(path.name))
 
 
-def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], list[str]]:
+def newest(checkpoints: Path, before: int | None = None) -> tuple[Path, dict[str, Tensor], dict[str, Any], list[str]]:
     """Return the newest checkpoint that can be resumed: folder, weights, state, and which newer ones were skipped.
+
+    Args:
+        checkpoints: folder of all of them.
+        before: only those of fewer steps; None for all.
 
     Raises:
         CheckpointError: there is none.
@@ -199,6 +203,8 @@ def newest(checkpoints: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any], 
     """
     skipped: list[str] = []
     for step in reversed(resumable(checkpoints)):
+        if before is not None and step >= before:
+            continue
         folder = step_folder(checkpoints, step)
         try:
             _check_best(checkpoints, folder)

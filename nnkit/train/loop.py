@@ -17,8 +17,8 @@ from nnkit.seeding import derive
 from nnkit.train.device import worded_while_measuring
 from nnkit.train.inputs import changed, halves, noisy, weight_of
 from nnkit.train.norms import read_norms
-from nnkit.train.persist import TRIES, persistently
-from nnkit.train.rollback import WayBack
+from nnkit.train.persist import TRIES, GoneError, persistently
+from nnkit.train.rollback import go_back
 from nnkit.train.run import Run
 from nnkit.train.sink import Sink, warn
 from nnkit.train.skip import Before
@@ -47,14 +47,15 @@ def fit(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
         DivergenceError: the training is not finite any more; nothing has been saved since it was.
         StorageError: a save failed for good.
     """
-    way_back = WayBack(run, state)
+    if state.step == 0:
+        run.keep_beginning(state.total_steps)
     while True:
         try:
             return go_on(run, state, sinks, stop)
         except UnmeasuredError:
             raise
         except DivergenceError as error:
-            way_back.go(run, state, sinks, error)
+            go_back(run, state, sinks, error)
 
 
 def go_on(run: Run, state: TrainState, sinks: Sequence[Sink], stop: Stop) -> str:
@@ -283,10 +284,12 @@ def save(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
     """Commit; where the file system refuses, the training goes on, and the next save tries again.
 
     Raises:
-        StorageError: it has refused so many times in a row that it is of no use to go on.
+        StorageError: it has refused so many times in a row that it is of no use to go on, or the folder is gone.
     """
     try:
         commit(run, state, sinks)
+    except GoneError:
+        raise
     except StorageError as error:
         run.checkpoints.note_failure()
         if run.checkpoints.failed >= TRIES:
@@ -304,6 +307,7 @@ def save_at_last(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
 
 def commit(run: Run, state: TrainState, sinks: Sequence[Sink]) -> None:
     """Save what the sinks wrote, then the checkpoint that counts it. Raises: StorageError; DivergenceError."""
+    run.checkpoints.check_there()
     run.check_weights(state)
     for sink in sinks:
         sink.sync()

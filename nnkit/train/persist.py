@@ -11,6 +11,10 @@ TRIES = 3  # and so many saves in a row may be refused before the training ends
 WAIT_S = 1.0  # between two tries, where nothing else is left to do
 
 
+class GoneError(StorageError):
+    """The run's folder has been removed while it trained: there is nothing to try again."""
+
+
 def persistently(write: Callable[[], None], warn: Callable[[str], None]) -> None:
     """Write, and where the file system refuses, wait and write again.
 
@@ -25,7 +29,7 @@ def persistently(write: Callable[[], None], warn: Callable[[str], None]) -> None
         try:
             write()
         except StorageError as error:
-            if not left:
+            if not left or isinstance(error, GoneError):
                 raise
             warn(f"{error}; trying again")
             time.sleep(WAIT_S)

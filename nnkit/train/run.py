@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,6 +68,8 @@ class Run:
         untold: what the sinks are to be told at the next event.
         frozen: what does not learn in some epochs; None where all learns.
         unmeasured: metrics that were not finite, and have been told.
+        beginning: weights and state before the first step, where a training may have to go back there.
+        is_given_weights: whether it starts from weights that are at hand at its start alone.
     """
 
     seed: int
@@ -97,6 +100,8 @@ class Run:
     untold: list[str] = field(default_factory=list)
     frozen: Frozen | None = None
     unmeasured: set[str] = field(default_factory=set)
+    beginning: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+    is_given_weights: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -188,8 +193,20 @@ class Run:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
+    def keep_beginning(self, total_steps: int) -> None:
+        """Keep what a training goes back to that finds no way on: initial weights are a function of the seed.
+
+        Args:
+            total_steps: planned at the first start.
+        """
+        if self.trainer.on_nonfinite == "rollback" and self.beginning is None:
+            state = TrainState(total_steps, sums=self.metrics.zero(self.device))
+            self.beginning = self.validated_weights(), copy.deepcopy(self.to_plain(state))
+
     def load_plain(self, weights: Mapping[str, Tensor], plain: Mapping[str, Any]) -> TrainState:
         """Set everything from a checkpoint, and return where the training stands."""
+        if not self.is_given_weights:
+            self.keep_beginning(plain["train"]["total_steps"])
         self.load_validated(weights)
         if plain["trained"] is not None:
             self.parameters.fill(self.parameters.values.data, plain["trained"])

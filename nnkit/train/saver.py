@@ -12,6 +12,7 @@ from torch import Tensor
 from nnkit.errors import StorageError
 from nnkit.storage import remove_temporaries
 from nnkit.train.checkpoints import newest, point, prune, step_folder, write
+from nnkit.train.persist import GoneError
 from nnkit.train.state import TrainState
 
 # What a save is taken to cost before the first one, in seconds: a very short run shall not pay for two.
@@ -59,20 +60,30 @@ class Saver:
         remove_temporaries(self._folder)
         point(self._folder, {"last": step, **({} if best_step is None else {"best": best_step})})
 
-    def newest(self) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
+    def newest(self, before: int | None = None) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
         """Return the newest checkpoint's weights and state, and which newer ones were skipped, being damaged.
+
+        Args:
+            before: only those of fewer steps; None for all.
 
         Raises:
             CheckpointError: there is none.
         """
         assert self._folder is not None
-        return newest(self._folder)[1:]
+        return newest(self._folder, before)[1:]
 
     def go_back(self, step: int | None, best_step: int | None) -> None:
         """Go on from an earlier checkpoint, or from the beginning (None). Raises: StorageError."""
         self._best = None  # it is of steps that are no more
-        if step is not None and step != self.saved_step:
+        if step is None:
+            self.saved_step = None
+        elif step != self.saved_step:
             self.resumed(step, best_step)
+
+    def check_there(self) -> None:
+        """Refuse to make the run's folder anew: its config and its record would be missing. Raises: GoneError."""
+        if self._folder is not None and not self._folder.parent.is_dir():
+            raise GoneError(f"{self._folder.parent} has been removed, and with it all that the run had saved")
 
     def note_best(self, step: int, weights: dict[str, Tensor]) -> None:
         """Keep the best weights until the next save."""

@@ -75,6 +75,7 @@ class TrainState:
         skipped_in_row: of them, and of those that fp16 leaves out, the last ones without another step between.
         rollbacks: how often the training went back to a checkpoint.
         lowered: the factor on the learning rate that comes of it.
+        went_back: to which step it went back the last time; None where it never did.
     """
 
     total_steps: int
@@ -99,6 +100,7 @@ class TrainState:
     skipped_in_row: int = 0
     rollbacks: int = 0
     lowered: float = 1.0
+    went_back: int | None = None
 
     def become(self, other: TrainState) -> None:
         """Stand where another state stands; whoever holds this one sees it."""

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import final
 
 from nnkit.config.sections.trainer import TrainerConfig
-from nnkit.processes import STOPPING
+from nnkit.processes import STOPPING, leave_terminal, of_terminal
 from nnkit.train.state import TrainState
 
 Stop = Callable[[TrainState], str | None]
@@ -27,17 +27,23 @@ class Signals:
 
 @contextmanager
 def catching_signals() -> Iterator[Signals]:
-    """Note SIGINT, SIGTERM and SIGUSR1 instead of dying of them; a second SIGINT acts at once."""
-    seen = Signals()
+    """Note SIGINT, SIGTERM, SIGUSR1 and SIGHUP instead of dying of them; a second SIGINT acts at once.
+
+    SIGHUP says that the terminal is gone; where it is ignored from the start, as `nohup` has it, it stays ignored.
+    """
+    seen, terminal = Signals(), of_terminal()
     before = {}
 
     def note(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            leave_terminal(terminal)
         seen.number = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     try:
         for number in STOPPING:
-            before[number] = signal.signal(number, note)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
         yield seen
     finally:
         for number, handler in before.items():
@@ -47,6 +53,11 @@ def catching_signals() -> Iterator[Signals]:
 def never(_: TrainState) -> str | None:
     """Give no reason to stop."""
     return None
+
+
+def until(steps: int, reason: str) -> Stop:
+    """Return what ends a training after so many steps, for a reason."""
+    return lambda state: reason if state.step >= steps else None
 
 
 def stop_when(

@@ -20,6 +20,7 @@ DIVERGED = 1e8  # a loss so many times the first one is a divergence, even while
 # would come once in 2**32 steps; and of fp16's scale, 2**16 at first and halved at each of them, nothing is left.
 MOST_IN_A_ROW = 32
 MEND_METRIC = "does it divide by zero? mend it, or trainer.on_nonfinite=skip goes on without it"
+FEWEST_IN_A_ROW = 8  # of fp16 more may be left out: in an epoch of fewer steps its scale may have to fall for longer
 
 
 def diverged(run: Run, state: TrainState, what: str, *, step: int) -> DivergenceError:
@@ -41,17 +42,24 @@ def diverged(run: Run, state: TrainState, what: str, *, step: int) -> Divergence
     )
 
 
-def left_out(state: TrainState, error: DivergenceError) -> None:
+def most_in_a_row(run: Run) -> int:
+    """Return how many steps in a row may be left out: fewer than a whole epoch, whose data could not be worse."""
+    if run.arithmetic.scaler is not None:
+        return MOST_IN_A_ROW
+    return min(MOST_IN_A_ROW, max(FEWEST_IN_A_ROW, len(run.train)))
+
+
+def left_out(run: Run, state: TrainState, error: DivergenceError) -> None:
     """Count one more step in a row that is left out. Raises: DivergenceError where there is no end of them."""
     state.skipped_in_row += 1
-    if state.skipped_in_row >= MOST_IN_A_ROW:
-        problem, told = error.problems[0], f"; {MOST_IN_A_ROW} steps in a row were left out"
+    if state.skipped_in_row >= (most := most_in_a_row(run)):
+        problem, told = error.problems[0], f"; {most} steps in a row were left out"
         raise DivergenceError(problem.text.removesuffix(told) + told, hint=problem.hint) from error
 
 
 def note_skipped(run: Run, state: TrainState, error: DivergenceError) -> None:
     """Count a step that trainer.on_nonfinite=skip leaves out. Raises: DivergenceError where there is no end of them."""
-    left_out(state, error)
+    left_out(run, state, error)
     state.skipped += 1
     run.untold.append(f"{error.problems[0].text}: the step was left out")
 
@@ -116,7 +124,7 @@ def note_bad_gradient(run: Run, state: TrainState, what: str, *, step: int) -> N
     error = diverged(run, state, what, step=step)
     if run.arithmetic.scaler is None:
         raise error
-    left_out(state, error)
+    left_out(run, state, error)
 
 
 def note_weights(run: Run, state: TrainState) -> None:
@@ -176,7 +184,7 @@ def check_late(run: Run, state: TrainState) -> None:
         try:
             _read(run, state, step, left)
         except DivergenceError as error:
-            if run.trainer.on_nonfinite != "skip" or state.skipped_in_row >= MOST_IN_A_ROW:
+            if run.trainer.on_nonfinite != "skip" or state.skipped_in_row >= most_in_a_row(run):
                 raise
             note_skipped(run, state, error)
 

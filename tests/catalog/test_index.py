@@ -129,15 +129,15 @@ def test_a_running_run_is_lost_as_soon_as_nobody_holds_its_lock() -> None:
 @pytest.mark.parametrize(
     ("file", "text", "error"),
     [
-        ("run.json", "{", r"run\.json cannot be read"),
-        ("run.json", "[" * 100_000, r"run\.json cannot be read"),
+        ("run.json", "{", r"run\.json is damaged, it cannot be read"),
+        ("run.json", "[" * 100_000, r"run\.json is damaged, it cannot be read"),
         ("run.json", '{"format": 99, "status": "completed"}', "newer than this nnkit"),
         ("run.json", '{"format": 2, "status": 3}', "its status is 3"),
         ("config.yaml", "", "holds no settings"),
         ("config.yaml", "a: &a [1]\nb: *a", "it has aliases"),
-        ("config.yaml", "[1", r"config\.yaml cannot be read"),
+        ("config.yaml", "[1", r"config\.yaml is damaged, it cannot be read"),
         ("config.yaml", "a: &a [1]\nb: [*a, *a]", "it has aliases"),
-        ("config.yaml", "x: !!python/object/apply:os.system ['true']", r"config\.yaml cannot be read"),
+        ("config.yaml", "x: !!python/object/apply:os.system ['true']", r"config\.yaml is damaged, it cannot be read"),
         ("config.yaml", "x" * (16 * 2**20 + 1), "it has 16,777,217 bytes"),
     ],
 )

@@ -44,7 +44,8 @@ def test_a_longer_run_in_two_parts_equals_the_run_in_one(capsys: pytest.CaptureF
     assert trained([str(part), "trainer.max_epochs=6"], capsys, "resume") == part
     assert events(part) == events(whole)
     assert weights(part, "last") == weights(whole, "last")
-    assert json.loads((part / "run.json").read_text())["resumed"] == [{"step": 4, "changes": {"trainer.max_epochs": 6}}]
+    kept = {"step": 4, "changes": {"trainer.max_epochs": 6}, "before": {"trainer.max_epochs": 2}}
+    assert json.loads((part / "run.json").read_text())["resumed"] == [kept]
 
 
 def test_last_is_the_newest_run_below_the_output_folder(capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +226,7 @@ def test_a_hostile_folder_executes_nothing(capsys: pytest.CaptureFixture[str]) -
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
     assert main(["resume", str(folder), "trainer.max_epochs=2"]) == 2
     (folder / "config.yaml").write_text("!!python/object/apply:os.system ['touch executed']")
-    assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 2
+    assert main(["resume", str(folder), "trainer.max_epochs=2", "--trust"]) == 4  # it is damaged
     assert not Path("executed").exists()
 
 

@@ -270,10 +270,10 @@ def test_damaged_files_never_end_in_a_traceback(capsys: Capture) -> None:
     assert "damaged" in command(capsys, "runs")[1]
     for words in (["show", "a/1"], ["diff", "a/1", "a/1"]):
         code, _, err = command(capsys, "runs", *words)
-        assert code == 3
-        assert "run.json cannot be read" in err
+        assert code == 4
+        assert "run.json is damaged, it cannot be read" in err
     (folder / "config.yaml").write_text("- 1")
-    assert command(capsys, "runs", "show", "a/1")[0] == 2
+    assert command(capsys, "runs", "show", "a/1")[0] == 4
     assert command(capsys, "runs", "rm", "status=damaged", "--yes")[0] == 0
     assert not folder.exists()
 

@@ -27,7 +27,7 @@ def problems(*words: str) -> list[Problem]:
     ("text", "message"),
     [
         ("hello\n", "FILE must hold settings by name, got 'hello'"),
-        ("seed: [1\n", "FILE cannot be read: while parsing a flow sequence in"),
+        ("seed: [1\n", "FILE cannot be read: line 2, column 1: while parsing a flow sequence, "),
         ("seed: 1\nseed: 2\n", "found duplicate key seed"),
         ("defaults: 3\n", "defaults must be a list (got int)"),
         ("defaults: [a, 3]\n", "Unsupported type in defaults : int"),

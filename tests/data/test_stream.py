@@ -27,6 +27,7 @@ from nnkit.data.picture import ImageFormat
 from nnkit.data.scaling import fit_scale
 from nnkit.data.stream import ImageFiles, fits_in_memory, stream_batches
 from nnkit.errors import DataError, DataWorkerError
+from nnkit.processes import STOPPING
 from tests.data.pictures import files_of, made, write_classes, write_picture
 
 ROOT = Path("set")
@@ -191,7 +192,7 @@ def test_a_slow_worker_is_waited_for_up_to_its_time(workers: Any, monkeypatch: p
     assert len(list(batches)) == 39
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
 def test_signals_are_left_to_the_main_process(number: signal.Signals, workers: Any) -> None:
     images = images_of(12)
     batches = stream_batches(images, [[k] for k in range(12)] * 5, num_workers=1)

@@ -64,6 +64,13 @@ FAR_TOO_FAST = (
     "trainer.rollback_factor=1e-38",
     "data.scaling=none",
 )  # the first step is infinite
+CLIPPED = (
+    "optimizer=sgd",
+    "optimizer.lr=3e38",
+    "trainer.rollback_factor=2e-18",
+    "trainer.clip_norm=1e-3",
+    "data.scaling=none",
+)
 SCENARIOS = {
     "all": Scenario((*SMALL, "model.norm=batch", "regularization=dropout", "trainer.ema_decay=0.9")),
     "plateau": Scenario(
@@ -86,6 +93,9 @@ SCENARIOS = {
         (*SMALL, "trainer.on_nonfinite=skip", "regularization.input_noise=3e38"), only=("train",)
     ),
     "rollback": Scenario((*SMALL, *FAR_TOO_FAST, "trainer.on_nonfinite=rollback"), only=("train",)),
+    "rollback, again": Scenario(  # once the steps are no longer clipped, the next one fails
+        (*SMALL, *CLIPPED, "trainer.on_nonfinite=rollback"), only=("train", "went_back"), later={"clip_norm": None}
+    ),
     "time": Scenario(SMALL, only=("train", "seconds"), later={"max_time_s": 500.0}, seconds=1000.0),
 }
 SCENARIOS |= {

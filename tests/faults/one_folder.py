@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -84,6 +85,8 @@ def _at_once(folder: Path, wanted: Path, count: int) -> Iterator[str | None]:
     owner.send(signal.SIGKILL)
     owner.wait()
     code, _, err = ended(["resume", str(folder), AFTER], folder.parent)
+    if code == 2 and (further := re.search(r"hint: (trainer\.max_epochs=\d+) or more goes on", err)):
+        code, _, err = ended(["resume", str(folder), further[1]], folder.parent)  # the owner had gone further than that
     yield f"after SIGKILL resume ended with {code}: {err}" if code else _difference(folder, wanted)
 
 

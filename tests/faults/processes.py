@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST_S = 120.0  # that a process may take to end
 GONE_S = 5.0  # that the children of a process may outlive it
 SUBREAPER = 36  # of Linux's prctl
-CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 # the client

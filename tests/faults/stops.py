@@ -27,7 +27,7 @@ AT_ONCE_S = 1.5
 
 
 def one_signal(count: int) -> Iterator[str | None]:
-    """Stop runs by so many signals of the three kinds, in random order."""
+    """Stop runs by so many signals of the four kinds, in random order."""
     whole()
     chance = random.Random(0)
     numbers = [CAUGHT[k % len(CAUGHT)] for k in range(count)]
@@ -158,7 +158,14 @@ def _stopped_twice(place: Path, wanted: Path) -> str | None:
 
 SWEEP = ("train", "-m", "data=iris", "model.hidden=[8]", "seed=0,1,2", "hydra.sweeper.jobs=2", "trainer.patience=null")
 SWEEP += ("trainer.max_epochs=1000000", "trainer.plots=false")
-WAYS = ([signal.SIGTERM], [signal.SIGINT], [signal.SIGUSR1], [signal.SIGKILL], [signal.SIGINT, signal.SIGINT])
+WAYS = (
+    [signal.SIGTERM],
+    [signal.SIGINT],
+    [signal.SIGUSR1],
+    [signal.SIGHUP],
+    [signal.SIGKILL],
+    [signal.SIGINT, signal.SIGINT],
+)
 
 
 def sweeps(count: int) -> Iterator[str | None]:
@@ -190,6 +197,7 @@ def _stopped_sweep(place: Path, numbers: list[signal.Signals], *, to_all: bool) 
     return None
 
 
-ONE = Promise("signals", "SIGTERM, SIGINT or SIGUSR1 at a random time: saved at the next step", one_signal, 15, 300)
+STOPPED = "SIGTERM, SIGINT, SIGUSR1 or SIGHUP at a random time: saved at the next step"
+ONE = Promise("signals", STOPPED, one_signal, 16, 300)
 TWICE = Promise("second-signal", "a second SIGINT in the middle of a step", second_signal, 2, 30)
-SWEEPS = Promise("sweep-signals", "a signal to a sweep of two jobs: nobody is left", sweeps, 5, 100)
+SWEEPS = Promise("sweep-signals", "a signal to a sweep of two jobs: nobody is left", sweeps, 6, 100)

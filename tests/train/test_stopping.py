@@ -55,6 +55,17 @@ def test_signal_is_noted_and_its_handler_put_back(number: signal.Signals) -> Non
     assert [signal.getsignal(n) for n in STOPPING] == before
 
 
+def test_a_hangup_that_is_ignored_from_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+    try:
+        with catching_signals() as seen:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert seen.number == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_second_interrupt_acts_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with catching_signals() as seen:

@@ -15,11 +15,12 @@ from nnkit.train.loop import fit, note_score
 from nnkit.train.run import Run
 from nnkit.train.state import TrainState
 from nnkit.train.stopping import stop_when
-from nnkit.train.watch import CHECK_EVERY, MOST_IN_A_ROW, check_late
+from nnkit.train.watch import CHECK_EVERY, FEWEST_IN_A_ROW, MOST_IN_A_ROW, check_late, most_in_a_row
 from tests.faults.numbers import Fault, saved_badly
 from tests.trained import Watcher, config_of, run_of, state_of
 
 GOOD = torch.tensor(True)
+FEW = ("batching.batch_size=3",)  # 33 steps an epoch
 
 
 def test_what_is_read_late_adds_up_and_names_its_own_step() -> None:
@@ -83,7 +84,7 @@ def fitted(run: Run, state: TrainState) -> Watcher:
 
 @pytest.mark.parametrize("is_late", [False, True])
 def test_an_endless_series_of_steps_that_are_left_out_ends_the_training(is_late: bool) -> None:
-    run = run_of("trainer.on_nonfinite=skip", "trainer.max_epochs=20")
+    run = run_of("trainer.on_nonfinite=skip", "trainer.max_epochs=20", *FEW)
     run.watches_late = is_late
     state, step = state_of(run), 3
 
@@ -93,14 +94,30 @@ def test_an_endless_series_of_steps_that_are_left_out_ends_the_training(is_late:
     run.model.register_forward_hook(fail)
     with pytest.raises(DivergenceError, match=f"{MOST_IN_A_ROW} steps in a row were left out") as caught:
         fitted(run, state)
-    assert "training loss became nan in epoch 7, step 35 " in str(caught.value)
+    assert "training loss became nan in epoch 2, step 35 " in str(caught.value)
     assert state.skipped == MOST_IN_A_ROW - 1
     assert bool(run.parameters.values.isfinite().all())
 
 
 @pytest.mark.parametrize("is_late", [False, True])
+def test_an_epoch_of_which_nothing_is_left_ends_the_training(is_late: bool) -> None:
+    run = run_of("trainer.on_nonfinite=skip", "trainer.max_epochs=20", "batching.batch_size=10")  # 10 steps an epoch
+    run.watches_late = is_late
+    state = state_of(run)
+
+    def fail(model: torch.nn.Module, _: object, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs * math.nan if model.training and state.step >= 3 else outputs
+
+    run.model.register_forward_hook(fail)
+    with pytest.raises(DivergenceError, match=r"step 13 .*; 10 steps in a row were left out"):
+        fitted(run, state)
+    few = run_of("trainer.on_nonfinite=skip")
+    assert (len(few.train), most_in_a_row(few)) == (5, FEWEST_IN_A_ROW)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
 def test_steps_that_are_left_out_now_and_then_do_not_end_the_training(is_late: bool) -> None:
-    run = run_of("trainer.on_nonfinite=skip", "trainer.max_epochs=20")
+    run = run_of("trainer.on_nonfinite=skip", "trainer.max_steps=100", "trainer.max_epochs=20", *FEW)
     run.watches_late = is_late
     state = state_of(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from nnkit.catalog.compare import typed_words
-from nnkit.catalog.entry import kept
+from nnkit.catalog.entry import changed, kept
 from nnkit.catalog.index import progress
 from nnkit.cli.messages import note, printable
 from nnkit.cli.report import shown
 from nnkit.cli.runs.table import show_json, show_pairs, show_table, spelled
 from nnkit.cli.runs.words import Asked, sweep_of
 from nnkit.cli.words import LAST, read_command
-from nnkit.errors import ConfigError, StorageError
+from nnkit.config.identity import decisive
+from nnkit.config.origin import flatten
+from nnkit.errors import CheckpointError, ConfigError, StorageError
 from nnkit.runs import CHECKPOINTS, DATA, FINISHED, read_config, read_run
 from nnkit.storage import read_bytes, read_json
+from nnkit.way_on import line_on
 
 PARTS = ("train", "val", "test", "baseline")
+DAMAGED = "(damaged)"
 FILES = ("metrics.jsonl", "run.log", "plots/*", "evaluation-*.json", "predictions-*.csv", "*.onnx", "*.pt2")
 
 
@@ -64,12 +69,13 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
     error = str(facts.get("error", ""))
     place = [f"{facts.get('device')}, {facts.get('threads')} thread(s)"] if "device" in facts else []
     commit = [f"git {str(facts['git_commit'])[:12]}"] if facts.get("git_commit") else []
-    resumed = facts.get("resumed")
+    resumed, weights = facts.get("resumed"), _weights(folder)
     return {
         "folder": str(folder),
         "started": _time(facts),
         "typed": str(facts.get("command", "")),
         "settings": shlex.join(["nnkit", "train", *words]),
+        "changed": _changed(facts, values),
         "tags": ", ".join(map(str, tags)) if isinstance(tags := values.get("tags"), list) else "",
         "data": ", ".join(f"{spelled(count)} {part}" for part, count in rows.items()),
         "network": f"{facts['parameters']:,} parameters" if isinstance(facts.get("parameters"), int) else "",
@@ -78,11 +84,19 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
         "best": f"{best.get('monitor')} {spelled(best.get('value'))} in epoch {best.get('epoch')}" if best else "",
         "error": error,
         "cause": "" if error and error in cause else cause,
-        "weights": _weights(folder),
+        "weights": weights,
         "files": ", ".join(path.relative_to(folder).as_posix() for path in _files(folder)),
-        "go on": f"nnkit resume {folder}" if facts["status"] in ("interrupted", "lost") else "",
-        "use": f"nnkit eval {folder}" if facts["status"] in FINISHED else "",
+        "go on": _go_on(folder, facts, values, weights),
+        "use": f"nnkit eval {folder}" if facts["status"] in FINISHED and DAMAGED not in weights else "",
     }
+
+
+def _changed(facts: Mapping[str, Any], values: Any) -> str:
+    """Return the settings that changed on the way, beside the step of the best weights; limits and places stay out."""
+    counted = decisive(dict(flatten(values)))
+    told = [f"{key}: {text}" for key, text in changed(facts).items() if key in counted]
+    step = _dict(facts, "best").get("step")
+    return "; ".join([*told, *([f"the best is of step {step}"] if told and step is not None else [])])
 
 
 def _dict(facts: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -103,14 +117,35 @@ def _time(facts: Mapping[str, Any]) -> str:
     return ", ".join([*told, *([f"{speed:,.0f} samples/s"] if isinstance(speed, (int, float)) else [])])
 
 
+def _go_on(folder: Path, facts: Mapping[str, Any], values: Any, weights: str) -> str:
+    """Return what goes on with a run, or makes its damaged weights again; empty where nothing does."""
+    status = facts["status"]
+    if status == "failed":
+        code = facts.get("exit_code")
+        return line_on(folder, values, code if isinstance(code, int) else None)
+    if status in FINISHED and DAMAGED in weights:
+        from nnkit.train.checkpoints import newest
+
+        with suppress(CheckpointError):
+            newest(folder / CHECKPOINTS)
+            return f"nnkit resume {folder}"
+    return f"nnkit resume {folder}" if status in ("interrupted", "lost") else ""
+
+
 def _weights(folder: Path) -> str:
-    """Return the file of the best weights; empty before the first checkpoint."""
+    """Return the file of the best weights, and whether it is damaged; empty before the first checkpoint."""
     try:
         step = read_json(folder / CHECKPOINTS / "best")["step"]
         path = folder / CHECKPOINTS / f"step-{int(step):08d}" / "model.safetensors"
     except (StorageError, ValueError, KeyError, TypeError, OverflowError):
-        return ""
-    return path.relative_to(folder).as_posix() if path.is_file() else ""
+        return DAMAGED if (folder / CHECKPOINTS / "best").exists() else ""
+    name = path.relative_to(folder).as_posix()
+    try:
+        wanted = read_json(path.with_name("manifest.json"))["sha256"][path.name]
+        is_whole = hashlib.sha256(read_bytes(path)).hexdigest() == wanted
+    except (StorageError, ValueError, KeyError, TypeError):
+        is_whole = False
+    return name if is_whole else f"{name} {DAMAGED}"
 
 
 def _files(folder: Path) -> list[Path]:

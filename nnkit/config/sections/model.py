@@ -29,6 +29,11 @@ class TrainableConfig:
     unfreeze_after: Fixed[Count | None] = None
     unfreeze_layers: Fixed[Literal["all"] | Count] = "all"
 
+    @property
+    def is_given_weights(self) -> bool:
+        """Whether a training starts from weights that are no function of the seed."""
+        return self.from_run is not None or self.weights != NO_WEIGHTS
+
 
 @final
 @dataclass(kw_only=True, slots=True, frozen=True)
