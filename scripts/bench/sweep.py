@@ -169,9 +169,9 @@ def task(config: Any) -> float:
 
     from nnkit.config.check import check
     from nnkit.config.origin import Composed
+    from nnkit.lock import FolderLock
     from nnkit.run import train
     from nnkit.runs import new_folder
-    from nnkit.storage import FolderLock
 
     checked = check(Composed(OmegaConf.to_container(config, resolve=True)))
     folder = new_folder(checked)
