@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from nnkit.storage import FolderLock, remove_folder
 from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
+    from nnkit.config.options import Groups
     from nnkit.config.schema import Config
     from nnkit.final import Result
     from nnkit.train.sink import Sink
@@ -114,7 +116,7 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
         config_dirs=flags.config_dirs,
         folder=folder,
         is_tuning=is_tuning,
-        refuses_code=folder is not None and "--trust" not in flags.own,
+        trust="--trust" in flags.own,
     )
     with asking(asked):
         return _through_hydra(flags)
@@ -122,18 +124,29 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
 
 def _through_hydra(flags: Flags) -> int:
     """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
+    from nnkit.cli.sweep_asked import sender_of_words
+    from nnkit.config.compose import hydra_words
+    from nnkit.config.stranger import environment_for
+
+    with environment_for(sender_of_words(flags.words, flags.config_dirs, flags.config_name, "--trust" in flags.own)):
+        overrides, folder, groups = hydra_words(
+            flags.words,
+            config_name=flags.config_name,
+            extra_dirs=flags.config_dirs,
+            multirun=flags.multirun,
+            trust="--trust" in flags.own,
+            starts=flags.multirun or "--cfg" not in flags.hydra,
+        )
+        _run_hydra(flags, overrides, folder, groups)
+    return 0
+
+
+def _run_hydra(flags: Flags, overrides: Sequence[str], folder: Path, groups: Groups) -> None:
+    """Run Hydra's main on words of ours, and leave the process as it was. Raises: ConfigError; what a sweep raises."""
     import hydra
 
-    from nnkit.config.compose import hydra_words, translated
+    from nnkit.config.compose import translated
 
-    overrides, folder, groups = hydra_words(
-        flags.words,
-        config_name=flags.config_name,
-        extra_dirs=flags.config_dirs,
-        multirun=flags.multirun,
-        trust="--trust" in flags.own,
-        starts=flags.multirun or "--cfg" not in flags.hydra,
-    )
     words = ["nnkit train", *overrides, *flags.hydra, *(["--multirun"] if flags.multirun else [])]
     before, had = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     log = logging.getLogger()
@@ -155,7 +168,6 @@ def _through_hydra(flags: Flags) -> int:
         log.handlers[:] = handlers  # with --info, Hydra logs to the terminal from here on
         if had is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
-    return 0
 
 
 def _never_called(config: object) -> None:

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.sent import read_sent, sent_problems
+from nnkit.config.stranger import Stranger, environment_for
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS, Words, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
@@ -65,11 +66,30 @@ def compose(
             rest = [word for word in words if _can_be_taken(word, groups)]
             again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
             raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again)) from None
-        composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+        stranger = None if trust else sender_of(read.overlay, words, dirs, config_name)
+        with environment_for(stranger):
+            composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+    if stranger is not None and (problems := stranger.problems(composed)):
+        raise ConfigError(*problems)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
         raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint="nnkit train -m …")
     return composed
+
+
+def sender_of(overlay: Path | None, words: Sequence[str], dirs: Sequence[Path], config_name: str) -> Stranger | None:
+    """Return who has sent a file that the words name; None for a file of the user's own, and for none.
+
+    Args:
+        overlay: the file.
+        words: all that the user has typed.
+        dirs: the config folders; what lies in them is the user's own.
+        config_name: the primary config.
+    """
+    if overlay is None or any(overlay.is_relative_to(path) for path in dirs):
+        return None
+    typed = frozenset(word.partition("=")[0].lstrip("+") for word in words if "=" in word)
+    return Stranger(typed, dirs, words, config_name)
 
 
 def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any]) -> Sequence[Problem]:
@@ -143,7 +163,7 @@ def hydra_overrides(read: Words, dirs: Sequence[Path], *, trust: bool = False) -
     """
     overrides = list(read.overrides)
     if read.overlay is not None:
-        is_own = trust or any(read.overlay.is_relative_to(path) for path in dirs)
+        is_own = trust or sender_of(read.overlay, (), dirs, "") is None
         overrides.append(f"experiment={_store_overlay(read.overlay, is_own=is_own)}")
     if len(dirs) > 1:
         places = ",".join(f"'file://{path}'" for path in dirs[1:])
@@ -219,9 +239,9 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
     """Make a YAML file known to Hydra as an option of `experiment`, and return its name. Raises: ConfigError."""
     with translated({}):
         try:
-            data, values = read_sent(path)
+            node = OmegaConf.load(io.StringIO(read_sent(path)[0].decode()))
+            values = OmegaConf.to_container(node, resolve=False)
             problems = [] if is_own else sent_problems(values, path)
-            node = OmegaConf.load(io.StringIO(data.decode())) if not problems else None
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
             raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
     if problems:

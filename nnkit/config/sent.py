@@ -21,7 +21,9 @@ TRUST = "type it yourself, or pass --trust if you know where the file is from"
 _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
 _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
-_WRITTEN = ("output_dir", "data.cache")  # the places of what is written
+_NAME = re.compile(r"[A-Za-z_][\w-]*(?:[./][\w-]+)*", re.ASCII)  # all of it: what Hydra would take apart is no name
+OUTPUTS, CACHE, DOWNLOAD = "output_dir", "data.cache", "data.download"
+WRITTEN = (OUTPUTS, CACHE)  # the places of what is written
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
 
 
@@ -40,15 +42,19 @@ def read_sent(path: Path) -> tuple[bytes, Any]:
 
 
 def sent_problems(values: Any, path: Path) -> list[Problem]:
-    """Return what a stranger's config must not do, all of it."""
+    """Return what a stranger's config must not do, all of it.
+
+    Args:
+        values: as OmegaConf reads them, references not resolved: what is looked at is what will be obeyed.
+        path: of the file.
+    """
     if not isinstance(values, Mapping):
         return []  # that it holds no settings is told where it is laid over the others
     found = [*_of_defaults(values.get("defaults")), *_of_hydra(values.get("hydra"))]
     pairs = [(key, value) for key, value in flatten(values) if not key.startswith(("defaults", "hydra."))]
     found += [text for key, value in [*pairs, *_params(values)] for text in _of_setting(key, value)]
+    found += [text for key, value in _params(values) for text in _of_word(key, value)]
     found += [text for key, value in flatten(values) for text in _of_references(key, value)]
-    if values.get("data") and isinstance(values["data"], Mapping) and values["data"].get("download"):
-        found.append("data.download=true would fetch files")
     return [Problem(f"{text} (in {path})", TRUST) for text in dict.fromkeys(found)]
 
 
@@ -63,7 +69,7 @@ def word_problems(words: Mapping[str, str], place: Path) -> list[Problem]:
     for key, value in words.items():
         if key.startswith("hydra.launcher") or (key == "hydra/launcher" and value not in ("basic", "joblib")):
             found.append(f"{key}={value} would run programs")
-        found += _of_references(key, value)
+        found += _of_grammar(key, value)
     return [Problem(f"{text} (in {place})", "if you know where it is from: --trust") for text in found]
 
 
@@ -109,11 +115,30 @@ def _of_setting(key: Any, value: Any) -> Iterator[str]:
         yield f"{name} would run code: {value}"
     if name.startswith("hydra"):
         yield f"{name} is no setting to sweep over"
-    if name in _WRITTEN and value is not None and _leads_away(str(value)):
+    if name in WRITTEN and value is not None and leads_away(str(value)):
         yield f"{name}={value} would write files there"
+    if name == DOWNLOAD and str(value).lower() not in ("false", "none", "null"):
+        yield f"{DOWNLOAD}={str(value).lower()} would fetch files"
 
 
-def _leads_away(path: str) -> bool:
+def _of_word(key: Any, value: Any) -> Iterator[str]:
+    """Yield what makes one entry of a sweep's space, of which Hydra makes a word, more than a name and its values."""
+    if not _NAME.fullmatch(str(key)):
+        yield f"hydra.sweeper.params: {str(key)[:200]} is not the name of a setting"
+    for text in _texts(value):
+        if "$" in text or "\\" in text:
+            yield f"hydra.sweeper.params: {key}: {text[:200]} must be values alone, without $ and \\"
+
+
+def _of_grammar(key: str, value: str) -> Iterator[str]:
+    """Yield what of a word Hydra would take for more than the name of another setting, escapes looked through."""
+    if not _NAME.fullmatch(key.removeprefix("++")):
+        yield f"{key[:200]} is not the name of a setting"
+    yield from _of_references(key, value.replace("$\\", "$"))
+
+
+def leads_away(path: str) -> bool:
+    """Tell whether a path leads out of the folder that the user works in, or may do so."""
     return path.startswith(("/", "~")) or ".." in Path(path).parts or ":" in path or "$" in path
 
 

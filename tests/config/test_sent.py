@@ -26,6 +26,12 @@ from tests.own_code import HERE
         ("hydra: {sweeper: {params: {model.code: 'a:b'}}}\n", "model.code would run code: a:b"),
         ("data: {code: 'a:b'}\n", "data.code would run code: a:b"),
         ("model: ${activation}\n", "model would run code: ${activation}"),
+        ("hydra: {sweeper: {params: {'a=1': 1}}}\n", "hydra.sweeper.params: a=1 is not the name of a setting"),
+        ("hydra: {sweeper: {params: {data.download: true}}}\n", "data.download=true would fetch files"),
+        (
+            r"hydra: {sweeper: {params: {name: '$\{seed\}'}}}",
+            "hydra.sweeper.params: name: $\\{seed\\} must be values alone, without $ and \\",
+        ),
         ("output_dir: /x\n", "output_dir=/x would write files there"),
         ("data: {cache: ~/x}\n", "data.cache=~/x would write files there"),
         ("data: {download: true}\n", "data.download=true would fetch files"),
@@ -80,10 +86,14 @@ def test_words_out_of_a_folder_start_no_programs() -> None:
         "hydra.launcher.setup": "[id]",
         "name": "${oc.env:X}",
         "seed": "${a.b}",
+        "tags": r"[$\{oc.env:X\}]",
+        "a b": "1",
     }
     assert [problem.text for problem in word_problems(words, Path("/run"))] == [
         "hydra/launcher=submitit_local would run programs (in /run)",
         "hydra.launcher.setup=[id] would run programs (in /run)",
         "name: ${oc.env:X} may refer to other settings alone (in /run)",
+        r"tags: [${oc.env:X\}] may refer to other settings alone (in /run)",
+        "a b is not the name of a setting (in /run)",
     ]
     assert not word_problems({"hydra/launcher": "joblib", "seed": "1,2"}, Path("/run"))
