@@ -145,6 +145,7 @@ Live = Callable[[Path], bool]
 
 def _file(name: str, data: bytes) -> Change:
     def change(work: Path, run: Path) -> None:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(data)
 
     return change
@@ -580,11 +581,21 @@ def _of_sweeps() -> Iterator[Attack]:
         "a folder that is not there": {"folder": "/nowhere/at/all"},
         "words that are no texts": {"words": [1, {}]},
         "an own file": {"words": ["theirs.yaml", "seed=1,2"]},
+        "the environment, escaped": {"words": [r"tags=[$\{oc.env:HF_TOKEN\}]", "seed=1,2"]},
+        "a download": {"words": ["data.download=true", "data=mnist", "data.root=sets", "seed=1,2"]},
+        "a cache elsewhere": {"words": ["data.cache=../outside", "data=images", "data.path=x", "seed=1,2"]},
     }
     for name, changes in words.items():
         value = next(iter(changes.values()))
         token = json.dumps(value if isinstance(value, str) else value[0])
         yield _attack(f"a journal with {name}", go_on, _sweep(**changes), _tells(token))
+    names = "# @package _global_\ntags: ['${oc.env:HF_TOKEN}']\n"
+    starts = "# @package _global_\ndefaults: [{override /hydra/launcher: submitit_local}]\n"
+    for name, folder in {"configs in its folder": RUN, "configs beside it": "theirs"}.items():
+        change = _sweep(words=["experiment=evil", "data=iris", "seed=1,2"], folder=f"/proc/self/cwd/{folder}")
+        for what, text in {"that read the environment": names, "that start programs": starts}.items():
+            both = _both(change, _file(f"../{folder}/configs/experiment/evil.yaml", text.encode()))
+            yield _attack(f"{name} {what}", go_on, both, _tells("/proc/self/cwd"))
     deep = _both(_sweep(), _deep("journal.jsonl"))
     yield _attack("a deep journal", go_on, deep, lambda work: (work / RUN / "journal.jsonl").stat().st_size > 100_000)
     linked = _both(_sweep(), _link("lock", f"{OUTSIDE}/own.txt"))
@@ -606,7 +617,7 @@ FOLDERS = Promise(
     name="sent-folders",
     text="run folders, checkpoints and sweeps of strangers: nothing executed, nothing written elsewhere, refused",
     cases=cases,
-    in_ci=44,
+    in_ci=48,
     in_soak=200,
     at_least=30,
 )
