@@ -21,7 +21,7 @@ from nnkit.config.marks import Resume
 from nnkit.config.options import PRIMARY, search_dirs
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config
-from nnkit.config.sent import word_problems
+from nnkit.config.sent import without_wishes, word_problems
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
@@ -63,6 +63,9 @@ def command(argv: list[str]) -> int:
         values = read_config(folder)
         if TRUST not in argv:
             refuse_untrusted(values, folder)
+            values, unused = without_wishes(values, folder)
+            for text in () if "data.cache" in words else unused:
+                note(text)
         config, changes = changed_config(values, words, allowed)
         from nnkit.cli.train import report
 

@@ -24,6 +24,7 @@ _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
 _NAME = re.compile(r"[A-Za-z_][\w-]*(?:[./][\w-]+)*", re.ASCII)  # all of it: what Hydra would take apart is no name
 OUTPUTS, CACHE, DOWNLOAD = "output_dir", "data.cache", "data.download"
 WRITTEN = (OUTPUTS, CACHE)  # the places of what is written
+OWN_CACHE = "~/.cache/nnkit"
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
 
 
@@ -71,6 +72,27 @@ def word_problems(words: Mapping[str, str], place: Path) -> list[Problem]:
             found.append(f"{key}={value} would run programs")
         found += _of_grammar(key, value)
     return [Problem(f"{text} (in {place})", "if you know where it is from: --trust") for text in found]
+
+
+def without_wishes(values: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of a run folder's config without what would write elsewhere or fetch files, and what that was.
+
+    Pictures are then cached where they are by default; the run is the same, and the user may type another place.
+
+    Args:
+        values: of config.yaml, not checked.
+        folder: of the run.
+    """
+    data, told = values.get("data"), []
+    if not isinstance(data, Mapping):
+        return values, []
+    kept = dict(data)
+    if isinstance(cache := data.get("cache"), str) and cache != OWN_CACHE and leads_away(cache):
+        kept["cache"] = OWN_CACHE
+        told.append(f"{CACHE}={cache} of {folder} is not used; type it, or pass --trust, if the run is yours")
+    if data.get("download") not in (None, False):
+        kept["download"] = False
+    return {**values, "data": kept}, told
 
 
 def _of_defaults(listed: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.sent import TRUST, read_sent, sent_problems, word_problems
+from nnkit.config.sent import TRUST, read_sent, sent_problems, without_wishes, word_problems
 from nnkit.errors import ConfigError
 from tests.own_code import HERE
 
@@ -97,3 +97,23 @@ def test_words_out_of_a_folder_start_no_programs() -> None:
         "a b is not the name of a setting (in /run)",
     ]
     assert not word_problems({"hydra/launcher": "joblib", "seed": "1,2"}, Path("/run"))
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "told"),
+    [
+        (
+            {"kind": "images", "cache": "/x"},
+            {"kind": "images", "cache": "~/.cache/nnkit"},
+            ["data.cache=/x of /run is"],
+        ),
+        ({"kind": "images", "cache": "here"}, {"kind": "images", "cache": "here"}, []),
+        ({"kind": "images", "cache": "~/.cache/nnkit"}, {"kind": "images", "cache": "~/.cache/nnkit"}, []),
+        ({"kind": "mnist", "download": True}, {"kind": "mnist", "download": False}, []),
+        ("iris", "iris", []),
+    ],
+)
+def test_a_run_folder_says_not_where_files_are_written(data: object, wanted: object, told: list[str]) -> None:
+    values, said = without_wishes({"data": data, "seed": 1}, Path("/run"))
+    assert values == {"data": wanted, "seed": 1}
+    assert [text.partition(" not used")[0] for text in said] == told

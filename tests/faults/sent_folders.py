@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from PIL import Image
 
 from nnkit.run import train
 from tests.faults.strangers import CANARY, MODULE, Attack, apart, cases_of
@@ -539,6 +540,33 @@ def _of_config() -> Iterator[Attack]:
     yield _attack("10^9 recurrent layers", ROWS, _config(model=deep), differs)
 
 
+def _pictures(work: Path, run: Path) -> None:
+    """Let the run be one of pictures, which are kept decoded where it says: outside."""
+    for number in range(24):
+        path = run / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    data = {"kind": "images", "path": str(run / "pictures"), "val_fraction": 0.25, "test_fraction": 0.25}
+    _config(data={**data, "cache": str(work / OUTSIDE)})(work, run)
+
+
+def _fetching(work: Path, run: Path) -> None:
+    data = {"kind": "mnist", "root": str(work / "sets"), "download": True, "val_fraction": 0.25}
+    _config(data=data)(work, run)
+
+
+def _of_places() -> Iterator[Attack]:
+    """What a run's config says of places outside of its folder."""
+    for words in (RESUME, EVAL):
+        cached = _tells_config("outside")
+        yield _attack(f"a cache elsewhere: {words[0]}", words, _pictures, cached, (2, 3, 4))
+        yield _attack(f"a download: {words[0]}", words, _fetching, _tells_config("download"))
+
+
+def _tells_config(word: str) -> Live:
+    return lambda work: word in (work / RUN / "config.yaml").read_text()
+
+
 def _of_links() -> Iterator[Attack]:
     own = f"{OUTSIDE}/own.txt"
     links = {"lock": RESUME, "run.log": RESUME, "metrics.jsonl": RESUME, "config.yaml": EVAL, "run.json": EVAL}
@@ -604,7 +632,7 @@ def _of_sweeps() -> Iterator[Attack]:
 
 def attacks() -> list[Attack]:
     """All of them; each leaves what is the user's as it was, too."""
-    groups = (_of_state(), _of_weights(), _of_json(), _of_config(), _of_links(), _of_sweeps())
+    groups = (_of_state(), _of_weights(), _of_json(), _of_config(), _of_places(), _of_links(), _of_sweeps())
     return [attack for group in groups for attack in group]
 
 
