@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from nnkit.cli.flags import Flags, read_flags
 from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.errors import ConfigError, StorageError
+from nnkit.secrets import redacted_yaml
 from nnkit.storage import FolderLock, remove_folder
 from nnkit.usercode import check_code
 
@@ -154,7 +156,7 @@ def _run_hydra(flags: Flags, overrides: Sequence[str], folder: Path, groups: Gro
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = words, had or "1"
     _let_argparse_take_hydras_help()
     try:
-        with translated(groups):
+        with translated(groups), _shown_without_secrets(flags):
             hydra.main(version_base="1.3", config_path=str(folder), config_name=flags.config_name)(_never_called)()
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -168,6 +170,20 @@ def _run_hydra(flags: Flags, overrides: Sequence[str], folder: Path, groups: Gro
         log.handlers[:] = handlers  # with --info, Hydra logs to the terminal from here on
         if had is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+@contextmanager
+def _shown_without_secrets(flags: Flags) -> Iterator[None]:
+    """Let Hydra show a config without the secrets in it: it is shown before it is checked."""
+    if not flags.hydra:
+        yield
+        return
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        print(redacted_yaml(shown.getvalue()), end="", flush=True)
 
 
 def _never_called(config: object) -> None:
