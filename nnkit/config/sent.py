@@ -17,7 +17,7 @@ from nnkit.usercode import PLACES
 
 MOST_SETTINGS, MOST_VALUES = 1_000, 10_000
 LARGEST = 2**17  # bytes; OmegaConf reads no more in a second
-TRUST = "type it yourself, or pass --trust if you know where the file is from"
+TRUST = "if the file is yours, move it into configs/experiment/, or pass --trust; or type the setting yourself"
 _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
 _REFERENCE = re.compile(r"\$\{(?:\.*[A-Za-z_][\w.\[\]-]*\})?")
