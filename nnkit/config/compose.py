@@ -56,7 +56,11 @@ def compose(
     good, problems = sort_words(words, groups)
     if problems:
         again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-        raise ConfigError(*problems, *_problems_of_the_rest(good, again))
+        refused = {word.partition("=")[0].lstrip("+") for word in words} - {
+            w.partition("=")[0].lstrip("+") for w in good
+        }
+        rest = _problems_of_the_rest(good, again)
+        raise ConfigError(*problems, *(p for p in rest if p.text.partition(" is missing")[0] not in refused))
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
