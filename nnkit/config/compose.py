@@ -56,11 +56,9 @@ def compose(
     good, problems = sort_words(words, groups)
     if problems:
         again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-        refused = {word.partition("=")[0].lstrip("+") for word in words} - {
-            w.partition("=")[0].lstrip("+") for w in good
-        }
-        rest = _problems_of_the_rest(good, again)
-        raise ConfigError(*problems, *(p for p in rest if p.text.partition(" is missing")[0] not in refused))
+        refused = {word.partition("=")[0].lstrip("+") for word in words if word not in good}
+        others = _problems_of_the_rest(good, again)
+        raise ConfigError(*problems, *(each for each in others if each.text.partition(" is missing")[0] not in refused))
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
@@ -73,8 +71,8 @@ def compose(
         stranger = None if trust else sender_of(read.overlay, words, dirs, config_name)
         with environment_for(stranger):
             composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
-    if stranger is not None and (problems := stranger.problems(composed)):
-        raise ConfigError(*problems)
+    if stranger is not None and (asked_for := stranger.problems(composed)):
+        raise ConfigError(*asked_for)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
         raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint="nnkit train -m …")
@@ -243,9 +241,11 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
     """Make a YAML file known to Hydra as an option of `experiment`, and return its name. Raises: ConfigError."""
     with translated({}):
         try:
-            node = OmegaConf.load(io.StringIO(read_sent(path)[0].decode()))
-            values = OmegaConf.to_container(node, resolve=False)
-            problems = [] if is_own else sent_problems(values, path)
+            data, values = read_sent(path)
+            problems = [] if is_own else sent_problems(values, path)  # at once: OmegaConf takes minutes for some texts
+            node = OmegaConf.load(io.StringIO(data.decode())) if not problems else None
+            if node is not None and not is_own:
+                problems = sent_problems(OmegaConf.to_container(node, resolve=False), path)
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
             raise ConfigError(Problem(f"{path} cannot be read: {_one_line(error)}")) from None
     if problems:

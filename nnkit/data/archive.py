@@ -28,8 +28,8 @@ _HEADERS = (
     tarfile.GNUTYPE_LONGLINK,
 )
 LONGEST_END = 1 << 24  # bytes behind the last entry: a tar is filled up to a block
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError)
-_DAMAGED += (NotImplementedError, gzip.BadGzipFile)
+_DAMAGED: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
+_DAMAGED += (lzma.LZMAError, EOFError, ValueError, RuntimeError, NotImplementedError)
 
 
 @final
@@ -98,7 +98,7 @@ def _entries(archive: Path) -> Iterator[tuple[_Entry, IO[bytes] | None]]:
         return
     with tarfile.open(archive, tarinfo=_Member) as tar:
         for member in tar:
-            tar.members.clear()  # it keeps them all
+            vars(tar)["members"].clear()  # it keeps them all
             other = "a link" if member.issym() or member.islnk() else "a device"
             kind = "file" if member.isfile() else "folder" if member.isdir() else other
             yield _Entry(member.name, kind, member.size), tar.extractfile(member) if kind == "file" else None
@@ -113,7 +113,7 @@ class _Member(tarfile.TarInfo):
     """An entry whose extended header is of a size that such headers have."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """Return an entry. Raises: ValueError, its header goes on for longer than any path does."""
         found = super().frombuf(buf, encoding, errors)
         if found.type in _HEADERS and found.size > LARGEST_HEADER:

@@ -72,7 +72,7 @@ def test_a_run_that_has_ended_says_what_to_raise(capsys: pytest.CaptureFixture[s
         (["optimizer.lr=1e-2"], "optimizer.lr changes the maths of the run (optimizer.lr: 0.001 -> 0.01)"),
         (["optimizer.lr=abc"], "optimizer.lr must be a number > 0, got 'abc'"),
         (["trainer.max_epoch=9"], "trainer.max_epoch is not a setting of trainer"),
-        (["nosuch.key=1"], "nosuch is not a setting"),
+        (["nosuch.key=1"], "nosuch.key is not a setting"),
         (["output_dir=x"], "output_dir cannot change: the run stays in its folder"),
         (["--allow", "optimizer.lr"], "--allow optimizer.lr names nothing that changes"),
         (["--force"], "--force is not a flag of resume"),
