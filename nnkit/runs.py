@@ -354,7 +354,7 @@ def _best_trial(folder: Path) -> Path:
         raise ConfigError(f"{folder / SWEEP} cannot be read: {error}") from error
     if best is None:
         raise _no_trial(folder)
-    if str(best) != Path(str(best)).name:
+    if str(best) != Path(str(best)).name or str(best) in ("", ".", ".."):
         raise ConfigError(f"{folder / SWEEP} names a trial outside of its folder: {best!r}")
     return folder / str(best)
 

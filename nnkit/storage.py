@@ -41,10 +41,18 @@ def reporting(action: str, path: Path) -> Iterator[None]:
         ) from error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, so that they survive; one that is there already is fine. Raises: StorageError."""
+def make_folder(path: Path, *, lasting: bool = True) -> None:
+    """Make a folder and its parents; one that is there already is fine.
+
+    Args:
+        path: of the folder.
+        lasting: whether to wait until they would survive a loss of power; what is unpacked can be unpacked again.
+
+    Raises:
+        StorageError: the file system refused.
+    """
     with reporting("make folder", path):
-        missing = [each for each in (path, *path.parents) if not each.exists()]
+        missing = [each for each in (path, *path.parents) if lasting and not each.exists()]
         path.mkdir(parents=True, exist_ok=True)
         try:
             for made in reversed(missing):

@@ -132,7 +132,7 @@ def test_a_run_that_leads_elsewhere_is_refused() -> None:
     assert find_run("named", Path("outputs")) == Path("named").absolute()
 
 
-@pytest.mark.parametrize("best", ["../a", "/tmp/a", "b/../../a"])
+@pytest.mark.parametrize("best", ["../a", "/tmp/a", "b/../../a", "..", ".", ""])
 def test_the_best_trial_of_a_sweep_lies_in_it(best: str) -> None:
     a_run(Path("a"))
     Path("sweep").mkdir()

@@ -43,8 +43,9 @@ def printable(text: str) -> str:
 
 def _shown(text: str) -> str:
     """Return a text, which may come out of a stranger's file, as it is shown: lines stay lines, and secrets hidden."""
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return "\n".join(printable(line) for line in redacted(cut).split("\n"))
+    shown = redacted(text)  # before it is cut: half a secret is not known as one
+    cut = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+    return "\n".join(printable(line) for line in cut.split("\n"))
 
 
 def _coloured(text: str, colour: str) -> str:

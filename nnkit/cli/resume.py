@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from contextlib import chdir, suppress
 from datetime import date
 from pathlib import Path
@@ -19,10 +20,10 @@ from nnkit.config.check import check
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
-from nnkit.config.options import PRIMARY
+from nnkit.config.options import PRIMARY, search_dirs
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config, to_plain
-from nnkit.config.sent import word_problems
+from nnkit.config.sent import without_wishes, word_problems
 from nnkit.config.suggest import spell
 from nnkit.config.synonyms import nearest
 from nnkit.config.trackers import refuse_missing, refuse_places
@@ -69,6 +70,9 @@ def command(argv: list[str]) -> int:
         values = read_config(folder)
         if TRUST not in argv:
             refuse_untrusted(values, folder)
+            values, unused = without_wishes(values, folder)
+            for text in () if "data.cache" in words else unused:
+                note(text)
         config, changes = changed_config(values, words, allowed)
         if TRUST not in argv:
             refuse_places(to_plain(config), folder)
@@ -172,8 +176,18 @@ def _refuse_words(plan: Plan, folder: Path) -> None:
         problems.append(Problem(f"the sweep was begun with configs of its own, {named} (in {folder})", hint))
     if not Path(plan.folder).is_absolute():
         problems.append(Problem(f"{folder} says that it was begun in {plan.folder}, which is no absolute path", hint))
+    problems += [Problem(f"{text} (in {folder})", hint) for text in _taken_there(Path(plan.folder), folder)]
     if problems:
         raise ConfigError(*problems)
+
+
+def _taken_there(place: Path, folder: Path) -> Iterator[str]:
+    """Yield why ./configs of the place that a sweep names would be somebody else's: it is a stranger who names it."""
+    real, here = place.resolve(), Path.cwd().resolve()
+    if real.is_relative_to(folder.resolve()):
+        yield f"the sweep says that it was begun in {place}, which lies in its own folder"
+    elif real != here and (real / "configs").is_dir() and len(search_dirs([real / "configs"])) > len(search_dirs()):
+        yield f"the sweep would take options from {real / 'configs'}; go there (cd {real}) if they are yours"
 
 
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:

@@ -7,19 +7,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from nnkit.cli.messages import warn
 from nnkit.cli.words import LAST
 from nnkit.config.check import check
-from nnkit.config.compose import foreign_code
+from nnkit.config.compose import foreign_code, parse
 from nnkit.config.cross import METRICS, Objective, better_at, monitors
-from nnkit.config.options import find_groups
+from nnkit.config.options import find_groups, search_dirs
 from nnkit.config.points import points, probes
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
+from nnkit.config.stranger import Stranger, sender_of
 from nnkit.config.suggest import spell
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
@@ -30,14 +31,12 @@ from nnkit.machine import cores
 from nnkit.storage import remove_folder
 from nnkit.sweep import forkserver
 from nnkit.sweep.bayes import check_installed
-from nnkit.usercode import check_code, refuse_untrusted
-
-if TYPE_CHECKING:
-    pass
-
+from nnkit.usercode import check_code
 
 MOST_LOOKS = 8  # at the data, for trials that fit it
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+FOLDER_TRUST = "if you know where it is from: --trust"
 
 
 @final
@@ -51,7 +50,8 @@ class Asked:
         config_dirs: more folders of options.
         folder: of the sweep that shall go on; None for the one that the words name.
         is_tuning: whether the end of the time ends the trials that run, too, and hydra.sweeper.params are suggestions.
-        refuses_code: whether code that the words name is refused: they stand in a folder, which may be a stranger's.
+        trust: whether what was sent may do all that it asks for: a file that the words name, or the words themselves,
+            which stand in a folder that may be a stranger's.
     """
 
     words: Sequence[str]
@@ -59,7 +59,7 @@ class Asked:
     config_dirs: Sequence[Path] = ()
     folder: Path | None = None
     is_tuning: bool = False
-    refuses_code: bool = False
+    trust: bool = False
 
 
 _asked: ContextVar[Asked] = ContextVar("_asked")
@@ -78,6 +78,25 @@ def asking(asked: Asked) -> Iterator[None]:
         yield
     finally:
         _asked.reset(token)
+
+
+def sender_of_words(words: Sequence[str], dirs: Sequence[Path], config_name: str, trust: bool) -> Stranger | None:
+    """Return who has sent a part of a sweep; None where all of it is the user's own, or trusted.
+
+    Args:
+        words: as they were typed, those of a folder that goes on among them.
+        dirs: more folders of options.
+        config_name: the primary config.
+        trust: whether the user trusts all of it.
+    """
+    if trust:
+        return None
+    asked = _asked.get(None)
+    places = search_dirs(dirs)
+    if asked is not None and asked.folder is not None:
+        return Stranger(frozenset(), places, (), config_name, FOLDER_TRUST, is_placed=True)
+    overlays = [Path(word).resolve() for word in words if "=" not in word and word.endswith((".yaml", ".yml"))]
+    return next((found for path in overlays if (found := sender_of(path, words, places, config_name))), None)
 
 
 @final
@@ -118,8 +137,11 @@ def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: 
         forkserver.warm_up()
     space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
     found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
-    configs = _checked(found, refuses_code=asked.refuses_code)
-    if asked.refuses_code and asked.folder is not None:  # all trials have their trackers in common
+    stranger = sender_of_words(asked.words, asked.config_dirs, asked.config_name, asked.trust)
+    if stranger is not None and stranger.is_placed and config.hydra.launcher.get("_target_") not in (BASIC, JOBLIB):
+        raise ConfigError(f"{config.hydra.launcher.get('_target_')} would run programs", hint=FOLDER_TRUST)
+    configs = _checked(found, stranger)
+    if not asked.trust and asked.folder is not None:  # all trials have their trackers in common
         refuse_places(to_plain(configs[0]), asked.folder)
     refuse_missing(configs[0])
     given = _objective(sweeper.objective, configs)
@@ -142,7 +164,10 @@ def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any], *, is
     typed = {word.partition("=")[0].lstrip("+") for word in arguments}
     added = {key: value for key, value in params.items() if key not in typed}
     listed = [f"{key}={value if isinstance(value, str) else spell(value)}" for key, value in added.items()]
-    words = [*arguments, *read_words(listed, groups, multirun=True).overrides, *search_path]
+    made = read_words(listed, groups, multirun=True).overrides
+    if [override.key_or_group for override in parse(made)] != list(added):  # a name ends at =
+        raise ConfigError(f"hydra.sweeper.params has entries that are no names of settings: {', '.join(made)}")
+    words = [*arguments, *made, *search_path]
     return Space(words, node.job.config_name, groups, trust=trust, suggested=added if is_tuning else ())
 
 
@@ -160,14 +185,14 @@ def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
     return name, mode
 
 
-def _checked(combinations: Sequence[Combination], *, refuses_code: bool) -> list[Config]:
+def _checked(combinations: Sequence[Combination], stranger: Stranger | None) -> list[Config]:
     configs: list[Config] = []
     problems: dict[str, Problem] = {}
     for combination in combinations:
         try:
             configs.append(check(combination.composed))
-            if refuses_code:
-                refuse_untrusted(combination.composed.values, Path("the sweep"))
+            if stranger is not None and (wrong := stranger.problems(combination.composed)):
+                raise ConfigError(*wrong)
             check_code(combination.composed.values)
             if getattr(configs[-1].model, "from_run", None) == LAST:
                 told = f"model.from_run={LAST} would be another run for each trial"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +18,12 @@ from nnkit.config.compose import compose
 from nnkit.config.trackers import refuse_missing
 from nnkit.errors import ConfigError, StorageError
 from nnkit.lock import FolderLock
+from nnkit.secrets import redacted_yaml
 from nnkit.storage import remove_folder
 from nnkit.usercode import check_code
 
 if TYPE_CHECKING:
+    from nnkit.config.options import Groups
     from nnkit.config.schema import Config
     from nnkit.final import Result
     from nnkit.train.sink import Sink
@@ -118,7 +122,7 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
         config_dirs=flags.config_dirs,
         folder=folder,
         is_tuning=is_tuning,
-        refuses_code=folder is not None and "--trust" not in flags.own,
+        trust="--trust" in flags.own,
     )
     with asking(asked):
         return _through_hydra(flags)
@@ -126,18 +130,29 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
 
 def _through_hydra(flags: Flags) -> int:
     """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
+    from nnkit.cli.sweep_asked import sender_of_words
+    from nnkit.config.compose import hydra_words
+    from nnkit.config.stranger import environment_for
+
+    with environment_for(sender_of_words(flags.words, flags.config_dirs, flags.config_name, "--trust" in flags.own)):
+        overrides, folder, groups = hydra_words(
+            flags.words,
+            config_name=flags.config_name,
+            extra_dirs=flags.config_dirs,
+            multirun=flags.multirun,
+            trust="--trust" in flags.own,
+            starts=flags.multirun or "--cfg" not in flags.hydra,
+        )
+        _run_hydra(flags, overrides, folder, groups)
+    return 0
+
+
+def _run_hydra(flags: Flags, overrides: Sequence[str], folder: Path, groups: Groups) -> None:
+    """Run Hydra's main on words of ours, and leave the process as it was. Raises: ConfigError; what a sweep raises."""
     import hydra
 
-    from nnkit.config.compose import hydra_words, translated
+    from nnkit.config.compose import translated
 
-    overrides, folder, groups = hydra_words(
-        flags.words,
-        config_name=flags.config_name,
-        extra_dirs=flags.config_dirs,
-        multirun=flags.multirun,
-        trust="--trust" in flags.own,
-        starts=flags.multirun or "--cfg" not in flags.hydra,
-    )
     words = ["nnkit train", *overrides, *flags.hydra, *(["--multirun"] if flags.multirun else [])]
     before, had = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     log = logging.getLogger()
@@ -145,7 +160,7 @@ def _through_hydra(flags: Flags) -> int:
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = words, had or "1"
     _let_argparse_take_hydras_help()
     try:
-        with translated(groups):
+        with translated(groups), _shown_without_secrets(flags):
             hydra.main(version_base="1.3", config_path=str(folder), config_name=flags.config_name)(_never_called)()
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -159,7 +174,20 @@ def _through_hydra(flags: Flags) -> int:
         log.handlers[:] = handlers  # with --info, Hydra logs to the terminal from here on
         if had is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
-    return 0
+
+
+@contextmanager
+def _shown_without_secrets(flags: Flags) -> Iterator[None]:
+    """Let Hydra show a config without the secrets in it: it is shown before it is checked."""
+    if not flags.hydra:
+        yield
+        return
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        print(redacted_yaml(shown.getvalue()), end="", flush=True)
 
 
 def _never_called(config: object) -> None:

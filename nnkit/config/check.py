@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from functools import cache, reduce
 from typing import Any, Literal, get_origin
@@ -23,7 +24,7 @@ from nnkit.config.fields import (
     subsections,
     takes_list,
 )
-from nnkit.config.origin import Composed
+from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
 from nnkit.config.synonyms import nearest
@@ -96,12 +97,30 @@ def _problems(error: ValidationError, composed: Composed) -> list[Problem]:
     known = leaves(composed.values)
     found: dict[str, Problem] = {}
     for item in error.errors(include_url=False):
-        key = _key(item["loc"], composed.values)
-        if key not in found:
-            if len(found) == MOST_TOLD:
-                return [*found.values(), Problem(f"and {error.error_count() - MOST_TOLD} more")]
-            found[key] = _problem(key, item["type"], item["input"], known, composed)
-    return list(found.values())
+        if not item["loc"]:  # it is no JSON, before any setting is looked at
+            return _undecodable(composed)
+        for key, value in _leaves_of(_key(item["loc"], composed.values), item["type"], item["input"]):
+            if key not in found:
+                if len(found) == MOST_TOLD:
+                    return [*found.values(), Problem(f"and {error.error_count() - MOST_TOLD} more")]
+                found[key] = _problem(key, item["type"], value, known, composed)
+    hints = " ".join(problem.hint for problem in found.values())
+    told = {key for key in found if re.search(rf"did you mean {re.escape(key)}(?![\w.])", hints)}
+    misspelled = {f"{key} is missing" for key in told}  # and so it is not missing
+    return [problem for problem in found.values() if problem.text.partition(":")[0] not in misspelled]
+
+
+def _leaves_of(key: str, kind: str, value: Any) -> list[tuple[str, Any]]:
+    """Return the keys that are wrong: of a section that does not exist each setting, for it is what was meant."""
+    is_section = kind == "unexpected_keyword_argument" and "." not in key and isinstance(value, Mapping)
+    return list(flatten(value, f"{key}.")) if is_section and value else [(key, value)]
+
+
+def _undecodable(composed: Composed) -> list[Problem]:
+    """Return the settings whose text has bytes that are no UTF-8, as in old names of files."""
+    wrong = [key for key, value in flatten(composed.values) if re.search("[\ud800-\udfff]", f"{key}{value}")]
+    hint = "rename the file, or give it another name by a link: ln -s"
+    return [Problem(f"{key} has bytes that are no UTF-8{composed.place(key)}", hint) for key in wrong]
 
 
 def _key(loc: tuple[int | str, ...], values: Mapping[str, Any]) -> str:
@@ -143,6 +162,8 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
 def _owner(section: str, composed: Composed) -> str:
     at = composed.values.get(section)
     kind = at.get("kind") if isinstance(at, Mapping) and "" not in sections().get(section, {}) else None
+    if section not in sections():
+        return "nnkit"
     return f"{section}={composed.choices.get(section, kind)}" if kind else section
 
 

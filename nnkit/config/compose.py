@@ -23,7 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
+from nnkit.config.plain_yaml import one_line, unread
 from nnkit.config.sent import read_sent, sent_problems
+from nnkit.config.stranger import environment_for, sender_of
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS, Words, in_quotes, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
@@ -68,7 +70,11 @@ def compose(
             again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
             refused = {word.partition("=")[0].lstrip("+~") for word in words if word not in rest}
             raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again, refused)) from None
-        composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+        stranger = None if trust else sender_of(read.overlay, words, dirs, config_name)
+        with environment_for(stranger):
+            composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
+    if stranger is not None and (asked_for := stranger.problems(composed)):
+        raise ConfigError(*asked_for)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
         raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint="nnkit train -m …")
@@ -152,7 +158,7 @@ def hydra_overrides(read: Words, dirs: Sequence[Path], *, trust: bool = False) -
     """
     overrides = list(read.overrides)
     if read.overlay is not None:
-        is_own = trust or any(read.overlay.is_relative_to(path) for path in dirs)
+        is_own = trust or sender_of(read.overlay, (), dirs, "") is None
         overrides.append(f"experiment={_store_overlay(read.overlay, is_own=is_own)}")
     if len(dirs) > 1:
         places = ",".join(f"'file://{path}'" for path in dirs[1:])
@@ -229,8 +235,10 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
     with translated({}):
         try:
             data, values = read_sent(path)
-            problems = [] if is_own else sent_problems(values, path)
+            problems = [] if is_own else sent_problems(values, path)  # at once: OmegaConf takes minutes for some texts
             node = OmegaConf.load(io.StringIO(data.decode())) if not problems else None
+            if node is not None and not is_own:
+                problems = sent_problems(OmegaConf.to_container(node, resolve=False), path)
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
             raise ConfigError(unread(path, error)) from None
     if problems:
@@ -240,16 +248,6 @@ def _store_overlay(path: Path, *, is_own: bool) -> str:
     name = "file_" + re.sub(r"\W", "_", path.stem)  # not the name of a shipped experiment
     ConfigStore.instance().store(group="experiment", name=name, node=node, package="_global_", provider=str(path))
     return name
-
-
-def unread(path: Path, error: Exception) -> Problem:
-    """Word why a YAML file cannot be read, with the line where YAML gives up."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return Problem(f"{path} cannot be read: {_one_line(error)}")
-    said = ", ".join(text for name in ("context", "problem") if (text := getattr(error, name, None)))
-    text = f"{path} cannot be read: line {mark.line + 1}, column {mark.column + 1}: {said}"
-    return Problem(text, "a setting is `name: value`; those of a section stand below it, two spaces further in")
 
 
 def _without_missing(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -358,7 +356,7 @@ def translated(groups: Groups) -> Iterator[None]:
     except MissingConfigException as error:
         raise ConfigError(_missing_option(error, groups)) from None
     except yaml.YAMLError as error:
-        raise ConfigError(Problem(f"a config file is not valid YAML: {_one_line(error)}")) from None
+        raise ConfigError(Problem(f"a config file is not valid YAML: {one_line(error)}")) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_uncomposable(error, groups)) from None
 
@@ -388,7 +386,3 @@ def _missing_option(error: MissingConfigException, groups: Groups) -> Problem:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

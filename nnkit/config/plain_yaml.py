@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from nnkit.errors import Problem
 
 LARGEST = 2**20  # bytes of a config; a table with 20,000 columns, each of them named, has half of it
 DEEPEST = 50
@@ -60,3 +63,18 @@ def _size(node: yaml.Node, sizes: dict[int, int], depth: int) -> int:
         parts = [part for each in inner for part in (each if isinstance(each, tuple) else (each,))]
         sizes[id(node)] = 1 + sum(_size(part, sizes, depth + 1) for part in parts)
     return sizes[id(node)]
+
+
+def unread(path: Path, error: Exception) -> Problem:
+    """Word why a YAML file cannot be read, with the line where YAML gives up."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return Problem(f"{path} cannot be read: {one_line(error)}")
+    said = ", ".join(text for name in ("context", "problem") if (text := getattr(error, name, None)))
+    text = f"{path} cannot be read: line {mark.line + 1}, column {mark.column + 1}: {said}"
+    return Problem(text, "a setting is `name: value`; those of a section stand below it, two spaces further in")
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says, without line ends."""
+    return " ".join(str(error).split())

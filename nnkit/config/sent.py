@@ -17,7 +17,7 @@ from nnkit.usercode import PLACES
 
 MOST_SETTINGS, MOST_VALUES = 1_000, 10_000
 LARGEST = 2**17  # bytes; OmegaConf reads no more in a second
-TRUST = "type it yourself, or pass --trust if you know where the file is from"
+TRUST = "if the file is yours, move it into configs/experiment/, or pass --trust; or type the setting yourself"
 _OPTION = re.compile(r"^(?:override\s+)?/?[\w-]+(?:/[\w-]+)*$")
 _LAUNCHER = re.compile(r"^(?:override\s+)?/?hydra/(?!sweeper$)")
 _TRACKER = re.compile(r"^(?:override\s+)?/?tracker(?:@|$)")
@@ -27,7 +27,10 @@ PUBLISHED = (
     *("resnet18", "resnet50", "vgg16", "inception_v3"),
     *("mobilenet_v3", "efficientnet_b0", "convnext_tiny", "pretrained"),
 )
-_WRITTEN = ("output_dir", "data.cache")  # the places of what is written
+_NAME = re.compile(r"[A-Za-z_][\w-]*(?:[./][\w-]+)*", re.ASCII)  # all of it: what Hydra would take apart is no name
+OUTPUTS, CACHE, DOWNLOAD = "output_dir", "data.cache", "data.download"
+WRITTEN = (OUTPUTS, CACHE)  # the places of what is written
+OWN_CACHE = "~/.cache/nnkit"
 _READ_BY_HYDRA = ("callbacks", "job_logging", "hydra_logging")  # refused where the composed config is looked at
 
 
@@ -46,15 +49,19 @@ def read_sent(path: Path) -> tuple[bytes, Any]:
 
 
 def sent_problems(values: Any, path: Path) -> list[Problem]:
-    """Return what a stranger's config must not do, all of it."""
+    """Return what a stranger's config must not do, all of it.
+
+    Args:
+        values: as OmegaConf reads them, references not resolved: what is looked at is what will be obeyed.
+        path: of the file.
+    """
     if not isinstance(values, Mapping):
         return []  # that it holds no settings is told where it is laid over the others
     found = [*_of_defaults(values.get("defaults")), *_of_hydra(values.get("hydra"))]
     pairs = [(key, value) for key, value in flatten(values) if not key.startswith(("defaults", "hydra."))]
     found += [text for key, value in [*pairs, *_params(values)] for text in _of_setting(key, value)]
+    found += [text for key, value in _params(values) for text in _of_word(key, value)]
     found += [text for key, value in flatten(values) for text in _of_references(key, value)]
-    if values.get("data") and isinstance(values["data"], Mapping) and values["data"].get("download"):
-        found.append("data.download=true would fetch files")
     if _takes_published_weights(values):
         found.append("model.weights=DEFAULT would fetch files")
     return [Problem(f"{text} (in {path})", TRUST) for text in dict.fromkeys(found)]
@@ -86,8 +93,29 @@ def word_problems(words: Mapping[str, str], place: Path) -> list[Problem]:
     for key, value in words.items():
         if key.startswith("hydra.launcher") or (key == "hydra/launcher" and value not in ("basic", "joblib")):
             found.append(f"{key}={value} would run programs")
-        found += _of_references(key, value)
+        found += _of_grammar(key, value)
     return [Problem(f"{text} (in {place})", "if you know where it is from: --trust") for text in found]
+
+
+def without_wishes(values: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of a run folder's config without what would write elsewhere or fetch files, and what that was.
+
+    Pictures are then cached where they are by default; the run is the same, and the user may type another place.
+
+    Args:
+        values: of config.yaml, not checked.
+        folder: of the run.
+    """
+    data, told = values.get("data"), []
+    if not isinstance(data, Mapping):
+        return values, []
+    kept = dict(data)
+    if isinstance(cache := data.get("cache"), str) and cache != OWN_CACHE and leads_away(cache):
+        kept["cache"] = OWN_CACHE
+        told.append(f"{CACHE}={cache} of {folder} is not used; type it, or pass --trust, if the run is yours")
+    if data.get("download") not in (None, False):
+        kept["download"] = False
+    return {**values, "data": kept}, told
 
 
 def _of_defaults(listed: Any) -> Iterator[str]:
@@ -140,11 +168,30 @@ def _of_setting(key: Any, value: Any) -> Iterator[str]:
         yield f"{name} is no setting to sweep over"
     if name.startswith(("tracker.wandb", "tracker.mlflow")) and value is not False:
         yield f"{name}={value} would send what is trained elsewhere"
-    if name in _WRITTEN and value is not None and _leads_away(str(value)):
+    if name in WRITTEN and value is not None and leads_away(str(value)):
         yield f"{name}={value} would write files there"
+    if name == DOWNLOAD and str(value).lower() not in ("false", "none", "null"):
+        yield f"{DOWNLOAD}={str(value).lower()} would fetch files"
 
 
-def _leads_away(path: str) -> bool:
+def _of_word(key: Any, value: Any) -> Iterator[str]:
+    """Yield what makes one entry of a sweep's space, of which Hydra makes a word, more than a name and its values."""
+    if not _NAME.fullmatch(str(key)):
+        yield f"hydra.sweeper.params: {str(key)[:200]} is not the name of a setting"
+    for text in _texts(value):
+        if "$" in text or "\\" in text:
+            yield f"hydra.sweeper.params: {key}: {text[:200]} must be values alone, without $ and \\"
+
+
+def _of_grammar(key: str, value: str) -> Iterator[str]:
+    """Yield what of a word Hydra would take for more than the name of another setting, escapes looked through."""
+    if not _NAME.fullmatch(key.removeprefix("++")):
+        yield f"{key[:200]} is not the name of a setting"
+    yield from _of_references(key, value.replace("$\\", "$"))
+
+
+def leads_away(path: str) -> bool:
+    """Tell whether a path leads out of the folder that the user works in, or may do so."""
     return path.startswith(("/", "~")) or ".." in Path(path).parts or ":" in path or "$" in path
 
 

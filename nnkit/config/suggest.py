@@ -24,7 +24,7 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     valid, last = leaves(values), key.rpartition(".")[2].lower()
     same_last = [k for k in valid if k.rpartition(".")[2] == last and k.rpartition(".")[2] != "kind"]
     if same_last:
-        return _ask(same_last[0], value)
+        return _ask(nearest(key, same_last, cutoff=0) or same_last[0], value)
     meant = SYNONYMS.get(last, key)
     for target in (meant, ELSEWHERE.get(meant)):
         if target in valid:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nnkit.config.options import config_dir
 from nnkit.config.origin import Composed, flatten
 from nnkit.errors import Problem
-from nnkit.secrets import has_secret, is_secret, redacted
+from nnkit.secrets import has_secret, hides, holder, redacted
+
+SHOWN = "which config.yaml would show to everybody"
 
 
 def word_problem(word: str) -> Problem | None:
@@ -17,31 +20,49 @@ def word_problem(word: str) -> Problem | None:
 
 
 def written_problems(composed: Composed) -> Iterator[Problem]:
-    """Yield the settings that must not be written. Values out of a run folder have been, long ago."""
-    if composed.choices or composed.typed:
-        for key, value in flatten(composed.values):
-            if (problem := _secret_problem(key, value, composed.place(key))) is not None:
-                yield problem
+    """Yield the settings that must not be written: what was typed, and what stands in the user's own files.
+
+    Values out of a run folder have been written long ago, and nnkit's own options are no secrets, whatever stands in
+    the environment.
+    """
+    for key, value in flatten(composed.values):
+        if _is_users(key, composed) and (problem := _secret_problem(key, value, composed.place(key))) is not None:
+            yield problem
+
+
+def _is_users(key: str, composed: Composed) -> bool:
+    typed = [name for name in composed.typed if name not in composed.files]
+    if any(key == name or key.startswith(name + ".") or name.startswith(key + ".") for name in typed):
+        return True
+    file = composed.files.get(key.partition(".")[0])
+    return bool(composed.choices) and file is not None and not file.is_relative_to(config_dir())
 
 
 def _secret_problem(key: str, value: Any, place: str = "") -> Problem | None:
     """Return the problem of a setting that is a secret, or whose text holds one."""
-    last = key.rpartition(".")[2]
-    variable = "".join(sign if sign.isalnum() else "_" for sign in last).upper()
-    if is_secret(key) and isinstance(value, (str, int)) and not isinstance(value, bool) and value not in ("", "null"):
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and hides(key, str(value)):
+        last = key.rpartition(".")[2]
+        variable = "".join(sign if sign.isalnum() else "_" for sign in last).upper()
         hint = f"read it in your own code: os.environ['{variable}']"
-        return Problem(f"{key} looks like a secret, which config.yaml would show to everybody{place}", hint)
-    if any(has_secret(text) for text in _texts(value)):
-        text = (
-            f"{key}={redacted(str(value))} holds a password or a key, which config.yaml would show to everybody{place}"
-        )
+        return Problem(f"{key} looks like a secret, {SHOWN}{place}", hint)
+    if isinstance(value, list):
+        inner = (_secret_problem(*each, place) for one in value for each in _within(key, one))
+        return next((problem for problem in inner if problem is not None), None)
+    if not isinstance(value, str):
+        return None
+    shown = f"{key}={redacted(value)}"
+    if (variable_of := holder(value)) is not None:
+        text = f"{shown} holds the value of the environment variable {variable_of}, {SHOWN}{place}"
+        return Problem(text, f"another value; if that is no secret: env -u {variable_of} nnkit …")
+    if has_secret(value):
+        text = f"{shown} holds a password or a key, {SHOWN}{place}"
         return Problem(text, "a file, or your own code that reads the environment")
     return None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+def _within(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in one entry of a list, with the key that it has."""
+    if isinstance(value, Mapping):
+        yield from flatten(value, f"{key}.")
+    else:
+        yield key, value

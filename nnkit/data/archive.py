@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, final
+from typing import IO, Any, Self, final
 
 from nnkit.errors import DataError
 from nnkit.storage import make_folder, reporting, write_unpacked
 
 MOST_FILES = 3_000_000  # ImageNet has 1.4 million
+LARGEST_HEADER = 1 << 20  # bytes of what a tar tells of one entry beside its block, which tarfile reads at once
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+LONGEST_END = 1 << 24  # bytes behind the last entry: a tar is filled up to a block
+_DAMAGED: tuple[type[Exception], ...] = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
+_DAMAGED += (lzma.LZMAError, EOFError, ValueError, RuntimeError, NotImplementedError)
 
 
 @final
@@ -52,13 +66,13 @@ def unpack(archive: Path, into: Path, *, most_bytes: int | None = None, most_fil
                 what = f"{names:,} entries" if names > most_files else "more bytes than there is room for"
                 raise DataError(f"{archive} has {what}, at {entry.name}", hint="is it the right file?")
             path = _place(entry, root, archive)
-            make_folder(path if entry.kind == "folder" else path.parent)
+            make_folder(path if entry.kind == "folder" else path.parent, lasting=False)
             if not path.parent.resolve().is_relative_to(root):
                 raise DataError(f"{archive}: {entry.name} lies behind a link")
             if entry.kind == "file":
                 assert content is not None
                 write_unpacked(path, content, entry.size)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from error
 
 
@@ -82,11 +96,29 @@ def _entries(archive: Path) -> Iterator[tuple[_Entry, IO[bytes] | None]]:
                 with opened.open(each) as content:
                     yield _Entry(each.filename, kind, each.file_size), content
         return
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, tarinfo=_Member) as tar:
         for member in tar:
+            vars(tar)["members"].clear()  # it keeps them all
             other = "a link" if member.issym() or member.islnk() else "a device"
             kind = "file" if member.isfile() else "folder" if member.isdir() else other
             yield _Entry(member.name, kind, member.size), tar.extractfile(member) if kind == "file" else None
+        assert tar.fileobj is not None
+        left = LONGEST_END
+        while piece := tar.fileobj.read(1 << 20):  # to its end, where the sum of what was packed stands
+            if (left := left - len(piece)) < 0:
+                raise ValueError("it goes on behind its last entry")
+
+
+class _Member(tarfile.TarInfo):
+    """An entry whose extended header is of a size that such headers have."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return an entry. Raises: ValueError, its header goes on for longer than any path does."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _HEADERS and found.size > LARGEST_HEADER:
+            raise ValueError(f"it has a header of {found.size:,} bytes")
+        return found
 
 
 @contextmanager

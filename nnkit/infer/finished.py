@@ -19,6 +19,7 @@ from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import Config
 from nnkit.config.sections.model import CodeModelConfig, PretrainedConfig
+from nnkit.config.sent import without_wishes
 from nnkit.data.batches import Batch, Samples, encode
 from nnkit.data.preprocess import Preprocess
 from nnkit.data.source import Rows, Source
@@ -175,7 +176,8 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
 
     Args:
         folder: of the run.
-        trust: whether code that the run names may be run, where it names the user's own.
+        trust: whether code that the run names may be run, where it names the user's own, and files be fetched, and
+            pictures cached, where it says.
 
     Raises:
         ConfigError: config.yaml is wrong, or names code that is not trusted.
@@ -185,6 +187,7 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     values = read_config(folder)
     if not trust:
         refuse_untrusted(values, folder)
+        values, _ = without_wishes(values, folder)
     config = _here(_checked(values, folder))
     facts = read_run(folder)
     threshold = _threshold(facts, config, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import yaml
+from PIL import Image
 
 from nnkit.cli import main
 from nnkit.lock import FolderLock
@@ -71,7 +73,7 @@ def test_a_run_that_has_ended_says_what_to_raise(capsys: pytest.CaptureFixture[s
         (["optimizer.lr=1e-2"], "optimizer.lr changes the maths of the run (optimizer.lr: 0.001 -> 0.01)"),
         (["optimizer.lr=abc"], "optimizer.lr must be a number > 0, got 'abc'"),
         (["trainer.max_epoch=9"], "trainer.max_epoch is not a setting of trainer"),
-        (["nosuch.key=1"], "nosuch is not a setting"),
+        (["nosuch.key=1"], "nosuch.key is not a setting"),
         (["output_dir=x"], "output_dir cannot change: the run stays in its folder"),
         (["--allow", "optimizer.lr"], "--allow optimizer.lr names nothing that changes"),
         (["--force"], "--force is not a flag of resume"),
@@ -239,3 +241,23 @@ def test_a_run_that_learns_nothing_has_nothing_to_go_on_with(capsys: pytest.Capt
         assert out.strip() == str(folder)
         assert "model=naive has nothing to learn: the run has ended, and there is nothing to go on with" in err
         assert "max_epochs" not in err
+
+
+def test_pictures_of_a_run_are_cached_elsewhere_only_where_the_user_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for number in range(24):
+        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    place = tmp_path / "place"
+    words = ["data=images", f"data.path={tmp_path / 'pictures'}", f"data.cache={place}", "model.hidden=[2]"]
+    folder = trained([*words, "trainer.max_epochs=1", "trainer.plots=false"], capsys)
+    shutil.rmtree(place)
+    assert main(["resume", str(folder), "trainer.max_epochs=2"]) == 0
+    assert f"data.cache={place} of {folder} is not used; type it, or pass --trust" in capsys.readouterr().err
+    assert not place.exists()
+    assert main(["resume", str(folder), "trainer.max_epochs=3", f"data.cache={place}"]) == 0
+    assert "is not used" not in capsys.readouterr().err
+    assert place.exists()

@@ -286,3 +286,37 @@ def test_a_sweep_that_leads_elsewhere_is_refused(capsys: pytest.CaptureFixture[s
     (trial / "run.log").symlink_to(Path("own").absolute())
     assert main(["resume", str(FOLDER)]) == 2
     assert "run.log is a link, which no run has made" in capsys.readouterr().err
+
+
+def test_options_beside_a_sweep_are_taken_where_the_user_is_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path("configs/experiment/own.yaml").absolute()
+    own.parent.mkdir(parents=True)
+    own.write_text("# @package _global_\ntags: [own]\n")
+    assert main(["train", "-m", *QUICK, "experiment=own", "seed=0,1"]) == 0
+    assert main(["resume", str(FOLDER)]) == 0
+    folder, here = FOLDER.absolute(), Path.cwd()
+    monkeypatch.chdir(here.parent)
+    assert main(["resume", str(folder)]) == 2
+    text = f"the sweep would take options from {here.resolve() / 'configs'}; go there (cd {here.resolve()})"
+    assert text in capsys.readouterr().err
+    assert main(["resume", str(folder), "--trust"]) == 0
+    journal = folder / "journal.jsonl"
+    first, *lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([json.dumps({**json.loads(first), "folder": str(folder)}), *lines, ""]))
+    assert main(["resume", str(folder)]) == 2
+    assert f"begun in {folder}, which lies in its own folder" in capsys.readouterr().err
+
+
+def test_a_launcher_that_came_since_starts_with_trust_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    own = Path("configs/experiment/own.yaml").absolute()
+    own.parent.mkdir(parents=True)
+    own.write_text("# @package _global_\ntags: [own]\n")
+    assert main(["train", "-m", *QUICK, "experiment=own", "seed=0,1"]) == 0
+    launcher = Path("configs/hydra/launcher/own.yaml")
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text("_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher2\n")
+    own.write_text("# @package _global_\ndefaults: [{override /hydra/launcher: own}]\ntags: [own]\n")
+    assert main(["resume", str(FOLDER)]) == 2
+    assert "hydra._internal.core_plugins.basic_launcher.BasicLauncher2 would run programs" in capsys.readouterr().err

@@ -312,3 +312,27 @@ def test_of_very_many_problems_the_first_are_told() -> None:
     texts = [problem.text for problem in caught.value.problems]
     assert texts[0] == "k0 is not a setting of nnkit"
     assert texts[30] == "and 10 more"
+
+
+def test_a_section_that_does_not_exist_is_set_right_with_its_settings() -> None:
+    for word, key in {
+        "optimzer.lr": "optimizer.lr",
+        "mode.residual": "model.residual",
+        "ccv.repeats": "cv.repeats",
+    }.items():
+        (problem,) = problems(f"{word}=1")
+        assert (problem.text, problem.hint) == (f"{word} is not a setting of nnkit", f"did you mean {key}=1?")
+
+
+def test_a_setting_that_was_misspelled_or_refused_is_not_missing_too() -> None:
+    (misspelled,) = problems("data=table", "data.pth=x.csv", "data.target=y")
+    assert misspelled.hint == "did you mean data.path=x.csv?"
+    texts = [problem.text for problem in problems("data=table", "data.path=https://u:p@h/x", "data.target=y")]
+    assert len(texts) == 1
+    assert texts[0].startswith("data.path=https://***@h/x holds a password")
+
+
+def test_bytes_that_are_no_text_are_told() -> None:
+    (problem,) = problems("name=a\udcff")
+    assert problem.text == "name has bytes that are no UTF-8"
+    assert "ln -s" in problem.hint

@@ -38,7 +38,7 @@ def problems(*words: str) -> list[Problem]:
         ("name: !!binary aGk=\n", "name must be text or null, got b'hi' (in FILE)"),
         ("1: 2\n", "1 is not a setting of nnkit (in FILE)"),
         ("trainer: {1: 2}\n", "trainer.1 is not a setting of trainer (in FILE)"),
-        ("modl: {hidden: [3]}\n", "modl is not a setting of nnkit (in FILE)"),
+        ("modl: {hidden: [3]}\n", "modl.hidden is not a setting of nnkit (in FILE)"),
         ("model: {a: {b: 1}}\n", "model.a is not a setting of model=mlp (in FILE)"),
         ("model: null\n", "model must be a section, got null (in FILE)"),
         (

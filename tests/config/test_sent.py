@@ -10,7 +10,7 @@ import yaml
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.options import config_dir
-from nnkit.config.sent import PUBLISHED, TRUST, read_sent, sent_problems, word_problems
+from nnkit.config.sent import PUBLISHED, TRUST, read_sent, sent_problems, without_wishes, word_problems
 from nnkit.errors import ConfigError
 from tests.own_code import HERE
 
@@ -28,6 +28,12 @@ from tests.own_code import HERE
         ("hydra: {sweeper: {params: {model.code: 'a:b'}}}\n", "model.code would run code: a:b"),
         ("data: {code: 'a:b'}\n", "data.code would run code: a:b"),
         ("model: ${activation}\n", "model would run code: ${activation}"),
+        ("hydra: {sweeper: {params: {'a=1': 1}}}\n", "hydra.sweeper.params: a=1 is not the name of a setting"),
+        ("hydra: {sweeper: {params: {data.download: true}}}\n", "data.download=true would fetch files"),
+        (
+            r"hydra: {sweeper: {params: {name: '$\{seed\}'}}}",
+            "hydra.sweeper.params: name: $\\{seed\\} must be values alone, without $ and \\",
+        ),
         ("output_dir: /x\n", "output_dir=/x would write files there"),
         ("data: {cache: ~/x}\n", "data.cache=~/x would write files there"),
         ("data: {download: true}\n", "data.download=true would fetch files"),
@@ -86,11 +92,15 @@ def test_words_out_of_a_folder_start_no_programs() -> None:
         "hydra.launcher.setup": "[id]",
         "name": "${oc.env:X}",
         "seed": "${a.b}",
+        "tags": r"[$\{oc.env:X\}]",
+        "a b": "1",
     }
     assert [problem.text for problem in word_problems(words, Path("/run"))] == [
         "hydra/launcher=submitit_local would run programs (in /run)",
         "hydra.launcher.setup=[id] would run programs (in /run)",
         "name: ${oc.env:X} may refer to other settings alone (in /run)",
+        r"tags: [${oc.env:X\}] may refer to other settings alone (in /run)",
+        "a b is not the name of a setting (in /run)",
     ]
     assert not word_problems({"hydra/launcher": "joblib", "seed": "1,2"}, Path("/run"))
 
@@ -114,3 +124,23 @@ def test_weights_that_would_be_fetched_need_trust(text: str, fetches: bool) -> N
 def test_all_networks_with_published_weights_are_known() -> None:
     options = {path.stem: yaml.safe_load(path.read_text()) for path in (config_dir() / "model").glob("*.yaml")}
     assert {name for name, values in options.items() if values["kind"] == "pretrained"} == set(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "told"),
+    [
+        (
+            {"kind": "images", "cache": "/x"},
+            {"kind": "images", "cache": "~/.cache/nnkit"},
+            ["data.cache=/x of /run is"],
+        ),
+        ({"kind": "images", "cache": "here"}, {"kind": "images", "cache": "here"}, []),
+        ({"kind": "images", "cache": "~/.cache/nnkit"}, {"kind": "images", "cache": "~/.cache/nnkit"}, []),
+        ({"kind": "mnist", "download": True}, {"kind": "mnist", "download": False}, []),
+        ("iris", "iris", []),
+    ],
+)
+def test_a_run_folder_says_not_where_files_are_written(data: object, wanted: object, told: list[str]) -> None:
+    values, said = without_wishes({"data": data, "seed": 1}, Path("/run"))
+    assert values == {"data": wanted, "seed": 1}
+    assert [text.partition(" not used")[0] for text in said] == told

@@ -19,7 +19,10 @@ from tests.own_code import HERE
     [
         ("model.kwargs.api_key=abc", "model.kwargs.api_key looks like a secret, which config.yaml would show"),
         ("data.path=s3://a:b@c/d", "data.path=s3://***@c/d holds a password or a key, which config.yaml would show"),
-        ("name=canary-0123", "name=*** holds a password or a key, which config.yaml would show"),
+        (
+            "name=canary-0123",
+            "name=*** holds the value of the environment variable HF_TOKEN, which config.yaml would show",
+        ),
     ],
 )
 def test_a_word_with_a_secret_is_refused_without_it(word: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,3 +55,38 @@ def test_a_secret_in_a_file_is_refused_and_an_old_run_is_read() -> None:
     with pytest.raises(ConfigError, match=r"model\.kwargs\.token looks like a secret.*\(in .*own\.yaml\)"):
         check(composed)
     assert check(Composed(composed.values)).model.kind == "code"
+
+
+def test_a_value_that_is_a_variables_is_told_with_its_name_and_a_way_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIO_SECRET_KEY", "minioadmin")
+    problem = word_problem("name=minioadmin")
+    assert problem is not None
+    assert problem.text.startswith("name=*** holds the value of the environment variable MINIO_SECRET_KEY")
+    assert problem.hint == "another value; if that is no secret: env -u MINIO_SECRET_KEY nnkit …"
+    assert word_problem("data.path=/home/minioadmin/x.csv") is None
+
+
+def test_what_is_no_secret_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOO_AUTH", "he_uniform")
+    assert check(compose(["data=iris"])).init.kind == "he_uniform"
+    for word in ("data.path=lake/token=5/rows.csv", "model.kwargs.id_token=5", "model.kwargs.auth=true"):
+        assert word_problem(word) is None
+
+
+def test_a_secret_within_a_list_and_in_ones_own_option_is_refused() -> None:
+    option = Path("configs/model/own.yaml")
+    option.parent.mkdir(parents=True)
+    option.write_text(f"kind: code\ncode: {HERE}:Net\nkwargs: {{stores: [{{password: x}}], api_key: 1.5}}\n")
+    with pytest.raises(ConfigError) as caught:
+        check(compose(["model=own"]))
+    assert [problem.text.partition(" looks")[0] for problem in caught.value.problems] == [
+        "model.kwargs.stores.password",
+        "model.kwargs.api_key",
+    ]
+
+
+def test_words_of_a_resume_are_looked_at_alone() -> None:
+    values = compose(["data=iris"]).values | {"tags": ["https://me:abcdefgh@h/"]}
+    assert check(Composed(values, typed={"seed": "the command line"})).tags
+    with pytest.raises(ConfigError, match=r"tags=.* holds a password or a key"):
+        check(Composed(values, typed={"tags": "the command line"}))

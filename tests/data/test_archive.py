@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import random
 import stat
 import tarfile
 import zipfile
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nnkit.data.archive import unpack, unpacked_by_us
+from nnkit.data.archive import LONGEST_END, unpack, unpacked_by_us
 from nnkit.errors import DataError, StorageError
 
 ARCHIVE, INTO, OUTSIDE = Path("sent"), Path("into"), Path("outside")
@@ -35,6 +37,29 @@ def zip_of(names: dict[str, bytes], mode: int = stat.S_IFREG) -> None:
             archive.writestr(entry, data)
 
 
+def header_bomb(kind: bytes) -> None:
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = kind, 1 << 31
+    ARCHIVE.write_bytes(gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20)))
+
+
+def flipped(mode: str, place: int) -> None:
+    """Write a packed tar of a file of noise, with one byte that is another one."""
+    noise = random.Random(0).randbytes(100_000)
+    with tarfile.open(ARCHIVE, mode) as archive:  # type: ignore[call-overload]
+        entry = tarfile.TarInfo("x")
+        entry.size = len(noise)
+        archive.addfile(entry, io.BytesIO(noise))
+    data = bytearray(ARCHIVE.read_bytes())
+    data[place] ^= 0xFF
+    ARCHIVE.write_bytes(data)
+
+
+def long_end() -> None:
+    tar(("x", tarfile.REGTYPE, 3, ""))
+    ARCHIVE.write_bytes(gzip.compress(ARCHIVE.read_bytes() + bytes(LONGEST_END + (1 << 20)), 1))
+
+
 FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE
 HOSTILE: dict[str, tuple[Callable[[], None], str]] = {
     "a file above": (lambda: tar(("../outside/x", FILE, 3, "")), "leads out of the folder"),
@@ -54,6 +79,12 @@ HOSTILE: dict[str, tuple[Callable[[], None], str]] = {
     "more than there is room for": (lambda: zip_of({"x": bytes(2_000_000)}), "more bytes than there is room for, at x"),
     "more in a tar than there is room for": (lambda: tar(("x", FILE, 2_000_000, "")), "more bytes than there is room"),
     "many small files": (lambda: zip_of({f"{k}": b"" for k in range(101)}), "has 101 entries, at 100"),
+    "a header of gigabytes": (lambda: header_bomb(tarfile.XHDTYPE), "it has a header of 2,147,483,648 bytes"),
+    "a name of gigabytes": (lambda: header_bomb(tarfile.GNUTYPE_LONGNAME), "it has a header of 2,147,483,648 bytes"),
+    "a packed file that is damaged": (lambda: flipped("w:gz", -2000), "cannot be unpacked"),
+    "a packed file with another sum": (lambda: flipped("w:gz", -6), "cannot be unpacked"),
+    "a file packed by xz that is damaged": (lambda: flipped("w:xz", -2000), "cannot be unpacked"),
+    "an end that goes on": (lambda: long_end(), "it goes on behind its last entry"),
     "no archive": (lambda: ARCHIVE.write_bytes(b"hello") and None, "cannot be unpacked"),  # type: ignore[func-returns-value]
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 import string
 import time
 import traceback
@@ -43,6 +44,8 @@ VALUES += [
     "a b",
     "a:b",
     "%",
+    "a\udcff",
+    "b\udcff.csv",
 ]
 STRUCTURES = [
     "~model",
@@ -119,7 +122,8 @@ def typed_wrong(chance: random.Random) -> Case:
     words, wanted = [], []
     for key in chance.sample(keys, chance.choice([1, 1, 2, 3])):
         section, dot, name = key.rpartition(".")
-        wrong = f"{section}{dot}{typo(name, chance)}"
+        is_section = dot and len(section) > 2 and chance.random() < 0.3
+        wrong = f"{typo(section, chance)}.{name}" if is_section else f"{section}{dot}{typo(name, chance)}"
         if wrong not in keys:
             words.append(f"{wrong}=1")
             wanted.append(key)
@@ -203,7 +207,12 @@ def judged(case: Case) -> tuple[str | None, int]:
         return f"{case.shown!r}: {seconds:.2f} s", 0
     if case.wanted and not said:
         return f"{case.shown!r}: a typo was taken", 0
-    return None, sum(key in said for key in case.wanted)
+    return None, sum(is_asked(key, said) for key in case.wanted)
+
+
+def is_asked(key: str, said: str) -> bool:
+    """Whether a hint asks for this key or option as a whole: one that stands in a list, or as an echo, is no answer."""
+    return re.search(rf"^did you mean (?:\S+; )?(?:[\w/]+=)?{re.escape(key)}(?![\w.])", said, re.MULTILINE) is not None
 
 
 def cases(count: int) -> Iterator[str | None]:

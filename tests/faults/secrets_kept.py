@@ -25,6 +25,13 @@ def secret():
 def net(spec):
     raise RuntimeError("the server refused " + secret())
 
+class Repeats:
+    def __call__(self, outputs, target):
+        import json, shlex, urllib.parse
+        value = os.environ["NNKIT_AWKWARD"]
+        told = [repr(value), json.dumps(value), shlex.quote(value), urllib.parse.quote(value, safe=""), value]
+        raise RuntimeError(" ".join(told) + " " + " ".join(value.splitlines()) + "x" * 2900 + value)
+
 class Loss:
     def __call__(self, outputs, target):
         raise RuntimeError("the server refused https://me:" + secret() + "@host/log")
@@ -54,8 +61,34 @@ class Canary:
     file: str = ""
 
 
+# Each hides its password among signs that are written in other ways elsewhere.
+AWKWARD = (f"a\"{PASSWORD}'b", f"a\\{PASSWORD}@b", f'first line\n{PASSWORD} "\\n second', f"%{PASSWORD}#é b")
+
+
+def awkward() -> Iterator[Canary]:
+    """Secrets with other names and values than those that were thought of first."""
+    told = ["train", *TINY, "loss=code", "loss.code=own:Repeats"]
+    for number, value in enumerate(AWKWARD):
+        names = ("PGPASSWORD", "OPENAI_APIKEY", "MYTOKEN", "GITHUB_TOKENS")
+        secret = {names[number]: value, "NNKIT_AWKWARD": value}
+        yield Canary(f"{names[number]}={value!r}, told in an error", told, (1,), secret)
+    own = ["train", "data=iris", "model=code", "model.code=own:Net", "trainer.max_epochs=1"]
+    for key in ("passwords", "auth", "openai_token", "secretkey", "jwt"):
+        yield Canary(f"model.kwargs.{key}", [*own, f"model.kwargs.{key}={PASSWORD}"])
+    yield Canary("a password in a list of mappings", [*own, f"model.kwargs.a=[{{password: {PASSWORD}}}]"])
+    yield Canary("passwords", [*own, f"model.kwargs.passwords=[{PASSWORD},b]"])
+    yield Canary("a token as the user of a URL", ["train", *TINY, f'tags=["https://{PASSWORD}@host/x"]'])
+    for url in (f"https://me:a@{PASSWORD}@host/x", f"https://me:a/{PASSWORD}@host/x", f"//me:{PASSWORD}@host/x"):
+        yield Canary(url, ["train", "data=table", f"data.path={url}", "data.target=y"])
+    text = f"model:\n  kwargs: {{api_key: 'two {PASSWORD}', auth: [{PASSWORD}]}}\n  code: own:Net\n"
+    text += "defaults: [{override /model: code}]\n"
+    yield Canary("a key in a file that is shown", ["train", "own.yaml", "--trust", "--cfg", "job"], (0,), {}, text)
+    yield Canary("a mistyped flag", ["train", "--password", PASSWORD])
+
+
 def canaries() -> Iterator[Canary]:
     """All of them."""
+    yield from awkward()
     names = ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "GITHUB_TOKEN", "DB_PWD")
     for number, name in enumerate(names):
         secret = {name: f"{PASSWORD}-{number}"}
@@ -154,7 +187,7 @@ SECRETS = Promise(
     name="secrets",
     text="passwords, keys and tokens in the environment, in words and in URLs: none in any file, none shown",
     cases=cases,
-    in_ci=26,
+    in_ci=42,
     in_soak=100,
     at_least=20,
 )

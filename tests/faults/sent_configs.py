@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from tests.faults.strangers import CANARY, MODULE, SECRET, Attack, apart, cases_of
@@ -244,6 +245,39 @@ def _of_code() -> Iterator[Attack]:
         yield Attack(f"an object for a sweep: {text}", _sends(text, SWEEP), _loads_object)
 
 
+@apart
+def _is_a_word(work: Path) -> bool:
+    """Whether an entry of a space, written as a word, is to Hydra another setting than its key, or a reference."""
+    os.environ["HF_TOKEN"] = SECRET
+    params = _values(work)["hydra"]["sweeper"]["params"]
+    parsed = OverridesParser.create().parse_overrides([f"++{key}={value}" for key, value in params.items()])
+    values = {"a": [override.value() for override in parsed if not override.is_sweep_override()]}
+    told = str(OmegaConf.to_container(OmegaConf.create(values), resolve=True))
+    return [override.key_or_group for override in parsed] != list(params) or SECRET in told
+
+
+def _of_params() -> Iterator[Attack]:
+    """A space is as good as words, and words are Hydra's to take apart."""
+    entries = {
+        "code behind = and a quote in a key": f"""{{model: code, "model.code='{MODULE}:Net": "'"}}""",
+        "code behind a blank": f"{{model: code, ' model.code': '{MODULE}:Net'}}",
+        "code behind a plus": f"{{model: code, '+model.code': '{MODULE}:Net'}}",
+        "a place behind = in a key": "{'output_dir=/tmp/elsewhere,x': 1}",
+        "a place behind a quote": """{"name='../../../elsewhere": "'"}""",
+        "the environment, escaped": r"{name: '$\{oc.env:HF_TOKEN\}'}",
+        "the environment, escaped in a list": r"{tags: '[$\{oc.env:HF_TOKEN\}]'}",
+        "the environment, in quotes": r"""{name: '"$\{oc.env:HF_TOKEN}"'}""",
+        "a download": "{data: mnist, data.download: true, data.root: sets}",
+        "a download behind = in a key": "{data: mnist, data.root: sets, 'data.download=true#': ''}",
+        "a reference that is put together": "{seed: '$', name: '${.seed}{oc.env:HF_TOKEN}'}",
+    }
+    for name, params in entries.items():
+        text = f"trainer: {{max_epochs: 1, plots: false}}\nhydra:\n  sweeper:\n    params: {params}\n"
+        plain = any(each in name for each in ("a blank", "a plus", "a download", "put together", "in quotes", "= in"))
+        words = ["train", "-m", THEIRS, *([] if "download" in name else ["data=iris"]), "seed=1"]
+        yield Attack(f"in a space: {name}", _sends(text, words), _is_there if plain else _is_a_word)
+
+
 def _of_places() -> Iterator[Attack]:
     texts = {
         "output_dir with a root": "output_dir: /tmp/elsewhere\n",
@@ -319,7 +353,7 @@ def _of_words() -> Iterator[Attack]:
 
 def attacks() -> list[Attack]:
     """All of them."""
-    groups = (_of_hydra(), _of_references(), _of_code(), _of_places(), _of_size(), _of_words())
+    groups = (_of_hydra(), _of_references(), _of_code(), _of_params(), _of_places(), _of_size(), _of_words())
     return [attack for group in groups for attack in group]
 
 
@@ -332,7 +366,7 @@ CONFIGS = Promise(
     name="sent-configs",
     text="configs and words of strangers: nothing executed or imported, nothing written elsewhere, refused in a second",
     cases=cases,
-    in_ci=60,
+    in_ci=70,
     in_soak=300,
     at_least=40,
 )

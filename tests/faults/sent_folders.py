@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from PIL import Image
 
 from nnkit.run import train
 from tests.faults.strangers import CANARY, MODULE, Attack, apart, cases_of
@@ -145,6 +146,7 @@ Live = Callable[[Path], bool]
 
 def _file(name: str, data: bytes) -> Change:
     def change(work: Path, run: Path) -> None:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(data)
 
     return change
@@ -538,6 +540,33 @@ def _of_config() -> Iterator[Attack]:
     yield _attack("10^9 recurrent layers", ROWS, _config(model=deep), differs)
 
 
+def _pictures(work: Path, run: Path) -> None:
+    """Let the run be one of pictures, which are kept decoded where it says: outside."""
+    for number in range(24):
+        path = run / "pictures" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    data = {"kind": "images", "path": str(run / "pictures"), "val_fraction": 0.25, "test_fraction": 0.25}
+    _config(data={**data, "cache": str(work / OUTSIDE)})(work, run)
+
+
+def _fetching(work: Path, run: Path) -> None:
+    data = {"kind": "mnist", "root": str(work / "sets"), "download": True, "val_fraction": 0.25}
+    _config(data=data)(work, run)
+
+
+def _of_places() -> Iterator[Attack]:
+    """What a run's config says of places outside of its folder."""
+    for words in (RESUME, EVAL):
+        cached = _tells_config("outside")
+        yield _attack(f"a cache elsewhere: {words[0]}", words, _pictures, cached, (2, 3, 4))
+        yield _attack(f"a download: {words[0]}", words, _fetching, _tells_config("download"))
+
+
+def _tells_config(word: str) -> Live:
+    return lambda work: word in (work / RUN / "config.yaml").read_text()
+
+
 def _of_links() -> Iterator[Attack]:
     own = f"{OUTSIDE}/own.txt"
     links = {"lock": RESUME, "run.log": RESUME, "metrics.jsonl": RESUME, "config.yaml": EVAL, "run.json": EVAL}
@@ -580,11 +609,21 @@ def _of_sweeps() -> Iterator[Attack]:
         "a folder that is not there": {"folder": "/nowhere/at/all"},
         "words that are no texts": {"words": [1, {}]},
         "an own file": {"words": ["theirs.yaml", "seed=1,2"]},
+        "the environment, escaped": {"words": [r"tags=[$\{oc.env:HF_TOKEN\}]", "seed=1,2"]},
+        "a download": {"words": ["data.download=true", "data=mnist", "data.root=sets", "seed=1,2"]},
+        "a cache elsewhere": {"words": ["data.cache=../outside", "data=images", "data.path=x", "seed=1,2"]},
     }
     for name, changes in words.items():
         value = next(iter(changes.values()))
         token = json.dumps(value if isinstance(value, str) else value[0])
         yield _attack(f"a journal with {name}", go_on, _sweep(**changes), _tells(token))
+    names = "# @package _global_\ntags: ['${oc.env:HF_TOKEN}']\n"
+    starts = "# @package _global_\ndefaults: [{override /hydra/launcher: submitit_local}]\n"
+    for name, folder in {"configs in its folder": RUN, "configs beside it": "theirs"}.items():
+        change = _sweep(words=["experiment=evil", "data=iris", "seed=1,2"], folder=f"/proc/self/cwd/{folder}")
+        for what, text in {"that read the environment": names, "that start programs": starts}.items():
+            both = _both(change, _file(f"../{folder}/configs/experiment/evil.yaml", text.encode()))
+            yield _attack(f"{name} {what}", go_on, both, _tells("/proc/self/cwd"))
     deep = _both(_sweep(), _deep("journal.jsonl"))
     yield _attack("a deep journal", go_on, deep, lambda work: (work / RUN / "journal.jsonl").stat().st_size > 100_000)
     linked = _both(_sweep(), _link("lock", f"{OUTSIDE}/own.txt"))
@@ -593,7 +632,7 @@ def _of_sweeps() -> Iterator[Attack]:
 
 def attacks() -> list[Attack]:
     """All of them; each leaves what is the user's as it was, too."""
-    groups = (_of_state(), _of_weights(), _of_json(), _of_config(), _of_links(), _of_sweeps())
+    groups = (_of_state(), _of_weights(), _of_json(), _of_config(), _of_places(), _of_links(), _of_sweeps())
     return [attack for group in groups for attack in group]
 
 
@@ -606,7 +645,7 @@ FOLDERS = Promise(
     name="sent-folders",
     text="run folders, checkpoints and sweeps of strangers: nothing executed, nothing written elsewhere, refused",
     cases=cases,
-    in_ci=44,
+    in_ci=48,
     in_soak=200,
     at_least=30,
 )

@@ -34,6 +34,10 @@ def raising(error: BaseException) -> Callable[[], object]:
         (Case("x", lambda: None, ["model.hidden"]), "a typo was taken", 0),
         (Case("x", raising(ConfigError("hiden", hint="did you mean model.hidden?")), ["model.hidden"]), None, 1),
         (Case("x", raising(ConfigError("hiden")), ["model.hidden"]), None, 0),
+        (Case("x", raising(ConfigError("model.hidden")), ["model.hidden"]), None, 0),
+        (Case("x", raising(ConfigError("x", hint="model is one of mlp, cnn")), ["cnn"]), None, 0),
+        (Case("x", raising(ConfigError("x", hint="did you mean model.hidden_size?")), ["model.hidden"]), None, 0),
+        (Case("x", raising(ConfigError("x", hint="did you mean model=cnn? (model is …)")), ["cnn"]), None, 1),
     ],
 )
 def test_what_is_no_message_is_caught(case: Case, broken: str | None, right: int) -> None:

@@ -21,6 +21,7 @@ from nnkit.config.sections.sequences import (
     TextConfig,
     TsConfig,
 )
+from nnkit.config.sent import OWN_CACHE
 
 PixelScaling = Literal["auto", "standard", "minmax", "none", "weights"]
 TaskName = Literal["auto", "classification", "multilabel", "regression"]
@@ -150,7 +151,7 @@ class ImagesConfig:
     channels: Fixed[Literal["auto"] | Channels] = "auto"
     resize: Fixed[Resizing] = "squash"
     on_bad: Fixed[OnBad] = "error"
-    cache: Live[Name | None] = "~/.cache/nnkit"
+    cache: Live[Name | None] = OWN_CACHE
     in_memory: Live[Literal["auto"] | bool] = "auto"
     workers: Live[Literal["auto"] | WholeNumber] = "auto"
     worker_timeout_s: Live[Positive] = 300.0
