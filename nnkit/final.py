@@ -110,7 +110,8 @@ def finite_ones(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[st
     """
     bad = {name: value for name, value in metrics.items() if not math.isfinite(value)}
     if any(name.endswith("/loss") for name in bad):
-        raise DivergenceError(f"a final metric is not finite: {bad}", hint="try a smaller optimizer.lr")
+        told = ", ".join(f"{name} is {value}" for name, value in bad.items())
+        raise DivergenceError(f"a final metric is not finite: {told}", hint="try a smaller optimizer.lr")
     notes = [f"{name} is {value}: it is left out of the metrics" for name, value in bad.items()]
     return {name: value for name, value in metrics.items() if name not in bad}, notes
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nnkit.cli import main
-from nnkit.storage import FolderLock
+from nnkit.lock import FolderLock
 from tests.run_folders import made
 
 Out = pytest.CaptureFixture[str]

@@ -57,8 +57,8 @@ def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: p
     ("position", "first", "word", "found"),
     [
         ("1", "tr", "tr", ["train"]),
-        ("2", "train", "model=c", ["model=cnn", "model=code"]),
-        ("2", "train", "optimizer.l", ["optimizer.lr="]),
+        ("2", "train", "model=c", ["model=cnn", "model=code", "model=convnext_tiny"]),
+        ("2", "train", "optimizer.l", ["optimizer.layer_decay=", "optimizer.lr="]),
         ("2", "train", "see", ["seed="]),
         ("2", "list", "mod", ["model"]),
         ("2", "completion", "z", ["zsh"]),
@@ -67,7 +67,7 @@ def test_a_wrong_name_is_told_the_nearest(words: list[str], text: str, capsys: p
         ("1", "e", "e", ["eval", "export"]),
         ("2", "eval", "l", ["last"]),
         ("2", "resume", "l", ["last"]),
-        ("3", "resume", "optimizer.l", ["optimizer.lr="]),
+        ("3", "resume", "optimizer.l", ["optimizer.layer_decay=", "optimizer.lr="]),
     ],
 )
 def test_completion_knows_commands_groups_options_and_settings(
@@ -104,7 +104,7 @@ def test_the_bash_script_completes_in_a_real_bash(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
     )
-    assert done.stdout.strip() == "cnn code"
+    assert done.stdout.strip() == "cnn code convnext_tiny"
 
 
 def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -371,4 +371,4 @@ def test_commands_filters_and_folders_are_completed(some: None) -> None:
     assert set(candidates("2", "runs", "sta")) == {"status=", "started="}
     assert "optimizer.lr=" in candidates("3", "runs", "optimizer.l")
     assert candidates("3", "runs", "outputs/b/") == ["outputs/b/sweep-1/"]
-    assert candidates("3", "runs", "model=c") == ["model=cnn", "model=code"]
+    assert candidates("3", "runs", "model=c") == ["model=cnn", "model=code", "model=convnext_tiny"]

@@ -12,7 +12,7 @@ from typing import Any
 from tests.faults.processes import Process, start
 
 TRIALS, PLACE = 60, "outputs/killed/sweep"
-SWEEP = ["train", "-m", "name=killed", "data=iris", "model.hidden=[8]", "trainer.max_epochs=60"]
+SWEEP = ["train", "-m", "name=killed", "data=iris", "model.hidden=[8]", "trainer.max_epochs=30"]
 SWEEP += ["trainer.patience=null", "hydra/sweeper=random", f"hydra.sweeper.trials={TRIALS}", "hydra.sweeper.jobs=2"]
 SWEEP += ["optimizer.lr=tag(log, interval(1e-4,1e-1))", "trainer.checkpoint_every=100", "batching.batch_size=8"]
 
