@@ -89,7 +89,7 @@ def augmented(
     *,
     lengths: Tensor | None = None,
     masks: Masks | None = None,
-    is_view: bool = False,
+    view: int | None = None,
 ) -> tuple[Tensor, Masks | None]:
     """Return samples changed by all that is switched on but mixing, and the masks that went along.
 
@@ -99,11 +99,12 @@ def augmented(
         rng: what is drawn from.
         lengths: (B,) of series that vary.
         masks: of pictures; they are moved as the pictures are, and what comes in from outside weighs 0.
-        is_view: whether all samples get the same numbers, and nothing is erased: an answer then does not depend on the
-            sample's neighbours.
+        view: number, from 1, of a view: all samples get the same numbers, and nothing is erased, so that an answer
+            does not depend on the sample's neighbours; None for numbers of its own for each.
     """
-    rows = 1 if is_view else len(x)
+    rows = len(x) if view is None else 1
     draws = Draws.of(rng, len(x), rows, x.device)
+    draws = draws if view is None else draws.of_view(view)
     if recipe.kind == "series":
         return _series(recipe.section, x, draws, rng, rows, lengths), masks
     if recipe.kind != "image":
@@ -116,7 +117,7 @@ def augmented(
     if section.policy != "none":
         pixels = by_policy(pixels, section.policy, rng, rows)
     pixels = _coloured(recipe, _moved(section, pixels, draws, "bilinear"), draws)
-    if section.erasing and not is_view:
+    if section.erasing and view is None:
         pixels = pixels.masked_fill(erased(draws, section.erasing, (x.shape[2], x.shape[3]))[:, None], 0.0)
     return _scaled(recipe, pixels), masks
 

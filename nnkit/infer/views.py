@@ -36,14 +36,14 @@ class Views:
         """Return a batch as it is seen in a view, from 0; the first one changes nothing.
 
         The numbers of a view are the same for all samples, so that an answer depends neither on a sample's neighbours
-        nor on its place.
+        nor on its place; whether it is mirrored goes in turn.
         """
         if number == 0:
             return inputs
         x, *others = inputs
         lengths = next((each for each in others if each.dim() == 1), None)
         rng = np.random.default_rng(derive(self.seed, "view", number))
-        return (augmented(self.recipe, x, rng, lengths=lengths, is_view=True)[0], *others)
+        return (augmented(self.recipe, x, rng, lengths=lengths, view=number)[0], *others)
 
 
 def with_views(run: Finished, count: int) -> Finished:

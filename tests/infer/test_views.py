@@ -41,11 +41,18 @@ def test_an_answer_is_the_mean_of_what_is_said_of_each_view() -> None:
     wanted = [run.model(x).softmax(1)]
     for number in (1, 2, 3):
         rng = np.random.default_rng(derive(run.config.seed, "view", number))
-        wanted.append(run.model(augmented(seen.recipe, x, rng, is_view=True)[0]).softmax(1))
+        wanted.append(run.model(augmented(seen.recipe, x, rng, view=number)[0]).softmax(1))
     mean = torch.stack(wanted).mean(0).detach().numpy()
     assert np.allclose(found.probabilities, mean, atol=1e-6)
     assert found.predicted.tolist() == mean.argmax(1).tolist()
     assert not np.allclose(found.probabilities, answers_to(run, (PIXELS,)).probabilities, atol=1e-3)
+
+
+def test_of_two_views_one_is_mirrored() -> None:
+    run = run_of("augmentation.flip=0.5")
+    (x,) = next(run.batches((PIXELS,)))
+    wanted = torch.stack([run.model(x).softmax(1), run.model(x.flip(3)).softmax(1)]).mean(0).detach().numpy()
+    assert np.allclose(answers_to(with_views(run, 2), (PIXELS,)).probabilities, wanted, atol=1e-6)
 
 
 def test_an_answer_does_not_depend_on_its_neighbours() -> None:
