@@ -13,7 +13,8 @@ from nnkit.config.schema import Config
 from nnkit.folds import cross_validate
 from nnkit.run import resume, train
 from nnkit.runs import new_folder, read_run
-from nnkit.tracking import TRACKER, place_of, settings_told, trackers
+from nnkit.storage import remove_folder
+from nnkit.tracking import TRACKER, place_of, settings_told, tell_metrics, trackers
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
@@ -90,6 +91,34 @@ def test_trials_of_two_processes_belong_to_their_sweep(capsys: pytest.CaptureFix
         assert place_of(folder) == (folder.name, f"mlp-iris/{sweep.name}", "trial")
         assert scalars(folder)["val/loss"] == curve(folder)
     assert "tracker" not in (sweep / "best.yaml").read_text()
+
+
+def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "trainer.max_epochs=2", "trainer.plots=false", "model.hidden=[2],[9]", "optimizer.lr=0.05"]
+    assert main(["train", "-m", *words, "tracker=tensorboard"]) == 0
+    sweep = Path(capsys.readouterr().out.strip())
+    best = json.loads((sweep / "sweep.json").read_text())["best"]
+    for folder in sorted(sweep.glob("0*")):
+        found, metrics = scalars(folder), read_run(folder)["metrics"]
+        assert found["val/loss"] == curve(folder)
+        told = {name.removeprefix("final/"): values[-1][1] for name, values in found.items() if "final/" in name}
+        assert told == {name: pytest.approx(value) for name, value in metrics.items()}
+        assert ("test/accuracy" in told) == (folder.name == best)
+
+
+def test_a_tracker_that_the_winner_cannot_reach_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "trainer.max_epochs=1", "trainer.plots=false", "seed=1,2", "tracker=tensorboard"]
+    assert main(["train", "-m", *words, "name=sweep"]) == 0
+    sweep = Path(capsys.readouterr().out.strip())
+    told: list[str] = []
+    folder = next(sweep.glob("000*"))
+    remove_folder(folder / "tensorboard")
+    (folder / "tensorboard").write_text("")
+    tell_metrics(config_of(BOARD, "name=sweep"), folder, {"test/loss": 1.0}, told.append)
+    assert len(told) == 1
+    assert told[0].startswith("tracker=tensorboard: StorageError: ")
+    tell_metrics(config_of(), folder, {"test/loss": 1.0}, told.append)
+    assert len(told) == 1
 
 
 def test_a_tracker_is_told_the_settings_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
