@@ -37,6 +37,7 @@ class Recipe:
         shift: of the pixel scale, one number a channel; value = number * size + shift. Empty where there is none.
         size: likewise.
         is_bytes: whether pixels are 0 to 255.
+        blends: whether answers are values, which are blended where samples are.
     """
 
     section: AugmentationConfig
@@ -44,6 +45,7 @@ class Recipe:
     shift: tuple[float, ...] = ()
     size: tuple[float, ...] = ()
     is_bytes: bool = False
+    blends: bool = False
 
     @property
     def views(self) -> dict[str, float | str]:
@@ -61,6 +63,7 @@ def recipe_of(
     *,
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     is_bytes: bool = False,
+    blends: bool = False,
 ) -> Recipe | None:
     """Return what a section means for data; None where that is nothing.
 
@@ -69,6 +72,7 @@ def recipe_of(
         given: the first input.
         scale: shift and size of its pixel scale.
         is_bytes: whether its pixels are 0 to 255.
+        blends: whether answers are values.
     """
     wanted = {"image": (*OF_IMAGES, "mixup"), "series": (*OF_SERIES, "mixup"), "features": ("mixup",)}
     names = set(wanted.get(given.kind, ()))
@@ -78,7 +82,7 @@ def recipe_of(
     if not kept:
         return None
     shift, size = scale or ((), ())
-    return Recipe(AugmentationConfig(**kept), given.kind, shift, size, is_bytes)  # type: ignore[arg-type]
+    return Recipe(AugmentationConfig(**kept), given.kind, shift, size, is_bytes, blends)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
