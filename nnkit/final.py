@@ -34,6 +34,7 @@ OF_THE_END = (
     "metrics",
     "decision_threshold",
     "error",
+    "hint",
     "exit_code",
 )
 

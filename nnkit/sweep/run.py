@@ -23,6 +23,7 @@ from nnkit.lock import FolderLock, is_locked
 from nnkit.runs import SWEEP, read_config, read_run
 from nnkit.storage import read_bytes, remove_folder, write_json
 from nnkit.sweep.executor import Executor
+from nnkit.sweep.failures import common_cause
 from nnkit.sweep.journal import Journal, starts
 from nnkit.sweep.outputs import write_best, write_table
 from nnkit.sweep.pruning import Pruner
@@ -59,6 +60,8 @@ class Rules:
         timeout_s: seconds after which no other trial starts; None for never.
         retries_failed: whether trials that have failed before start anew.
         ends_running: whether the trials that run end, too, when the time is over, at their next step.
+        ends_at_common_cause: whether no other trial starts once the first ones have failed before their first step, all
+            for one cause, which then is the sweep's.
     """
 
     objective: Objective | None = None
@@ -66,6 +69,7 @@ class Rules:
     timeout_s: float | None = None
     retries_failed: bool = False
     ends_running: bool = False
+    ends_at_common_cause: bool = False
 
 
 class Watch(Protocol):
@@ -99,6 +103,7 @@ class SweepResult:
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
         warnings: what else the user should know of its end.
+        cause: of a trial that failed as all others did, so that the sweep ended; None for none.
     """
 
     folder: Path
@@ -110,6 +115,7 @@ class SweepResult:
     problem: str = ""
     ended: str = ""
     warnings: Sequence[str] = ()
+    cause: Outcome | None = None
 
 
 @final
@@ -125,6 +131,7 @@ class Sweep:
         watch: told what happens.
         signals: a signal ends the sweep after saving the trials that run.
         outcomes: of the trials that have ended, by number.
+        fresh: of them those that this process has seen end.
         started: when, by time.monotonic.
     """
 
@@ -135,6 +142,7 @@ class Sweep:
     watch: Watch
     signals: Signals
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    fresh: list[Outcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     written: float = 0.0
 
@@ -258,6 +266,7 @@ class Sweep:
 
     def _note(self, outcome: Outcome, journal: Journal) -> None:
         self.outcomes[outcome.trial.number] = outcome
+        self.fresh.append(outcome)
         journal.ended(outcome)
         self.source.ended(outcome)
         self._note_end(outcome)
@@ -272,7 +281,13 @@ class Sweep:
         failures = sum(outcome.status == "failed" for outcome in self.outcomes.values())
         if self.rules.most_failures is not None and failures > self.rules.most_failures:
             return f"{failures} failed"
+        if self._cause() is not None:
+            return "all failed before their first step, for one cause"
         return f"hydra.sweeper.timeout_s={self.rules.timeout_s:g} was over" if self.is_over else ""
+
+    def _cause(self) -> Outcome | None:
+        """Return a trial that failed as all that ended in this process did; None where that ends nothing."""
+        return common_cause(self.fresh) if self.rules.ends_at_common_cause else None
 
     def _closed(self, ended: str) -> SweepResult:
         """Look at the test set with the winner, and write the table."""
@@ -300,6 +315,7 @@ class Sweep:
             problem=problem,
             ended=ended,
             warnings=warnings,
+            cause=self._cause(),
         )
 
     def _write(self, test: dict[str, float], ended: str = "") -> None:
