@@ -38,7 +38,7 @@ def tell_metrics(config: Config, folder: Path, metrics: Mapping[str, float], war
     """Tell the trackers of a run that has ended final metrics that it had not looked at, and wait for them.
 
     Args:
-        config: of the run.
+        config: of the run, with every pick, as its trackers have been told.
         folder: of it, with what it is called by its trackers.
         metrics: by name.
         warn: tells the user what goes wrong.

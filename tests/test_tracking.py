@@ -18,7 +18,7 @@ from nnkit.tracking import TRACKER, place_of, settings_told, tell_metrics, track
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
-from tests.track.trackers.read_back import scalars
+from tests.track.trackers.read_back import scalars, texts
 from tests.trained import Watcher, config_of, events
 
 BOARD = "tracker=tensorboard"
@@ -104,6 +104,9 @@ def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixt
         told = {name.removeprefix("final/"): values[-1][1] for name, values in found.items() if "final/" in name}
         assert told == {name: pytest.approx(value) for name, value in metrics.items()}
         assert ("test/accuracy" in told) == (folder.name == best)
+        tables = texts(folder, "config")
+        assert len(tables) == 1 + (folder.name == best)
+        assert len({*tables}) == 1  # with each pick in place of its auto
 
 
 def test_a_tracker_that_the_winner_cannot_reach_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:

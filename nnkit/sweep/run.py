@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Protocol, final
 
 from nnkit.assemble import prepare
+from nnkit.config.check import check
 from nnkit.config.cross import Objective
 from nnkit.config.identity import LIMITS
+from nnkit.config.origin import Composed
 from nnkit.config.suggest import spell
-from nnkit.errors import ConfigError, DataError, FolderInUseError, StorageError
+from nnkit.errors import ConfigError, DataError, FolderInUseError, NnkitError, StorageError
 from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.lock import FolderLock, is_locked
@@ -387,5 +389,8 @@ def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], Non
         log.note(f"warning: {text}")
         warn(f"trial {outcome.trial.number}: {text}")
 
-    tell_metrics(outcome.trial.config, outcome.folder, metrics, told)
+    try:
+        tell_metrics(check(Composed(read_config(outcome.folder))), outcome.folder, metrics, told)
+    except NnkitError as error:
+        told(f"its trackers could not be told its test metrics: {error}")
     log.close()
