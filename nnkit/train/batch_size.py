@@ -110,6 +110,8 @@ def _kept(run: Run, size: int) -> int:
 
 def bytes_of_change(run: Run) -> float:
     """Return how many bytes a sample needs at most while it is augmented, before the forward pass; 0 without that."""
+    if run.augmentation is None:
+        return 0.0  # no picture is read for it
     batch = _batch(run.train, CHANGED)
     held = _Held()
     with held:
