@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -167,6 +168,7 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
     from nnkit.cli.sweep_view import ENDLESS, show
     from nnkit.sweep.outputs import BEST, importances, write_importance
+    from nnkit.tracking import where_to_look
 
     show(result)
     for text in result.warnings:
@@ -174,6 +176,8 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
     if result.groups:
         trust = " --trust" if sections_with_code(to_plain(checked.configs[0])) else ""  # a file may be a stranger's
         note(f"the same again: nnkit train {result.folder / BEST}{trust}")
+    for line in where_to_look(checked.configs[0], result.folder, _untold(result)) if result.outcomes else ():
+        note(line)
     if result.ended:
         of = f" of {result.planned}" if result.planned < ENDLESS else ""
         print(f"ended after {len(result.outcomes)}{of} trials: {result.ended}", file=sys.stderr)
@@ -192,6 +196,12 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
         told = "stopped before the winner was tested" if done == result.planned else told
         raise InterruptedSweepError(signal_number, told, f"nnkit resume {result.folder}")
     _raise_failures(result)
+
+
+def _untold(result: SweepResult) -> set[str]:
+    """Return the trackers that did not take the winner's end; what they made of other trials their run.log says."""
+    found = (re.search(r"tracker=(\w+)", text) for text in result.warnings)
+    return {match[1] for match in found if match is not None}
 
 
 def _raise_failures(result: SweepResult) -> None:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import final
 
 from nnkit.errors import StorageError
-from nnkit.storage import LineFile
+from nnkit.storage import LineFile, read_bytes
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
 METRICS = "metrics.jsonl"
+
+
+def read_events(folder: Path, count: int) -> Iterator[Record]:
+    """Yield the first events of a run; none behind a line that is damaged. Raises: StorageError."""
+    for line in read_bytes(folder / METRICS).splitlines()[:count] if count else ():
+        try:
+            values = dict(json.loads(line))
+            step, epoch = int(values.pop("step")), int(values.pop("epoch"))
+            yield Record(step, epoch, {str(name): float(value) for name, value in values.items() if value is not None})
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
 
 
 @final
