@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from nnkit.config.architectures import ARCHITECTURES, is_segmenter, side_multiple, smallest_side
@@ -30,6 +31,8 @@ def transfer_problems(config: Config) -> Iterator[Problem]:
         yield Problem(f"model.weights must be DEFAULT, none or a file, got '{model.weights}'", "model.weights=DEFAULT")
     elif model.weights.lower() in ("null", "false", "no") or (model.weights != NO_WEIGHTS and model.weights == "None"):
         yield Problem(f"model.weights must be DEFAULT, none or a file, got '{model.weights}'", "model.weights=none")
+    if model.from_run is None and model.weights not in (NO_WEIGHTS, DEFAULT_WEIGHTS):
+        yield from _folder_problems(model.weights)
     if not is_published and getattr(config.data, "scaling", "") == "weights":
         told = f"data.scaling=weights is for networks with published weights, but model={model.kind} has none"
         yield Problem(told, "data.scaling=auto")
@@ -37,6 +40,14 @@ def transfer_problems(config: Config) -> Iterator[Problem]:
         yield from _pattern_problems(model.freeze)
     if isinstance(model, PretrainedConfig):
         yield from _arch_problems(model)
+
+
+def _folder_problems(weights: str) -> Iterator[Problem]:
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        is_run = (folder / "run.json").is_file()
+        hint = f"model.from_run={weights}" if is_run else "a .safetensors or .pth file in it"
+        yield Problem(f"model.weights={weights} is a folder, not a file of weights", hint)
 
 
 def _pattern_problems(pattern: str) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,12 @@ def test_a_picture_with_more_beside_it_is_no_picture_alone() -> None:
 )
 def test_what_people_type_first_leads_to_the_setting(word: str, hint: str) -> None:
     assert any(hint in hinted for _, hinted in problems(word))
+
+
+def test_a_folder_of_a_run_as_weights_is_the_run_that_is_meant(tmp_path: Path) -> None:
+    text = f"model.weights={tmp_path} is a folder, not a file of weights"
+    assert problems(f"model.weights={tmp_path}") == [(text, "a .safetensors or .pth file in it")]
+    (tmp_path / "none").mkdir()  # a word of ours, whatever lies here
+    check(compose(["model.weights=none"]))
+    (tmp_path / "run.json").write_text("{}")
+    assert problems(f"model.weights={tmp_path}") == [(text, f"model.from_run={tmp_path}")]
