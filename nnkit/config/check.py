@@ -24,6 +24,7 @@ from nnkit.config.fields import (
     subsections,
     takes_list,
 )
+from nnkit.config.meant import meant_value
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
@@ -202,6 +203,8 @@ def _meant(key: str, value: Any, leaf: Leaf, default: Any) -> str | None:
 def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     if leaf is None:
         return ""
+    if (said := meant_value(key, value, spell(value), leaf)) is not None:
+        return said
     words = choices_of(leaf.annotation)
     near = nearest(value, words) if words and isinstance(value, str) else None
     if near:

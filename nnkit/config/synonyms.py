@@ -225,6 +225,25 @@ SYNONYMS: Mapping[str, str] = {
 ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size"}
 
 
+METRIC_SYNONYMS: Mapping[str, str] = {
+    "iou": "mean_iou",
+    "miou": "mean_iou",
+    "jaccard": "mean_iou",
+    "dice": "mean_dice",
+    "acc": "accuracy",
+    "f1": "macro_f1",
+    "mse": "rmse",
+    "ppl": "perplexity",
+}
+
+
+def nearest_metric(monitor: str, known: Iterable[str]) -> str | None:
+    """Return the known value to watch that was meant, such as val/mean_iou for val/iou; None when none is near."""
+    names = list(known)
+    meant = f"val/{METRIC_SYNONYMS.get(monitor.rpartition('/')[2].rpartition('_')[2].lower(), '')}"
+    return meant if meant in names else nearest(monitor, names)
+
+
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the known word that looks most like `word`, or None when none is near."""
     found = get_close_matches(word, list(known), n=1, cutoff=cutoff)
