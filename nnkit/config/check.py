@@ -24,7 +24,7 @@ from nnkit.config.fields import (
     subsections,
     takes_list,
 )
-from nnkit.config.meant import meant_value
+from nnkit.config.meant import EXAMPLES, meant_value
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
@@ -142,7 +142,7 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
         owner = _owner(section, composed) if "." in key else "nnkit"
         return Problem(f"{key} is not a setting of {owner}{place}", key_hint(key, composed.values, value, sections()))
     if kind == "missing":
-        return Problem(f"{key} is missing: {_expected(key, known)}{place}", f"{key}=…")
+        return Problem(f"{key} is missing: {_expected(key, known)}{place}", EXAMPLES.get(key, f"{key}=…"))
     if kind.startswith("union_tag"):
         return _wrong_kind(section, value, composed.place(f"{section}.kind"))
     if key == "cv":  # it has no options

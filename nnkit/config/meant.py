@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_origin
 
+from nnkit.config.architectures import LISTED
 from nnkit.config.fields import Leaf, least_length, plain_types, upper_end
 
 _HALF = dict.fromkeys(("16", "float16", "half", "16-mixed", "16-true", "fp16-mixed"), "fp16")
@@ -40,6 +41,7 @@ MEANT: Mapping[str, Mapping[str, str]] = {
         }.items()
     },
 }
+EXAMPLES: Mapping[str, str] = {"model.arch": f"such as model.arch=resnet34; {LISTED}"}  # of settings that are missing
 LEAST_PERCENT = 2  # below it a number is no percentage
 
 

@@ -33,6 +33,8 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         return other
     if last in SYNONYMS:
         return _ask(SYNONYMS[last], value)
+    if last != key.lower() and (other := _under_another_option(last, values)):  # of another section
+        return other
     full = nearest(key, [*valid, *groups], cutoff=0.75)
     if full:
         return _ask(full, value)

@@ -47,6 +47,7 @@ SYNONYMS: Mapping[str, str] = {
     "on_nan": "trainer.on_nonfinite",
     "gradient_checkpointing": "trainer.activation_checkpointing",
     "checkpoint_activations": "trainer.activation_checkpointing",
+    "checkpointing": "trainer.activation_checkpointing",
     "auto_scale_batch_size": "batching.auto_batch_size=true",
     "drop": "regularization.dropout",
     "p": "regularization.dropout",
@@ -222,7 +223,7 @@ SYNONYMS: Mapping[str, str] = {
 }
 
 # What a setting is called under another option of its group.
-ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size"}
+ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size", "data.path": "data.images"}
 
 
 METRIC_SYNONYMS: Mapping[str, str] = {
