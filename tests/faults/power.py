@@ -365,7 +365,8 @@ def cases(count: int) -> Iterator[str | None]:
 
 POWER = Promise(
     name="power",
-    text="Power loss after every file-system call of a run, and of a resumed one: un-synced data lost, halved, zeroed or torn, names not there",
+    text="Power loss after every file-system call of a run, and of a resumed one: un-synced data lost, halved, "
+    "zeroed or torn, names not there",
     cases=cases,
     in_ci=100_000,
     in_soak=100_000,
