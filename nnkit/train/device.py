@@ -16,6 +16,7 @@ from nnkit.config.schema import Config
 from nnkit.data.batches import Batches
 from nnkit.errors import OutOfMemoryError
 from nnkit.machine import cores, multiplies_bf16_in_tiles
+from nnkit.train.narrow import guard_narrow
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
@@ -123,9 +124,14 @@ class Arithmetic:
         scaled.backward()  # type: ignore[no-untyped-call]
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move a model to the device; convolutions in reduced precision are laid out channels last."""
+        """Move a model to the device; convolutions in reduced precision are laid out channels last.
+
+        Those whose gradients a processor gets wrong in bf16 stay in float32.
+        """
         if self.precision != "fp32" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
             model = model.to(memory_format=torch.channels_last)
+        if self.precision == "bf16" and self.device.type == "cpu":
+            guard_narrow(model)
         return model.to(self.device)
 
 
