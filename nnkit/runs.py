@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, final
@@ -15,6 +15,7 @@ from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import network_of
 from nnkit.config.synonyms import nearest
+from nnkit.config.whole import SETTINGS, cut_short
 from nnkit.errors import CheckpointError, ConfigError, DataError, FolderInUseError, Problem, StorageError
 from nnkit.lock import LOCK_NAME, is_locked
 from nnkit.secrets import redacted
@@ -103,22 +104,17 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
         ) from error
     if not isinstance(values, dict):
         raise DamagedConfigError(f"{path} is damaged: it holds no settings", hint=hint)
-    if parse is None and (cut := _cut_short(values, data)) is not None:
+    if parse is None and (cut := cut_short(values, data, _kept_of(folder))) is not None:
         raise DamagedConfigError(f"{path} is damaged: {cut}", hint=hint)
     return values
 
 
-def _cut_short(values: Mapping[str, Any], data: bytes) -> str | None:
-    """Return what a config.yaml lacks that we have written; None where it is whole."""
-    missing = [each.name for each in fields(Config) if _is_written(each) and each.name not in values]
-    if missing:
-        return f"{missing[0]} is missing"
-    return None if data.endswith(b"\n") else "its last line has no end"
-
-
-def _is_written(setting: Field[Any]) -> bool:
-    """Tell whether every config.yaml has a setting: those with a default were not in the first ones."""
-    return setting.default is MISSING and setting.default_factory is MISSING
+def _kept_of(folder: Path) -> object:
+    """Return what run.json keeps of config.yaml; None where it is missing, torn, or of before."""
+    try:
+        return dict(read_json(folder / RUN)).get(SETTINGS)
+    except (StorageError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def write_run(folder: Path, facts: dict[str, Any]) -> None:
