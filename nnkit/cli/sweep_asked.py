@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nnkit.cli.messages import warn
+from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import LAST
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code, parse
@@ -31,7 +32,7 @@ from nnkit.machine import cores
 from nnkit.storage import remove_folder
 from nnkit.sweep import forkserver
 from nnkit.sweep.bayes import check_installed
-from nnkit.usercode import check_code
+from nnkit.usercode import OwnCodeError, check_code
 
 MOST_LOOKS = 8  # at the data, for trials that fit it
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -188,6 +189,7 @@ def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
 def _checked(combinations: Sequence[Combination], stranger: Stranger | None) -> list[Config]:
     configs: list[Config] = []
     problems: dict[str, Problem] = {}
+    own: tuple[Config, OwnCodeError] | None = None
     for combination in combinations:
         try:
             configs.append(check(combination.composed))
@@ -198,9 +200,13 @@ def _checked(combinations: Sequence[Combination], stranger: Stranger | None) -> 
                 told = f"model.from_run={LAST} would be another run for each trial"
                 raise ConfigError(told, hint="model.from_run=FOLDER")
         except ConfigError as error:
+            own = own or ((configs[-1], error) if isinstance(error, OwnCodeError) else None)
             for problem in error.problems:
                 where = f" (with {words_of(combination.changed)})" if combination.changed else ""
                 problems.setdefault(problem.text, Problem(problem.text + where, problem.hint))
+    if own is not None:
+        with leaving_log(own[0]):
+            raise OwnCodeError(*problems.values()) from own[1].__cause__
     if problems:
         raise ConfigError(*problems.values())
     return configs
@@ -258,7 +264,7 @@ def check_data_of(configs: Sequence[Config], folder: Path, given: Objective | No
     """
     from nnkit.sweep.work import check_data
 
-    first: NnkitError | None = None
+    first: tuple[Config, NnkitError] | None = None
     step = max(1, len(configs) // MOST_LOOKS)
     for config in configs[::step]:
         try:
@@ -268,9 +274,10 @@ def check_data_of(configs: Sequence[Config], folder: Path, given: Objective | No
                 text = f"hydra.sweeper.objective={given[0]} is no metric of this task ({task})"
                 raise ConfigError(text, hint=f"one of {', '.join(f'val/{name}' for name in names)}")
         except (ConfigError, DataError) as error:
-            first = first or error
+            first = first or (config, error)
         else:
             return
     remove_folder(folder)
     assert first is not None
-    raise first
+    with leaving_log(first[0]):
+        raise first[1]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.flags import Flags, read_flags
+from nnkit.cli.own_code import leaving_log, tell_log
 from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.config.trackers import refuse_missing
@@ -53,14 +54,18 @@ def command(argv: list[str]) -> int:
         flags.words, config_name=flags.config_name, extra_dirs=flags.config_dirs, trust="--trust" in flags.own
     )
     config = check(composed)
-    check_code(composed.values)
-    refuse_missing(config)
     if "--dry-run" in flags.own:
         from nnkit.cli.dry import dry_run
 
+        check_code(composed.values)
+        refuse_missing(config)
         dry_run(config)
         return 0
-    return _train(config, Command.here("train", *argv))
+    typed = Command.here("train", *argv)
+    with leaving_log(config, typed):
+        check_code(composed.values)
+    refuse_missing(config)
+    return _train(config, typed)
 
 
 def _train(config: Config, command: Command) -> int:
@@ -82,8 +87,10 @@ def _train(config: Config, command: Command) -> int:
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
                 result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)
         except BaseException:
-            if any((folder / name).exists() for name in (CONFIG, LOG, CHECKPOINTS)):
+            if any((folder / name).exists() for name in (CONFIG, CHECKPOINTS)):
                 print(f"the run is in {folder}", file=sys.stderr)
+            elif (folder / LOG).exists():
+                tell_log(folder)
             else:  # it never began: wrong words for the data, bad data
                 with suppress(StorageError):  # what is wrong has been said
                     remove_folder(folder)
