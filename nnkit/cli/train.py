@@ -7,10 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.cli.own_code import leaving_log, tell_log
@@ -138,18 +138,19 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
 def _through_hydra(flags: Flags) -> int:
     """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
     from nnkit.cli.sweep_asked import sender_of_words
+    from nnkit.config.beside import telling_all
     from nnkit.config.compose import hydra_words
     from nnkit.config.stranger import environment_for
 
     with environment_for(sender_of_words(flags.words, flags.config_dirs, flags.config_name, "--trust" in flags.own)):
-        overrides, folder, groups = hydra_words(
-            flags.words,
-            config_name=flags.config_name,
-            extra_dirs=flags.config_dirs,
-            multirun=flags.multirun,
-            trust="--trust" in flags.own,
-            starts=flags.multirun or "--cfg" not in flags.hydra,
-        )
+        asked: Any = {
+            "config_name": flags.config_name,
+            "extra_dirs": flags.config_dirs,
+            "trust": "--trust" in flags.own,
+        }
+        starts = flags.multirun or "--cfg" not in flags.hydra
+        with telling_all(flags.words, **asked) if flags.multirun else nullcontext():
+            overrides, folder, groups = hydra_words(flags.words, multirun=flags.multirun, starts=starts, **asked)
         _run_hydra(flags, overrides, folder, groups)
     return 0
 
