@@ -14,8 +14,9 @@ import torch
 import nnkit
 from nnkit.assemble import Prepared
 from nnkit.config.cross_sequences import RECURRENT
-from nnkit.config.schema import Config
+from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import NO_WEIGHTS, PretrainedConfig, TrainableConfig, network_of
+from nnkit.config.whole import SETTINGS, names_of
 from nnkit.train import gradients
 from nnkit.train.run import Run
 
@@ -53,6 +54,7 @@ def facts_of_data(prepared: Prepared) -> dict[str, Any]:
         "device": config.trainer.device,
         "threads": config.trainer.threads,
         "data_fingerprint": prepared.source.fingerprint(),
+        SETTINGS: names_of(to_plain(config)),
         "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
     }
 

@@ -198,7 +198,8 @@ def resume(
     notes += [*told(changes or {}), *told_of_schedule(run.scheduler.kind, state.total_steps, _planned_steps(run))]
     facts = {**facts, **facts_of(run, prepared), "resumed": resumed(facts, folder, state.step, changes or {})}
     facts = {key: value for key, value in facts.items() if key not in OF_THE_END} | {"status": "running"}
-    write_files(folder, {RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)})
+    # The record comes last: it may name settings that the config.yaml of an older nnkit lacks.
+    write_files(folder, {CONFIG: config_bytes(prepared.config), RUN: run_bytes(facts)})
     job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, known=dict(known or {}))
     return _go(job, sinks, ends)
 

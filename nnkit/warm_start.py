@@ -53,7 +53,7 @@ def look_for_start(config: Config) -> Config:
             hint += f"; or {DEFAULT_WEIGHTS}, or none"
         raise CheckpointError(f"model.weights={path} is not there", hint=hint)
     if isinstance(model, TrainableConfig) and model.from_run is not None:
-        folder = find_run(model.from_run, Path(config.output_dir).expanduser())
+        folder = find_run(model.from_run, Path(config.output_dir).expanduser(), links="followed")
         return replace(config, model=replace(model, from_run=str(folder)))
     if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS:
         published_file(model.arch)
@@ -97,7 +97,7 @@ def _found(config: Config) -> tuple[str, Path, Weights] | None:
     if path is not None:
         return str(path), path, read_weights(path)
     if isinstance(model, TrainableConfig) and model.from_run is not None:
-        folder = find_run(model.from_run, Path(config.output_dir).expanduser())
+        folder = find_run(model.from_run, Path(config.output_dir).expanduser(), links="followed")
         best = checkpoints.pointed(folder / CHECKPOINTS, "best")
         sha256 = checkpoints.read_manifest(best)["sha256"][checkpoints.WEIGHTS]
         return f"run {folder}", folder, Weights(checkpoints.read_weights(best), sha256)

@@ -17,7 +17,7 @@ FILES = sorted([*(ROOT / "nnkit").rglob("*.py"), *(ROOT / "hydra_plugins").rglob
 RANKS = (
     ("errors", "seeding", "machine", "processes", "secrets"),
     ("regular", "command", "packed"),
-    ("storage",),
+    ("storage", "links"),
     ("lock",),
     ("spec", "geometry", "usercode"),
     ("config",),
@@ -51,6 +51,7 @@ LIGHT = {
     "secrets",
     "regular",
     "storage",
+    "links",
     "lock",
     "spec",
     "geometry",
