@@ -18,6 +18,7 @@ from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import NO_WEIGHTS, PretrainedConfig, TrainableConfig, network_of
 from nnkit.config.whole import SETTINGS, names_of
 from nnkit.train import gradients
+from nnkit.train.device import multiplies_back_slowly
 from nnkit.train.run import Run
 
 _COMMIT = re.compile(r"^[0-9a-f]{40,64}$")
@@ -53,6 +54,7 @@ def facts_of_data(prepared: Prepared) -> dict[str, Any]:
         "git_commit": git_commit(Path.cwd()),
         "device": config.trainer.device,
         "threads": config.trainer.threads,
+        "precision": config.trainer.precision,
         "data_fingerprint": prepared.source.fingerprint(),
         SETTINGS: names_of(to_plain(config)),
         "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
@@ -96,6 +98,11 @@ def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
         yield f"model={model.kind} reads the {height} rows of an image as steps, of {channels * width} numbers each"
     if run.augmentation is not None:
         yield f"while training, samples are augmented: {run.augmentation}"
+    if multiplies_back_slowly(run.arithmetic, run.model):
+        yield (
+            "trainer.precision=fp16: this processor has no fp16 for the gradients of convolutions, which take many "
+            "times as long as in fp32; trainer.precision=auto takes what is quick"
+        )
     if prepared.fits:
         yield f"{prepared.fits}: a larger batch takes fewer steps, not better ones; optimizer.lr may have to grow"
     if step == 0 and (told := gradients.warning(run)) is not None:

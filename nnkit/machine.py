@@ -38,6 +38,11 @@ def computes_fp16() -> bool:
     return bool({"avx512_fp16", "amx_fp16", "asimdhp"} & cpu_flags())
 
 
+def convolves_back_in_fp16() -> bool:
+    """Tell whether gradients of convolutions are computed in fp16; for AVX-512 alone there is no such kernel."""
+    return "avx512_fp16" not in cpu_flags() or "amx_fp16" in cpu_flags()
+
+
 def available_bytes() -> int:
     """Return how much memory this process may still take: what the system has, and its group and its limit leave."""
     try:

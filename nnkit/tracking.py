@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import spell
 from nnkit.errors import StorageError
-from nnkit.runs import CONFIG, FOLDS, JOURNAL, MLFLOW
+from nnkit.runs import CONFIG, FOLDS, JOURNAL, MLFLOW, read_run
 from nnkit.secrets import HIDDEN, is_secret, redacted
 from nnkit.storage import read_json, write_json
 from nnkit.track.trackers.hosted import Trackers
@@ -32,6 +32,24 @@ def trackers(config: Config, folder: Path, warn: Callable[[str], None]) -> Track
         warn: tells the user what goes wrong.
     """
     return Trackers(partial(_start, config, folder, warn), config.tracker.chosen, warn)
+
+
+def tell_metrics(config: Config, folder: Path, metrics: Mapping[str, float], warn: Callable[[str], None]) -> None:
+    """Tell the trackers of a run that has ended final metrics that it had not looked at, and wait for them.
+
+    Args:
+        config: of the run, with every pick, as its trackers have been told.
+        folder: of it, with what it is called by its trackers.
+        metrics: by name.
+        warn: tells the user what goes wrong.
+    """
+    if not config.tracker.chosen or not metrics:
+        return
+    facts = read_run(folder)
+    tracked = trackers(config, folder, warn)
+    tracked.start(RunInfo(folder, facts["title"], facts["epochs"], 0, config.trainer.monitor, step=facts["steps"]))
+    tracked.metrics = metrics
+    tracked.close(facts["status"])
 
 
 def _start(config: Config, folder: Path, warn: Callable[[str], None], info: RunInfo, name: str) -> Start:

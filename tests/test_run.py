@@ -86,6 +86,7 @@ def test_run_json_says_what_happened() -> None:
         "python": platform.python_version(),
     }
     assert (facts["seed"], facts["tags"], facts["device"], facts["threads"]) == (0, ["a", "b"], "cpu", 1)
+    assert facts["precision"] == "fp32"
     assert facts["data_fingerprint"] == prepared.source.fingerprint()
     assert facts["rows"] == {name: len(getattr(prepared.splits, name)) for name in ("train", "val", "test")}
     assert sum(facts["rows"].values()) == 150

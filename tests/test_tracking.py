@@ -10,14 +10,16 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.config.schema import Config
+from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.run import resume, train
 from nnkit.runs import new_folder, read_run
-from nnkit.tracking import TRACKER, place_of, settings_told, trackers
+from nnkit.storage import remove_folder
+from nnkit.tracking import TRACKER, place_of, settings_told, tell_metrics, trackers
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
-from tests.track.trackers.read_back import scalars
+from tests.track.trackers.read_back import scalars, texts
 from tests.trained import Watcher, config_of, events
 
 BOARD = "tracker=tensorboard"
@@ -90,6 +92,66 @@ def test_trials_of_two_processes_belong_to_their_sweep(capsys: pytest.CaptureFix
         assert place_of(folder) == (folder.name, f"mlp-iris/{sweep.name}", "trial")
         assert scalars(folder)["val/loss"] == curve(folder)
     assert "tracker" not in (sweep / "best.yaml").read_text()
+
+
+def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "trainer.max_epochs=2", "trainer.plots=false", "model.hidden=[2],[9]", "optimizer.lr=0.05"]
+    assert main(["train", "-m", *words, "tracker=tensorboard"]) == 0
+    sweep = Path(capsys.readouterr().out.strip())
+    best = json.loads((sweep / "sweep.json").read_text())["best"]
+    for folder in sorted(sweep.glob("0*")):
+        found, metrics = scalars(folder), read_run(folder)["metrics"]
+        assert found["val/loss"] == curve(folder)
+        told = {name.removeprefix("final/"): values[-1][1] for name, values in found.items() if "final/" in name}
+        assert told == {name: pytest.approx(value) for name, value in metrics.items()}
+        assert ("test/accuracy" in told) == (folder.name == best)
+        tables = texts(folder, "config")
+        assert len(tables) == 1 + (folder.name == best)
+        assert len({*tables}) == 1  # with each pick in place of its auto
+
+
+@pytest.mark.parametrize(
+    ("harm", "text"),
+    [
+        ("tensorboard", "tracker=tensorboard: StorageError: "),
+        ("config.yaml", "its trackers could not be told its test metrics: "),
+    ],
+)
+def test_what_keeps_the_winner_from_telling_costs_nothing_else(
+    harm: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(config: Config, folder: Path) -> dict[str, float]:
+        metrics = look_at_test(config, folder)
+        if (folder / harm).is_dir():
+            remove_folder(folder / harm)
+        (folder / harm).write_text("")
+        return metrics
+
+    monkeypatch.setattr("nnkit.sweep.run.look_at_test", look)
+    words = ["data=iris", "trainer.max_epochs=1", "trainer.plots=false", "model.hidden=[2],[3]", BOARD]
+    assert main(["train", "-m", *words]) == 0
+    told = capsys.readouterr()
+    sweep = Path(told.out.strip())
+    facts = json.loads((sweep / "sweep.json").read_text())
+    number = int(facts["best"][:3])
+    assert f"warning: trial {number}: {text}" in told.err
+    assert f"warning: {text}" in (sweep / facts["best"] / "run.log").read_text()
+    assert "test/accuracy" in facts["test"]
+
+
+def test_a_tracker_that_the_winner_cannot_reach_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "trainer.max_epochs=1", "trainer.plots=false", "seed=1,2", "tracker=tensorboard"]
+    assert main(["train", "-m", *words, "name=sweep"]) == 0
+    sweep = Path(capsys.readouterr().out.strip())
+    told: list[str] = []
+    folder = next(sweep.glob("000*"))
+    remove_folder(folder / "tensorboard")
+    (folder / "tensorboard").write_text("")
+    tell_metrics(config_of(BOARD, "name=sweep"), folder, {"test/loss": 1.0}, told.append)
+    assert len(told) == 1
+    assert told[0].startswith("tracker=tensorboard: StorageError: ")
+    tell_metrics(config_of(), folder, {"test/loss": 1.0}, told.append)
+    assert len(told) == 1
 
 
 def test_a_tracker_is_told_the_settings_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Each sample has its own numbers; they are drawn for the whole step at once, from
 or one whose steps are cut into smaller batches, draws the same ones.
 """
 
-from nnkit.augment.mixing import Half, mixed
-from nnkit.augment.recipe import Masks, Recipe, augmented, recipe_of
+from nnkit.augment.mixing import Half, blended, mixed
+from nnkit.augment.recipe import Masks, Recipe, augmented, mirrored_along, recipe_of
 
-__all__ = ["Half", "Masks", "Recipe", "augmented", "mixed", "recipe_of"]
+__all__ = ["Half", "Masks", "Recipe", "augmented", "blended", "mirrored_along", "mixed", "recipe_of"]

@@ -1,4 +1,8 @@
-"""Mixup and cutmix: two samples of a step share a place, and the loss is shared out between their targets."""
+"""Mixup and cutmix: two samples of a step share a place; values are blended, between classes the loss is shared out.
+
+A loss that is linear in the target, such as cross-entropy, is the same both ways. Of values it may not be: the absolute
+errors to two values are least at one of them, wherever between the two the sample lies.
+"""
 
 # B batch, H height, W width
 
@@ -54,10 +58,22 @@ def mixed(
             taken = cut(area, down, right, rows)
             share = torch.where(is_cut, 1 - taken.float().mean((1, 2)), blend)
             pasted = torch.where(taken[:, None], other, x)
-        blended = torch.lerp(other, x, blend.view(-1, *[1] * (x.dim() - 1))) if section.mixup else x
-        found.append(torch.where(is_cut[:, None, None, None], pasted, blended) if section.cutmix else blended)
+        mix = torch.lerp(other, x, blend.view(-1, *[1] * (x.dim() - 1))) if section.mixup else x
+        found.append(torch.where(is_cut[:, None, None, None], pasted, mix) if section.cutmix else mix)
     own = Half(half.target, half.weight * share)
     return tuple(found), own, Half(half.target.index_select(0, order), half.weight.index_select(0, order) * (1 - share))
+
+
+def blended(own: Half, other: Half) -> Half:
+    """Return one answer for both: values (B, K), each by its weight.
+
+    Source: Zhang et al. 2018 (mixup), equation 1.
+    """
+    weight = own.weight + other.weight
+    share = torch.where(
+        weight > 0, other.weight / weight, torch.zeros_like(weight)
+    )  # of two that weigh nothing: its own
+    return Half(torch.lerp(own.target, other.target, share[:, None]), weight)
 
 
 def _shares(rng: np.random.Generator, alpha: float, size: int, device: torch.device) -> Tensor:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnkit.augment.boxes import erased
 from nnkit.augment.colour import brightened, contrasted, hue_turned, saturated
-from nnkit.augment.draws import Draws
+from nnkit.augment.draws import COLUMNS, Draws
 from nnkit.augment.geometric import affine_maps, mirrored, shifted, warped
 from nnkit.augment.policies import by_policy
 from nnkit.augment.series import jittered, multiplied, stretched
@@ -21,6 +21,7 @@ from nnkit.config.sections.augmentation import MIXING, OF_COLOURS, OF_IMAGES, OF
 from nnkit.spec import InputSpec
 
 Masks = tuple[Tensor, Tensor]  # class numbers (B, H, W) int64, and weights (B, H, W)
+IN_PLACE = ("flip", "flip_vertical", "brightness", "contrast", *OF_COLOURS)  # after which each pixel is found again
 NO_VIEW = (*MIXING, "erasing")  # what hides or mixes what is to be answered for
 WHITE = 255.0
 COLOURED = 3
@@ -37,6 +38,7 @@ class Recipe:
         shift: of the pixel scale, one number a channel; value = number * size + shift. Empty where there is none.
         size: likewise.
         is_bytes: whether pixels are 0 to 255.
+        blends: whether answers are values, which are blended where samples are.
     """
 
     section: AugmentationConfig
@@ -44,11 +46,17 @@ class Recipe:
     shift: tuple[float, ...] = ()
     size: tuple[float, ...] = ()
     is_bytes: bool = False
+    blends: bool = False
 
     @property
     def views(self) -> dict[str, float | str]:
         """The switches by which a sample can be seen in several ways."""
         return {name: value for name, value in self.section.switched_on.items() if name not in NO_VIEW}
+
+    def in_place(self) -> Recipe:
+        """Return what leaves each pixel where it is, or mirrors it: an answer for each of them can be turned back."""
+        kept = {name: value for name, value in self.section.switched_on.items() if name in IN_PLACE}
+        return replace(self, section=AugmentationConfig(**kept))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the switches in words."""
@@ -61,6 +69,7 @@ def recipe_of(
     *,
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     is_bytes: bool = False,
+    blends: bool = False,
 ) -> Recipe | None:
     """Return what a section means for data; None where that is nothing.
 
@@ -69,6 +78,7 @@ def recipe_of(
         given: the first input.
         scale: shift and size of its pixel scale.
         is_bytes: whether its pixels are 0 to 255.
+        blends: whether answers are values.
     """
     wanted = {"image": (*OF_IMAGES, "mixup"), "series": (*OF_SERIES, "mixup"), "features": ("mixup",)}
     names = set(wanted.get(given.kind, ()))
@@ -78,7 +88,7 @@ def recipe_of(
     if not kept:
         return None
     shift, size = scale or ((), ())
-    return Recipe(AugmentationConfig(**kept), given.kind, shift, size, is_bytes)  # type: ignore[arg-type]
+    return Recipe(AugmentationConfig(**kept), given.kind, shift, size, is_bytes, blends)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -89,7 +99,7 @@ def augmented(
     *,
     lengths: Tensor | None = None,
     masks: Masks | None = None,
-    is_view: bool = False,
+    view: int | None = None,
 ) -> tuple[Tensor, Masks | None]:
     """Return samples changed by all that is switched on but mixing, and the masks that went along.
 
@@ -99,11 +109,12 @@ def augmented(
         rng: what is drawn from.
         lengths: (B,) of series that vary.
         masks: of pictures; they are moved as the pictures are, and what comes in from outside weighs 0.
-        is_view: whether all samples get the same numbers, and nothing is erased: an answer then does not depend on the
-            sample's neighbours.
+        view: number, from 1, of a view: all samples get the same numbers, and nothing is erased, so that an answer
+            does not depend on the sample's neighbours; None for numbers of its own for each.
     """
-    rows = 1 if is_view else len(x)
+    rows = len(x) if view is None else 1
     draws = Draws.of(rng, len(x), rows, x.device)
+    draws = draws if view is None else draws.of_view(view)
     if recipe.kind == "series":
         return _series(recipe.section, x, draws, rng, rows, lengths), masks
     if recipe.kind != "image":
@@ -116,9 +127,16 @@ def augmented(
     if section.policy != "none":
         pixels = by_policy(pixels, section.policy, rng, rows)
     pixels = _coloured(recipe, _moved(section, pixels, draws, "bilinear"), draws)
-    if section.erasing and not is_view:
+    if section.erasing and view is None:
         pixels = pixels.masked_fill(erased(draws, section.erasing, (x.shape[2], x.shape[3]))[:, None], 0.0)
     return _scaled(recipe, pixels), masks
+
+
+def mirrored_along(recipe: Recipe, view: int) -> list[int]:
+    """Return the dimensions of pictures (B, C, H, W) along which a view, from 1, is mirrored."""
+    draws = Draws(torch.zeros(1, len(COLUMNS))).of_view(view)
+    chances = {"flip": recipe.section.flip, "flip_vertical": recipe.section.flip_vertical}
+    return [dim for dim, (name, chance) in zip((3, 2), chances.items(), strict=True) if bool(draws[name] < chance)]
 
 
 def _needs_pixels(section: AugmentationConfig) -> bool:

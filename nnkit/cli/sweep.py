@@ -165,6 +165,8 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
     from nnkit.sweep.outputs import BEST, importances, write_importance
 
     show(result)
+    for text in result.warnings:
+        print(f"warning: {text}", file=sys.stderr)
     if result.groups:
         trust = " --trust" if sections_with_code(to_plain(checked.configs[0])) else ""  # a file may be a stranger's
         note(f"the same again: nnkit train {result.folder / BEST}{trust}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ The spaces are nnkit's options of hydra/sweeper that begin with tune_ (nnkit lis
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 SHORTEST_S = 20.0
 RESERVE, LEAST_RESERVE_S = 0.03, 2.0  # of the time, for the table and the winner's test
+LEAST_LEFT_S, TIMES_SPENT = 1.0, 5  # for trials, without which there is nothing to choose; how much more to give
 BATCH_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 FEWEST_STEPS = 10  # an epoch, for a batch size to be tried
 LONG_STEPS = 12_000  # of the longest training, at the middle batch size
@@ -61,12 +63,21 @@ def command(argv: list[str]) -> int:
     from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep
 
-    left = budget - max(budget * RESERVE, LEAST_RESERVE_S) - (time.monotonic() - begun)
+    left = left_of(budget, time.monotonic() - begun)
     named = {word.partition("=")[0] for word in read.words}
     words = [word for word in _by_size(rows) if word.partition("=")[0] not in named]
     words += [f"{SWEEPERS}=tune_{_kind(spec)}", f"hydra.sweeper.timeout_s={left:.1f}", f"hydra.sweeper.jobs={jobs}"]
     note(f"{rows:,} training rows; the space is hydra/sweeper=tune_{_kind(spec)}, for {budget:g} s with {jobs} at once")
     return sweep(Flags(words=[*read.words, *words], own={"--multirun"}), is_tuning=True)
+
+
+def left_of(budget: float, spent: float) -> float:
+    """Return the seconds that are left for trials, of a budget of which some are spent. Raises: ConfigError."""
+    left = budget - max(budget * RESERVE, LEAST_RESERVE_S) - spent
+    if left < LEAST_LEFT_S:
+        text = f"--budget {budget:g}s leaves no time for a trial: looking at the data alone took {spent:.1f} s"
+        raise ConfigError(text, hint=f"--budget {math.ceil(TIMES_SPENT * spent / 60)}m")
+    return left
 
 
 def seconds_of(text: str) -> float:

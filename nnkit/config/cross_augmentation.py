@@ -29,6 +29,7 @@ from nnkit.spec import DataSpec
 
 OFF = "augmentation=none"
 PICTURES = (VisionConfig, TorchvisionConfig, ImagesConfig, IdxConfig, MasksConfig)
+OF_POLICY = (1, 3)  # channels that torchvision's operations on colours take
 GREY = ("digits", "mnist", "fashion_mnist", "idx")
 ALL = tuple(field.name for field in fields(AugmentationConfig))
 
@@ -109,9 +110,8 @@ def augmentation_data_problems(config: Config, spec: DataSpec, *, is_bytes: bool
         if not is_bytes:
             text = f"augmentation.{name} is for pictures of values 0 to 255 (uint8), but those of {data} are others"
             yield Problem(text, f"augmentation.{name}={'none' if name == 'policy' else 0}")
-    if "policy" in on and spec.is_per_pixel:
-        text = f"augmentation.policy moves the pixels of {data}, but cannot move their masks"
-        yield Problem(text, "augmentation.policy=none, with rotation, translate, zoom and the like")
+    if "policy" in on and given.kind == "image":
+        yield from _policy_problems(spec, data)
     if given.kind == "image" and config.augmentation.crop >= min(given.shape[1:]):
         least = min(given.shape[1:])
         text = f"augmentation.crop={config.augmentation.crop} must be less than the {least} pixels of a side of {data}"
@@ -120,6 +120,16 @@ def augmentation_data_problems(config: Config, spec: DataSpec, *, is_bytes: bool
         yield from _mixing_problems(config, spec)
     if given.kind == "series":
         yield from _series_problems(config, spec)
+
+
+def _policy_problems(spec: DataSpec, data: str) -> Iterator[Problem]:
+    """Yield why torchvision's operations cannot be done."""
+    channels, hint = spec.inputs[0].shape[0], "augmentation.policy=none, with rotation, translate, zoom and the like"
+    if spec.is_per_pixel:
+        yield Problem(f"augmentation.policy moves the pixels of {data}, but cannot move their masks", hint)
+    if channels not in OF_POLICY:
+        text = f"augmentation.policy is for grey or coloured pictures (1 or 3 channels), but those of {data} have"
+        yield Problem(f"{text} {channels}", hint)
 
 
 def _mixing_problems(config: Config, spec: DataSpec) -> Iterator[Problem]:

@@ -41,7 +41,10 @@ def unread_of_trackers(config: Config) -> dict[str, str]:
 def refuse_missing(config: Config) -> None:
     """Refuse trackers whose package is not installed. Raises: ConfigError."""
     problems = [
-        Problem(f"tracker={name} needs the package {PACKAGES[name]}", f"pip install {PACKAGES[name]}, or tracker=none")
+        Problem(
+            f"tracker={name} needs the package {PACKAGES[name]}",
+            f"pip install {PACKAGES[name]}, or tracker.{name}.use=false",  # which a run that goes on takes, too
+        )
         for name in config.tracker.chosen
         if not _is_installed(name)
     ]

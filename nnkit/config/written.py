@@ -53,7 +53,7 @@ def _secret_problem(key: str, value: Any, place: str = "") -> Problem | None:
     shown = f"{key}={redacted(value)}"
     if (variable_of := holder(value)) is not None:
         text = f"{shown} holds the value of the environment variable {variable_of}, {SHOWN}{place}"
-        return Problem(text, f"another value; if that is no secret: env -u {variable_of} nnkit …")
+        return Problem(text, f"another value; where it is none to hide, env -u {variable_of} nnkit …")
     if has_secret(value):
         text = f"{shown} holds a password or a key, {SHOWN}{place}"
         return Problem(text, "a file, or your own code that reads the environment")

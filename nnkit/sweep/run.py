@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Protocol, final
 
 from nnkit.assemble import prepare
+from nnkit.config.check import check
 from nnkit.config.cross import Objective
 from nnkit.config.identity import LIMITS
+from nnkit.config.origin import Composed
 from nnkit.config.suggest import spell
-from nnkit.errors import ConfigError, DataError, FolderInUseError, StorageError
+from nnkit.errors import ConfigError, DataError, FolderInUseError, NnkitError, StorageError
 from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.lock import FolderLock, is_locked
@@ -39,6 +41,8 @@ from nnkit.sweep.trials import (
 )
 from nnkit.sweep.work import TESTS, Judge, Score, Terms, outcome_of
 from nnkit.track.jsonl import METRICS
+from nnkit.track.log import RunLog
+from nnkit.tracking import tell_metrics
 from nnkit.train.stopping import Signals
 
 FORMAT = 1
@@ -96,6 +100,7 @@ class SweepResult:
         planned: how many trials there are in all.
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
+        warnings: what else the user should know of its end.
     """
 
     folder: Path
@@ -106,6 +111,7 @@ class SweepResult:
     planned: int
     problem: str = ""
     ended: str = ""
+    warnings: Sequence[str] = ()
 
 
 @final
@@ -280,9 +286,9 @@ class Sweep:
         if groups:
             write_best(self.folder, groups[0], found, len(outcomes))
         test: dict[str, float] = {}
-        problem = ""
+        problem, warnings = "", list[str]()
         try:
-            test = _test_of(groups[0], self.signals) if groups and not self.signals.number else {}
+            test = _test_of(groups[0], self.signals, warnings.append) if groups and not self.signals.number else {}
             self._write(test, ended)
         except Exception as error:  # noqa: BLE001 - the table stands, whatever becomes of its winner
             problem = str(error) or type(error).__name__
@@ -295,6 +301,7 @@ class Sweep:
             planned=self.source.planned,
             problem=problem,
             ended=ended,
+            warnings=warnings,
         )
 
     def _write(self, test: dict[str, float], ended: str = "") -> None:
@@ -338,13 +345,13 @@ def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
             continue
 
 
-def _test_of(winner: Group, signals: Signals) -> dict[str, float]:
+def _test_of(winner: Group, signals: Signals, warn: Callable[[str], None]) -> dict[str, float]:
     """Return the mean test metrics of the winner's trials; none where there is no test part, or a signal came."""
-    looked = [_looked(outcome, signals) for outcome in winner.outcomes]
+    looked = [_looked(outcome, signals, warn) for outcome in winner.outcomes]
     return {name: statistics.fmean(metrics[name] for metrics in looked) for name in looked[0] if all(looked)}
 
 
-def _looked(outcome: Outcome, signals: Signals) -> dict[str, float]:
+def _looked(outcome: Outcome, signals: Signals, warn: Callable[[str], None]) -> dict[str, float]:
     """Return the test metrics of a trial; the test set is looked at once, also by a sweep that is run again."""
     before = {name: value for name, value in read_run(outcome.folder)["metrics"].items() if name.startswith(TESTS)}
     if before:
@@ -353,4 +360,21 @@ def _looked(outcome: Outcome, signals: Signals) -> dict[str, float]:
         if outcome.trial.config.cv.is_on:  # its folds have ended: what is left is the run that predicts
             metrics = cross_validate(outcome.trial.config, outcome.folder, (), signals).metrics
             return {name: value for name, value in metrics.items() if name.startswith(TESTS)}
-        return look_at_test(outcome.trial.config, outcome.folder)
+        metrics = look_at_test(outcome.trial.config, outcome.folder)
+        _tell(outcome, metrics, warn)
+        return metrics
+
+
+def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], None]) -> None:
+    """Tell a trial's trackers its test metrics; what goes wrong stands in its run.log, too."""
+    log = RunLog(outcome.folder)
+
+    def told(text: str) -> None:
+        log.note(f"warning: {text}")
+        warn(f"trial {outcome.trial.number}: {text}")
+
+    try:
+        tell_metrics(check(Composed(read_config(outcome.folder))), outcome.folder, metrics, told)
+    except NnkitError as error:
+        told(f"its trackers could not be told its test metrics: {error}")
+    log.close()

@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nnkit.config.schema import Config
 from nnkit.data.batches import Batch, Batches
 from nnkit.errors import OutOfMemoryError
 from nnkit.machine import available_bytes
 from nnkit.train.device import worded_out_of_memory, worded_while_measuring
+from nnkit.train.inputs import changed, weight_of
 from nnkit.train.loop import backward, learn
 from nnkit.train.run import Run
 from nnkit.train.state import TrainState
@@ -23,6 +27,7 @@ from nnkit.train.through_time import answered
 
 SHARE = 0.5  # of the memory that is left; other processes want some, too
 TIMES_KEPT = 2  # what a forward pass keeps is there once more, while gradients and the insides of kernels come and go
+CHANGED = 32  # samples that are augmented for the count: chance has something else for each
 FEWEST, MORE = 2, 4  # samples of the two passes that are counted: what is kept for any batch drops out
 MOST_DECODED = 64  # pictures; a larger batch repeats them
 
@@ -41,9 +46,9 @@ def largest_batch(run: Run, config: Config, *, first: int, most: int) -> int:
     """
     first = min(first, most)
     if run.device.type == "cpu" and most >= MORE:
-        each = bytes_a_sample(run)
+        each = max(TIMES_KEPT * bytes_a_sample(run), bytes_of_change(run))
         left = SHARE * available_bytes()
-        most = search(lambda size: TIMES_KEPT * each * size <= left, first=first, most=most) or 1
+        most = search(lambda size: each * size <= left, first=first, most=most) or 1
         first = most
     found = search(lambda size: _steps(run, config, size), first=first, most=most)
     if found is None:
@@ -97,10 +102,43 @@ def _kept(run: Run, size: int) -> int:
         found[storage.data_ptr()] = storage.nbytes()
         return x
 
-    batch = _batch(run.train, size)
+    batch = changed(run, _batch(run.train, size), 0)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-        backward(run, batch, run.objective.weight(batch.target, batch.weight), _state(run, size))
+        backward(run, batch, weight_of(run.objective, batch), _state(run, size))
     return sum(found.values())
+
+
+def bytes_of_change(run: Run) -> float:
+    """Return how many bytes a sample needs at most while it is augmented, before the forward pass; 0 without that."""
+    if run.augmentation is None:
+        return 0.0  # no picture is read for it
+    batch = _batch(run.train, CHANGED)
+    held = _Held()
+    with held:
+        changed(run, batch, 0)
+    return held.most / CHANGED
+
+
+@final
+class _Held(TorchFunctionMode):
+    """Counts what the results of torch's functions hold at once.
+
+    Attributes:
+        most: bytes of distinct storages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most: int = 0
+        self._results: list[weakref.ref[Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        tensors = [x for x in (found if isinstance(found, (tuple, list)) else [found]) if isinstance(x, Tensor)]
+        self._results = [ref for ref in self._results if ref() is not None] + [weakref.ref(x) for x in tensors]
+        storages = [x.untyped_storage() for ref in self._results if (x := ref()) is not None]
+        self.most = max(self.most, sum({each.data_ptr(): each.nbytes() for each in storages}.values()))
+        return found
 
 
 def _steps(run: Run, config: Config, size: int) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nnkit.config.schema import Config
 from nnkit.data.batches import Batches
 from nnkit.errors import OutOfMemoryError
-from nnkit.machine import cores, multiplies_bf16_in_tiles
+from nnkit.machine import convolves_back_in_fp16, cores, multiplies_bf16_in_tiles
 from nnkit.train.narrow import guard_narrow
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
@@ -79,12 +79,28 @@ def pick_precision(wanted: str, device: str, model: nn.Module) -> Precision:
     """
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
-    if any(getattr(part, "kind", "") == "rnn_tanh" for part in model.modules()):
+    if any(_goes_through_tanh(part) for part in model.modules()):
         return "fp32"
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     has_pictures = any(isinstance(part, nn.Conv2d) for part in model.modules())
     return "bf16" if device == "cpu" and has_pictures and multiplies_bf16_in_tiles() else "fp32"
+
+
+def _goes_through_tanh(part: nn.Module) -> bool:
+    """Tell whether a layer is a plain recurrence through tanh: nnkit's, or torch's in a network of the user's own."""
+    if isinstance(part, nn.RNN):
+        return part.mode == "RNN_TANH"
+    if isinstance(part, nn.RNNCell):
+        return part.nonlinearity == "tanh"
+    return getattr(part, "kind", "") == "rnn_tanh"
+
+
+def multiplies_back_slowly(arithmetic: Arithmetic, model: nn.Module) -> bool:
+    """Tell whether the gradients of convolutions have no kernel here, in the precision that was wanted."""
+    if arithmetic.precision != "fp16" or arithmetic.device.type != "cpu" or convolves_back_in_fp16():
+        return False
+    return any(isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) for part in model.modules())
 
 
 @final

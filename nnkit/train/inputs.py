@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnkit.augment import Half, Recipe, augmented, mixed, recipe_of
+from nnkit.augment import Half, Recipe, augmented, blended, mixed, recipe_of
 from nnkit.config.sections.augmentation import AugmentationConfig
 from nnkit.data.batches import Batch, Mixed
 from nnkit.data.preprocess import ArrayEncoder, Preprocess
@@ -25,11 +25,11 @@ PIXELS = 3  # dimensions of what each pixel weighs
 
 def recipe_for(section: AugmentationConfig, preprocess: Preprocess) -> Recipe | None:
     """Return what an augmentation means for data; None where it changes nothing."""
-    first = preprocess.inputs[0]
+    first, blends = preprocess.inputs[0], preprocess.spec.task == "regression"
     if not isinstance(first, ArrayEncoder):
-        return recipe_of(section, preprocess.spec.inputs[0])
+        return recipe_of(section, preprocess.spec.inputs[0], blends=blends)
     scale = None if first.scale is None else (first.scale.shift, first.scale.size)
-    return recipe_of(section, first.spec, scale=scale, is_bytes=first.is_bytes)
+    return recipe_of(section, first.spec, scale=scale, is_bytes=first.is_bytes, blends=blends)
 
 
 def reweighs(section: AugmentationConfig, spec: DataSpec) -> bool:
@@ -57,6 +57,9 @@ def changed(run: Run, batch: Batch, step: int) -> Batch:
     if not recipe.section.mixes:
         return batch
     inputs, own, other = mixed(recipe.section, batch.inputs, Half(batch.target, batch.weight), rng)
+    if recipe.blends:
+        one = blended(own, other)
+        return replace(batch, inputs=inputs, target=one.target, weight=one.weight)
     return replace(batch, inputs=inputs, target=own.target, weight=own.weight, mixed=Mixed(other.target, other.weight))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nnkit.augment.mixing import Half, mixed
+from nnkit.augment.mixing import Half, blended, mixed
 from nnkit.config.sections.augmentation import AugmentationConfig
 
 # Sample k is k everywhere, its target too: what an input has become tells its share.
@@ -60,3 +60,11 @@ def test_the_smallest_and_the_largest_alpha_give_shares() -> None:
         _, own, other = mixed(AugmentationConfig(mixup=alpha), (NUMBERS[:, None],), HALF, np.random.default_rng(0))
         assert bool(own.weight.isfinite().all())
         assert torch.allclose(own.weight / HALF.weight + other.weight / HALF.weight[other.target], torch.ones(64))
+
+
+def test_two_values_become_one_by_their_weights() -> None:
+    own = Half(torch.tensor([[0.0, 1.0], [4.0, 4.0], [7.0, 7.0]]), torch.tensor([0.75, 1.0, 0.0]))
+    other = Half(torch.tensor([[8.0, 3.0], [0.0, 8.0], [9.0, 9.0]]), torch.tensor([0.25, 3.0, 0.0]))
+    one = blended(own, other)
+    assert torch.allclose(one.target, torch.tensor([[2.0, 1.5], [1.0, 7.0], [7.0, 7.0]]))
+    assert torch.equal(one.weight, torch.tensor([1.0, 4.0, 0.0]))

@@ -89,10 +89,19 @@ def test_erasing_and_colours_leave_masks_alone() -> None:
 def test_a_view_is_the_same_for_each_sample_and_erases_nothing() -> None:
     x = scaled(PIXELS[:1].expand(6, -1, -1, -1))
     wanted = recipe(**GEOMETRIC, rotation=20, brightness=0.5, policy="autoaugment", erasing=1.0)
-    seen = done(wanted, x, is_view=True)
+    seen = done(wanted, x, view=1)
     assert torch.equal(seen, seen[:1].expand_as(seen))
-    assert torch.allclose(done(wanted, x[:1], is_view=True), seen[:1], atol=1e-5)
+    assert torch.allclose(done(wanted, x[:1], view=1), seen[:1], atol=1e-5)
     assert wanted.views.keys() == wanted.section.switched_on.keys() - {"erasing"}
+
+
+def test_views_are_mirrored_as_often_as_the_chance_says() -> None:
+    x = scaled(PIXELS)
+    wanted = recipe(flip=0.5, flip_vertical=0.25)
+    ways = {(a, b): x.flip([dim for dim, is_on in ((3, a), (2, b)) if is_on]) for a in (0, 1) for b in (0, 1)}
+    seen = [next(way for way, y in ways.items() if torch.equal(done(wanted, x, n, view=n), y)) for n in range(1, 37)]
+    assert seen[0] == (1, 1)
+    assert [sum(column) for column in zip(*seen, strict=True)] == [pytest.approx(18, abs=1), pytest.approx(9, abs=1)]
 
 
 def test_the_noise_of_a_view_does_not_depend_on_how_long_the_others_are() -> None:
@@ -100,8 +109,8 @@ def test_the_noise_of_a_view_does_not_depend_on_how_long_the_others_are() -> Non
     wanted = recipe_of(AugmentationConfig(jitter=0.3, scaling=0.2, window_crop=0.3), series)
     assert wanted is not None
     x, lengths = torch.randn(2, 30, 2), torch.tensor([7, 30])
-    whole = done(wanted, x, lengths=lengths, is_view=True)
-    alone = done(wanted, x[:1, :7], lengths=lengths[:1], is_view=True)
+    whole = done(wanted, x, lengths=lengths, view=1)
+    alone = done(wanted, x[:1, :7], lengths=lengths[:1], view=1)
     assert torch.allclose(whole[:1, :7], alone, atol=1e-6)
 
 

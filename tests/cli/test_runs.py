@@ -72,6 +72,7 @@ def test_real_runs_are_listed_shown_compared_and_picked(capsys: Capture) -> None
         "nnkit train data=iris 'model.hidden=[4]' batching.batch_size=50 trainer.max_epochs=2 trainer.plots=fal" in out
     )
     assert "98 train, 22 val, 30 test" in out
+    assert "cpu in fp32, " in out
     assert "warning: validation has 22 rows" in out
     assert "checkpoints/step-00000004/model.safetensors" in out
     code, out, _ = command(capsys, "runs", "show", folders[1])

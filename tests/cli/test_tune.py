@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from nnkit.cli import main, tune
-from nnkit.cli.tune import seconds_of
+from nnkit.cli.tune import left_of, seconds_of
+from nnkit.config.schema import Config
+from nnkit.errors import ConfigError
+from nnkit.spec import DataSpec
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90", 90), ("2m", 120), ("1.5h", 5400), ("20S", 20)])
@@ -36,10 +39,42 @@ def test_what_cannot_be_tuned_is_told(words: list[str], text: str, capsys: pytes
     assert not Path("outputs").exists()
 
 
+def test_a_budget_that_is_spent_before_the_first_trial_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = tune._seen
+
+    def slow(config: Config) -> tuple[DataSpec, int]:
+        monkeypatch.setattr(tune, "LEAST_RESERVE_S", 1000.0)
+        return seen(config)
+
+    monkeypatch.setattr(tune, "_seen", slow)
+    assert main(["tune", "data=iris", "--budget", "20s"]) == 2
+    told = capsys.readouterr().err
+    assert "--budget 20s leaves no time for a trial: looking at the data alone took " in told
+    assert "timeout_s" not in told
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(("spent", "left"), [(0.0, 18.0), (17.0, 1.0)])
+def test_what_is_spent_and_what_the_end_takes_is_no_time_for_trials(spent: float, left: float) -> None:
+    assert left_of(20.0, spent) == left
+
+
+@pytest.mark.parametrize(("spent", "hint"), [(17.1, "--budget 2m"), (70.0, "--budget 6m")])
+def test_a_budget_that_is_long_enough_is_named(spent: float, hint: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"leaves no time for a trial: looking at the data alone took {spent}"
+    ) as told:
+        left_of(20.0, spent)
+    assert told.value.problems[0].hint == hint
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a budget be shorter than a user's, whose process has torch to load."""
-    monkeypatch.setattr(tune, "SHORTEST_S", 1.0)
+    for name, seconds in (("SHORTEST_S", 1.0), ("LEAST_RESERVE_S", 0.5), ("LEAST_LEFT_S", 0.1)):
+        monkeypatch.setattr(tune, name, seconds)
 
 
 @pytest.mark.usefixtures("short")

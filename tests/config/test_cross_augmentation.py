@@ -114,6 +114,11 @@ def test_words_that_may_mean_something_are_taken(words: tuple[str, ...]) -> None
             "has categories that are embedded, of which there is no half",
         ),
         (("crop=8",), spec("image", (3, 8, 9)), "augmentation.crop=8 must be less than the 8 pixels of a side"),
+        (
+            ("policy=randaugment",),
+            spec("image", (4, 8, 8)),
+            "augmentation.policy is for grey or coloured pictures (1 or 3 channels), but those of data=array have 4",
+        ),
         (("window_crop=0.1",), spec("series", (9, 2), "tagging"), "augmentation.window_crop moves the steps"),
     ],
 )

@@ -17,6 +17,7 @@ from nnkit.config.schema import to_plain
 from nnkit.config.sections.tracker import TrackerConfig
 from nnkit.config.trackers import PACKAGES, refuse_missing, refuse_places
 from nnkit.errors import ConfigError
+from nnkit.storage import remove_folder
 from tests.trained import config_of
 
 
@@ -93,7 +94,19 @@ def test_a_tracker_without_its_package_is_told_before_anything_starts(
     told = capsys.readouterr().err
     for name, package in PACKAGES.items():
         assert f"error: tracker={name} needs the package {package}" in told
-        assert f"pip install {package}, or tracker=none" in told
+        assert f"pip install {package}, or tracker.{name}.use=false" in told
+    without = [f"tracker.{name}.use=false" for name in PACKAGES]
+    words = ["data=iris", "trainer.max_epochs=1", "trainer.plots=false", "name=off"]
+    assert main(["train", *words, "tracker=[tensorboard,wandb,mlflow]", *without]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("  wandb:\n    use: false", "  wandb:\n    use: true"))
+    again = ["resume", str(folder), "--trust", "trainer.max_epochs=2"]
+    assert main(again) == 2
+    (hint,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: "))
+    assert main([*again, hint.rpartition(" ")[2]]) == 0
+    capsys.readouterr()
+    remove_folder(Path("outputs"))
     assert main(["train", "-m", "data=iris", "tracker=wandb", "seed=1,2"]) == 2
     assert "pip install wandb" in capsys.readouterr().err
     assert not Path("outputs").exists()

@@ -11,6 +11,7 @@ from nnkit.config.compose import compose
 from nnkit.config.origin import Composed
 from nnkit.config.written import word_problem
 from nnkit.errors import ConfigError
+from nnkit.secrets import redacted
 from tests.own_code import HERE
 
 
@@ -62,7 +63,8 @@ def test_a_value_that_is_a_variables_is_told_with_its_name_and_a_way_past(monkey
     problem = word_problem("name=minioadmin")
     assert problem is not None
     assert problem.text.startswith("name=*** holds the value of the environment variable MINIO_SECRET_KEY")
-    assert problem.hint == "another value; if that is no secret: env -u MINIO_SECRET_KEY nnkit …"
+    assert problem.hint == "another value; where it is none to hide, env -u MINIO_SECRET_KEY nnkit …"
+    assert redacted(problem.hint) == problem.hint  # as it is shown
     assert word_problem("data.path=/home/minioadmin/x.csv") is None
 
 

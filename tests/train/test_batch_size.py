@@ -18,7 +18,15 @@ from nnkit.errors import ConfigError, OutOfMemoryError
 from nnkit.run import resume
 from nnkit.runs import read_config
 from nnkit.train import batch_size
-from nnkit.train.batch_size import SHARE, TIMES_KEPT, bytes_a_sample, check_measured, largest_batch, search
+from nnkit.train.batch_size import (
+    SHARE,
+    TIMES_KEPT,
+    bytes_a_sample,
+    bytes_of_change,
+    check_measured,
+    largest_batch,
+    search,
+)
 from tests.trained import Watcher, config_of, is_equal, last_weights, run_of, trained
 
 AUTO = "batching.auto_batch_size=true"
@@ -52,6 +60,29 @@ def test_the_count_is_exact_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> Non
     for available, expected in ((40 * each * TIMES_KEPT / SHARE + 8, 40), (40 * each * TIMES_KEPT / SHARE - 8, 20)):
         monkeypatch.setattr(batch_size, "available_bytes", lambda given=available: given)
         assert largest_batch(run_of(), config_of(), first=20, most=98) == expected
+
+
+def test_what_augmentation_needs_for_a_moment_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("data=digits", "data.limit=200", "model=linear")
+    plain = run_of(*words)
+    assert bytes_of_change(plain) == 0
+    mirrored = run_of(*words, "augmentation.flip=0.5")
+    picture, numbers = 4 * 8 * 8, 4 * 25  # bytes: it is mirrored, and one of the two chosen, by its row of numbers
+    assert 2 * picture <= bytes_of_change(mirrored) <= 2 * picture + numbers
+    shifted = run_of(*words, "augmentation.crop=7")
+    each = bytes_of_change(shifted)
+    assert each > 4 * 22 * 22  # with seven pixels of black on each side
+    assert each > TIMES_KEPT * bytes_a_sample(shifted)
+    for available, expected in ((40 * each / SHARE + 8, 40), (40 * each / SHARE - 8, 20)):
+        monkeypatch.setattr(batch_size, "available_bytes", lambda given=available: given)
+        assert largest_batch(shifted, config_of(), first=20, most=98) == expected
+
+
+def test_both_losses_of_mixed_samples_are_counted() -> None:
+    words = ("data=digits", "data.limit=200", "model=linear")
+    outputs = 4 * 10 + 8 + 4  # log probabilities, the target and the weight
+    more = bytes_a_sample(run_of(*words, "augmentation.mixup=0.3")) - bytes_a_sample(run_of(*words))
+    assert 4 * 10 <= more <= 2 * outputs
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])

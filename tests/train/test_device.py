@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from nnkit.assemble import prepare
+from nnkit.assemble import assemble, prepare
 from nnkit.errors import OutOfMemoryError
+from nnkit.facts import told_before
 from nnkit.train.device import (
     SMALL_STEP_FLOPS,
     Arithmetic,
@@ -122,6 +123,44 @@ def test_auto_precision_on_a_gpu_is_bf16_but_for_a_recurrence_through_tanh(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
     assert pick_precision("auto", "cuda", run_of("data=digits", *words).model) == picked
+
+
+@pytest.mark.parametrize(
+    ("layer", "picked"),
+    [
+        (nn.RNN(2, 2), "fp32"),
+        (nn.RNNCell(2, 2), "fp32"),
+        (nn.RNN(2, 2, nonlinearity="relu"), "bf16"),
+        (nn.RNNCell(2, 2, nonlinearity="relu"), "bf16"),
+        (nn.GRU(2, 2), "bf16"),
+    ],
+    ids=str,
+)
+def test_the_rule_sees_the_layers_of_a_network_of_the_users_own(
+    layer: nn.Module, picked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnkit.machine.cpu_flags", lambda: frozenset({"amx_tile", "amx_bf16"}))
+    assert pick_precision("auto", "cpu", nn.Sequential(nn.Conv2d(1, 1, 3), layer)) == picked
+
+
+@pytest.mark.parametrize(
+    ("words", "flags", "is_told"),
+    [
+        (("model=cnn", "trainer.precision=fp16"), {"avx512_fp16"}, True),
+        (("model=cnn", "trainer.precision=fp16"), {"avx512_fp16", "amx_fp16"}, False),
+        (("model=cnn", "trainer.precision=fp16"), {"asimdhp"}, False),
+        (("model=mlp", "trainer.precision=fp16"), {"avx512_fp16"}, False),
+        (("model=cnn", "trainer.precision=bf16"), {"avx512_fp16"}, False),
+    ],
+)
+def test_fp16_without_a_kernel_for_the_gradients_of_convolutions_is_told(
+    words: tuple[str, ...], flags: set[str], is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnkit.machine.cpu_flags", lambda: frozenset(flags))
+    prepared = prepare(config_of("data=digits", "data.limit=60", *words))
+    notes = list(told_before(assemble(prepared, None), prepared, 1))
+    assert [note for note in notes if "gradients of convolutions" in note] == notes
+    assert bool(notes) is is_told
 
 
 def test_processors_with_fp16_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

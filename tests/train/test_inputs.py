@@ -133,6 +133,24 @@ def test_a_table_of_numbers_can_be_mixed() -> None:
     assert torch.allclose(batch.weight.sum() + batch.mixed.weight.sum(), torch.tensor(20.0), atol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_values_are_blended_as_the_samples_are_and_a_loss_of_nothing_is_there(loss: str) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    np.savez("line.npz", x=x, y=x @ np.array([[1.0, 3.0], [-2.0, 0.0], [0.5, 1.0]], np.float32))
+    words = ("data=array", "data.path=line.npz", "data.scaling=none", "data.target_scaling=none", "model=linear")
+    run = run_of(*words, f"loss={loss}", "augmentation.mixup=1", "batching.batch_size=24")
+    batch = changed(run, first(run), 0)
+    assert batch.mixed is None
+    blend = batch.inputs[0]
+    assert not torch.allclose(blend, first(run).inputs[0], atol=0.1)
+    line = torch.tensor([[1.0, 3.0], [-2.0, 0.0], [0.5, 1.0]])
+    assert torch.allclose(batch.target, blend @ line, atol=1e-4)  # the true line answers each blend
+    assert torch.allclose(batch.weight, torch.ones(24))
+    assert float(run.objective.total(blend @ line, batch.target, batch.weight)) < 1e-3
+    assert run.augmentation is not None
+    assert run_of(*DIGITS, "augmentation.mixup=1").augmentation.blends is False  # type: ignore[union-attr]
+
+
 def test_masks_go_along_with_their_pictures() -> None:
     rng = np.random.default_rng(0)
     y = (rng.random((12, 8, 8)) > 0.5).astype(np.int64)

@@ -67,7 +67,8 @@ def _told(folder: Path, facts: Mapping[str, Any], values: Any, words: list[str],
     """Return what there is to say, by what it is about."""
     ran, rows, best = _dict(facts, "versions"), _dict(facts, "rows"), _dict(facts, "best")
     error = str(facts.get("error", ""))
-    place = [f"{facts.get('device')}, {facts.get('threads')} thread(s)"] if "device" in facts else []
+    precision = f" in {facts['precision']}" if "precision" in facts else ""  # older runs have it in config.yaml alone
+    place = [f"{facts.get('device')}{precision}, {facts.get('threads')} thread(s)"] if "device" in facts else []
     commit = [f"git {str(facts['git_commit'])[:12]}"] if facts.get("git_commit") else []
     resumed, weights = facts.get("resumed"), _weights(folder)
     return {

@@ -21,7 +21,10 @@ MOST_TOLD, LONGEST_TOLD = 20, 500  # problems, and signs of each
 
 
 def main() -> None:
-    """Serve the tracker that the command line names until the messages end."""
+    """Serve the tracker that the command line names until the messages end.
+
+    The words behind it: seconds that the end may take, the import path, and the training's process.
+    """
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # they are for the training, which tells when it ends
     os.nice(10)  # the training goes first
@@ -29,7 +32,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):  # what a tracker prints, or starts, gets none of ours
         os.dup2(nothing, stream)
-    threading.Thread(target=_end_with, args=(os.getppid(), float(sys.argv[2])), daemon=True).start()
+    threading.Thread(target=_end_with, args=(int(sys.argv[4]), float(sys.argv[2])), daemon=True).start()
     serve(sys.argv[1], messages, lambda text: _tell(replies, text))
 
 

@@ -40,7 +40,7 @@ class Hosted:
         self._waiting: deque[bytes] = deque()
         self._lost, self._half, self._is_closing = 0, b"", False
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", CODE, name, str(start.wait_s), json.dumps(sys.path)],
+            [sys.executable, "-c", CODE, name, str(start.wait_s), json.dumps(sys.path), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -41,6 +41,7 @@ class Mlflow:
         self._run, self._last = self._found(experiment, start) if start.goes_on else ("", -1)
         if self._run:
             self._client.update_run(self._run, status="RUNNING")
+            self._note_changes(start)
         else:
             self._run = self._begun(experiment, start)
 
@@ -67,11 +68,18 @@ class Mlflow:
         tags |= {"nnkit.tags": ", ".join(start.tags)}
         made = self._client.create_run(experiment, run_name=start.name, tags={k: v for k, v in tags.items() if v})
         run = str(made.info.run_id)
-        texts = [(_NO_NAME.sub("_", key), str(value)[:LONGEST]) for key, value in start.config.items()]
+        texts = list(_parameters(start).items())
         for first in range(0, len(texts), MOST_PARAMETERS):
             part = [Param(key, value) for key, value in texts[first : first + MOST_PARAMETERS]]
             self._client.log_batch(run, params=part)
         return run
+
+    def _note_changes(self, start: Start) -> None:
+        """Tag the settings that are not what they were: a parameter of MLflow keeps its first value."""
+        known = self._client.get_run(self._run).data.params
+        for key, value in _parameters(start).items():
+            if known.get(key, value) != value:
+                self._client.set_tag(self._run, f"nnkit.changed.{key}", f"{value} from step {start.step}")
 
     def _log(self, step: int, values: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
@@ -95,6 +103,11 @@ class Mlflow:
             self._log(max(self._last, 0), {f"final/{name}": value for name, value in metrics.items()})
         self._client.set_tag(self._run, "nnkit.status", status)
         self._client.set_terminated(self._run, ENDS.get(status, "FINISHED"))
+
+
+def _parameters(start: Start) -> dict[str, str]:
+    """Return the settings as MLflow takes them."""
+    return {_NO_NAME.sub("_", key): str(value)[:LONGEST] for key, value in start.config.items()}
 
 
 def folder_of(uri: str) -> Path | None:

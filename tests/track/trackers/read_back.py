@@ -43,13 +43,23 @@ def lines(start: Start, *messages: dict[str, Any]) -> list[bytes]:
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """The curves of a run in TensorBoard's own reader."""
+    found = _events(folder)
+    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def texts(folder: Path, tag: str) -> list[str]:
+    """The texts of a run in TensorBoard's own reader."""
+    return [event.tensor_proto.string_val[0].decode() for event in _events(folder).Tensors(tag)]
+
+
+def _events(folder: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its imports
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(folder / "tensorboard"))
     found.Reload()
-    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    return found
 
 
 def wandb_records(folder: Path) -> list[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -155,6 +156,22 @@ def test_a_rollback_goes_to_the_step_of_the_last_event_that_counts(tmp_path: Pat
     sink.close("completed")
     assert told == []
     assert scalars(tmp_path)["val/loss"] == [(15, 3.0)]
+
+
+def test_a_training_that_is_killed_before_its_tracker_has_begun_ends_it(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()  # its number is that of no process now: of a training that has died meanwhile
+    words = ["tensorboard", "0.2", json.dumps([str(Path(__file__).parents[3]), *sys.path]), str(ended.pid)]
+    tracker = subprocess.Popen(
+        [sys.executable, "-c", hosted.CODE, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert tracker.wait(timeout=20) == -signal.SIGKILL  # though its messages have not ended
+    for pipe in (tracker.stdin, tracker.stdout):
+        assert pipe is not None
+        pipe.close()
 
 
 def test_a_training_that_is_killed_ends_its_trackers(tmp_path: Path) -> None:

@@ -27,12 +27,15 @@ def test_a_folder_holds_curves_settings_and_group_and_a_run_goes_on_without_a_st
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     told(tmp_path, 5, 10, 15, status="interrupted")
-    told(tmp_path, 15, 20, step=10, goes_on=True)
+    settings = {"optimizer.lr": 0.2, "seed": 3, "model.kind": "mlp", "trainer.plots": False}
+    told(tmp_path, 15, 20, step=10, goes_on=True, config=settings)
     (run,) = mlflow_runs(tmp_path / "mlruns")
     assert run["metrics"]["val/loss"] == [(5, 0.2), (10, 0.1), (15, pytest.approx(1 / 15)), (20, 0.05)]
     assert [step for step, _ in run["metrics"]["epoch"]] == [5, 10, 15, 20]
     assert run["metrics"]["final/test/accuracy"][-1] == (20, 0.75)
     assert (run["params"]["optimizer.lr"], run["params"]["trainer.plots"]) == ("0.1", "False")
+    changed = {name: text for name, text in run["tags"].items() if "changed" in name}
+    assert changed == {"nnkit.changed.optimizer.lr": "0.2 from step 10"}  # a parameter keeps its first value
     assert (run["tags"]["nnkit.group"], run["tags"]["nnkit.job"]) == ("mlp-iris/sweep-1", "trial")
     assert (run["tags"]["nnkit.tags"], run["tags"]["nnkit.status"]) == ("a, b", "completed")
     assert "run_name: mlp-iris/now" in run["meta"]
