@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +21,12 @@ from nnkit.storage import read_bytes
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # of DataParallel, torch.compile, and wrappers
 NESTED = ("state_dict", "model_state_dict", "model", "weights")  # under what training scripts keep weights
+# What torchvision's files still call some layers; its own loading renames them in the same way (densenet, vit).
+OLD_NAMES = (
+    (re.compile(r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),
+    (re.compile(r"(\bmlp)\.linear_1\."), r"\1.0."),
+    (re.compile(r"(\bmlp)\.linear_2\."), r"\1.3."),
+)
 SHOWN = 3  # names of a kind, in words
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
@@ -160,9 +166,8 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
         CheckpointError: none of them fits, or one that fits is not finite.
     """
     own = model.state_dict()
-    wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
     places = {name: place for place, name in enumerate(own)}
-    meanings = {name: name if name in own else wrapped.get(name, name) for name in given}
+    meanings = _meanings(own, given)
     loaded, skipped = [], {}
     with torch.no_grad():
         for name in sorted(
@@ -181,6 +186,18 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
         told = f"{origin} has nothing for this network: it has {theirs}; the network has {ours}"
         raise CheckpointError(told, hint="weights of the same architecture")
     return Taken(loaded, skipped, [name for name in own if name not in set(loaded)])
+
+
+def _meanings(own: Collection[str], given: Iterable[str]) -> dict[str, str]:
+    """Return what each given name is called by the network: the same, with a wrapper's prefix, or without an old dot."""
+    wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
+    return {name: name if name in own else wrapped.get(name, _renamed(name)) for name in given}
+
+
+def _renamed(name: str) -> str:
+    for old, new in OLD_NAMES:
+        name = old.sub(new, name)
+    return name
 
 
 def _unfit(own: Tensor | None, given: Tensor) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,6 +70,44 @@ def test_what_fits_is_taken_and_the_rest_is_named() -> None:
         "3.extra": "the network has none of this name",
     }
     assert list(taken.new) == ["0.bias", "2.weight", "2.bias"]
+
+
+COUNT = "num_batches_tracked"  # files of old versions have none
+
+
+def old_densenet(name: str) -> str:
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name)
+
+
+def old_vit(name: str) -> str:
+    return name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2.")
+
+
+@pytest.mark.parametrize("kind", ["densenet", "vit"])
+def test_the_old_names_in_torchvisions_files_are_read_as_torchvision_does(kind: str) -> None:
+    from torchvision.models.densenet import DenseNet, _load_state_dict
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    nets: list[nn.Module] = [
+        DenseNet(4, (2, 2), 8, num_classes=3)
+        if kind == "densenet"
+        else VisionTransformer(16, 8, 2, 2, 8, 12, num_classes=3)
+        for _ in range(3)
+    ]
+    first, by_torchvision, by_us = nets
+    older = old_densenet if kind == "densenet" else old_vit
+    old = {older(name): x for name, x in first.state_dict().items() if not name.endswith(COUNT)}
+    assert old.keys() != first.state_dict().keys()
+    taken = take(by_us, old, "a")
+    assert not taken.skipped
+    assert all(name.endswith(COUNT) for name in taken.new)
+    if kind == "densenet":
+        weights: Any = SimpleNamespace(get_state_dict=lambda **_: dict(old))
+        _load_state_dict(by_torchvision, weights, progress=False)
+    else:
+        by_torchvision.load_state_dict(dict(old))
+    theirs = by_torchvision.state_dict()
+    assert all(torch.equal(x, theirs[name]) for name, x in by_us.state_dict().items())
 
 
 def test_names_are_told_a_few_at_a_time() -> None:
