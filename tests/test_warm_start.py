@@ -124,6 +124,13 @@ def test_weights_of_another_network_are_refused_and_leave_no_run_behind() -> Non
     assert not (folder / "config.yaml").exists()
 
 
+def test_a_run_of_another_network_of_which_a_layer_fits_by_chance_is_refused() -> None:
+    first = trained("data=digits", "data.limit=120", "model=cnn", "trainer.max_steps=1").folder
+    config = config_of("data=digits", "data.limit=120", "model.hidden=[64]", f"model.from_run={first}")
+    with pytest.raises(CheckpointError, match=r"is of another architecture: 2 of its \d+ tensors fit this network"):
+        train(config, new_folder(config))
+
+
 def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> None:
     folder = trained(*RESNET, "data.classes=[0,1,2,3,4]").folder
     weights = checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, NO_WEIGHTS, ModelConfig, TrainableConfig
 from nnkit.errors import CheckpointError
+from nnkit.models.head import head_of
 from nnkit.packed import unpacked
 from nnkit.storage import read_bytes
 
@@ -28,6 +29,7 @@ OLD_NAMES = (
     (re.compile(r"(\bmlp)\.linear_2\."), r"\1.3."),
 )
 SHOWN = 3  # names of a kind, in words
+_SAME = "weights of the same architecture"
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -64,9 +66,13 @@ class Taken:
         """Yield what the user should know, in words."""
         yield f"{len(self.loaded)} tensors loaded, {len(self.skipped)} skipped, {len(self.new)} new"
         if self.skipped:
-            yield f"skipped: {_some([f'{name} ({why})' for name, why in self.skipped.items()])}"
+            yield f"skipped: {self.unfit()}"
         if self.new:
             yield f"new, with first values: {_some(self.new)}"
+
+    def unfit(self) -> str:
+        """Return what was skipped, and why, in words."""
+        return _some([f"{name} ({why})" for name, why in self.skipped.items()])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -163,33 +169,50 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
         origin: where they are from, for the message.
 
     Raises:
-        CheckpointError: none of them fits, or one that fits is not finite.
+        CheckpointError: none of them fits, or so few that they are of another network, or one is not finite. Then the
+            network is what it was.
     """
     own = model.state_dict()
     places = {name: place for place, name in enumerate(own)}
     meanings = _meanings(own, given)
-    loaded, skipped = [], {}
+    fitting, skipped = {}, {}
+    for name in sorted(given, key=lambda name: (places.get(meanings[name], len(own)), name)):  # as the network has them
+        meant, x = meanings[name], given[name]
+        if (why := _unfit(own.get(meant), x)) is not None:
+            skipped[name] = why
+            continue
+        if not bool(x.isfinite().all()):
+            raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
+        fitting[meant] = x
+    taken = Taken(list(fitting), skipped, [name for name in own if name not in fitting])
+    _check_kin(model, given, taken, origin)
     with torch.no_grad():
-        for name in sorted(
-            given, key=lambda name: (places.get(meanings[name], len(own)), name)
-        ):  # as the network has them
-            meant, x = meanings[name], given[name]
-            if (why := _unfit(own.get(meant), x)) is not None:
-                skipped[name] = why
-                continue
-            if not bool(x.isfinite().all()):
-                raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
-            own[meant].copy_(x)
-            loaded.append(meant)
-    if not any(own[name].is_floating_point() for name in loaded):
+        for name, x in fitting.items():
+            own[name].copy_(x)
+    return taken
+
+
+def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, origin: str) -> None:
+    """Refuse weights of another architecture, of which some fit by chance. Raises: CheckpointError.
+
+    Of the same one is what most of fits, by tensors or by numbers, or what has all in front of the network's head.
+    """
+    own = model.state_dict()
+    if not any(own[name].is_floating_point() for name in taken.loaded):
         theirs, ours = _some(list(given)), _some(list(own))
         told = f"{origin} has nothing for this network: it has {theirs}; the network has {ours}"
-        raise CheckpointError(told, hint="weights of the same architecture")
-    return Taken(loaded, skipped, [name for name in own if name not in set(loaded)])
+        raise CheckpointError(told, hint=_SAME)
+    numbers = sum(x.numel() for x in given.values())
+    is_most = 2 * len(taken.loaded) >= len(given) or 2 * sum(own[name].numel() for name in taken.loaded) >= numbers
+    head, new = head_of(model), set(taken.new)
+    if is_most or head.issuperset(name for name, _ in model.named_parameters() if name in new):
+        return
+    told = f"{origin} is of another architecture: {len(taken.loaded)} of its {len(given)} tensors fit this network"
+    raise CheckpointError(f"{told}; not {taken.unfit()}", hint=_SAME)
 
 
 def _meanings(own: Collection[str], given: Iterable[str]) -> dict[str, str]:
-    """Return what each given name is called by the network: the same, with a wrapper's prefix, or without an old dot."""
+    """Return what each given name is called by the network: the same, with a wrapper's prefix, or renamed."""
     wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
     return {name: name if name in own else wrapped.get(name, _renamed(name)) for name in given}
 

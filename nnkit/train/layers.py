@@ -14,9 +14,9 @@ from nnkit.config.sections.model import TrainableConfig
 from nnkit.config.suggest import spell
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError
+from nnkit.models.head import HEAD, head_of
 from nnkit.optim.flat import AT_ONCE, Pace
 
-HEAD = ("output", "dense")  # what the last layers of our own networks are called
 SHOWN = 5  # names, in a message
 
 
@@ -47,12 +47,6 @@ def layers_of(model: nn.Module) -> list[list[str]]:
         for name, _ in own:
             found[-1].append(name)
     return found
-
-
-def head_of(model: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters of a network's last layers, which are made for the data's classes."""
-    heads = getattr(model, "head_names", HEAD)  # those of torchvision's networks differ
-    return frozenset(name for name, _ in model.named_parameters() if any(f".{head}." in f".{name}" for head in heads))
 
 
 def paces_of(model: nn.Module, config: Config) -> Paces:

@@ -164,6 +164,34 @@ def test_weights_of_another_architecture_are_refused_with_names_of_both(given: d
         take(net(), given, "there")
 
 
+def test_weights_of_another_architecture_of_which_some_fit_by_chance_are_refused() -> None:
+    from torchvision.models import resnet18, resnet50
+
+    larger, smaller = resnet50(weights=None, num_classes=3).state_dict(), resnet18(weights=None, num_classes=3)
+    before = {name: x.clone() for name, x in smaller.state_dict().items()}
+    fit = sum(name in before and before[name].shape == x.shape for name, x in larger.items())
+    told = f"there is of another architecture: {fit} of its {len(larger)} tensors fit this network; not layer1.0.conv1"
+    with pytest.raises(CheckpointError, match=told):
+        take(smaller, larger, "there")
+    assert all(torch.equal(x, before[name]) for name, x in smaller.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("given", "new"),
+    [
+        pytest.param({"0.weight": torch.ones(5, 4)}, 8, id="a part of the network"),
+        pytest.param(
+            {"0.weight": torch.ones(5, 4), "a": torch.ones(2), "b": torch.ones(3)}, 8, id="most of the numbers"
+        ),
+        pytest.param(
+            {**{f"other{k}": torch.ones(9) for k in range(9)}, **net().state_dict()}, 0, id="all of the network"
+        ),
+    ],
+)
+def test_what_most_of_fits_or_has_the_whole_network_is_taken(given: dict[str, Tensor], new: int) -> None:
+    assert len(take(net(), given, "a").new) == new
+
+
 def test_weights_that_are_not_finite_are_refused_by_name() -> None:
     with pytest.raises(CheckpointError, match=r"there: 0\.bias has numbers that are not finite"):
         take(net(), {"0.bias": torch.tensor([1.0, float("nan"), 0, 0, 0])}, "there")

@@ -10,8 +10,9 @@ from torch import nn
 
 from nnkit.errors import ConfigError
 from nnkit.facts import counts_of
+from nnkit.models.head import head_of
 from nnkit.optim.flat import Pace
-from nnkit.train.layers import Frozen, head_of, layers_of, paces_of
+from nnkit.train.layers import Frozen, layers_of, paces_of
 from nnkit.train.loop import fit
 from nnkit.train.state import TrainState
 from tests.models.built import built, images
