@@ -9,9 +9,11 @@ from typing import Any, final
 
 import torch
 
+from nnkit.assemble import Prepared
 from nnkit.config.schema import Config
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig, TrainableConfig
 from nnkit.errors import CheckpointError
+from nnkit.forerunner import differences, heir_of
 from nnkit.models.pretrained import published, published_file, read_published
 from nnkit.models.weights import Weights, read_weights, take, weights_path
 from nnkit.runs import CHECKPOINTS, find_run
@@ -30,10 +32,12 @@ class Start:
     Attributes:
         facts: for run.json; empty where its first values are its own.
         lines: for the user.
+        warnings: why they may be worth less than they seem, for the user.
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def look_for_start(config: Config) -> Config:
@@ -41,6 +45,7 @@ def look_for_start(config: Config) -> Config:
 
     Returns:
         The config, with the folder of the run that model.from_run names: what is the last one now may not be so later.
+        What is `auto` of its pictures is as that run had it.
 
     Raises:
         ConfigError: model.from_run names no run.
@@ -54,23 +59,24 @@ def look_for_start(config: Config) -> Config:
         raise CheckpointError(f"model.weights={path} is not there", hint=hint)
     if isinstance(model, TrainableConfig) and model.from_run is not None:
         folder = find_run(model.from_run, Path(config.output_dir).expanduser())
-        return replace(config, model=replace(model, from_run=str(folder)))
-    if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS:
+        return heir_of(replace(config, model=replace(model, from_run=str(folder))), folder)
+    if isinstance(model, PretrainedConfig) and model.takes_published:
         published_file(model.arch)
     return config
 
 
-def start(run: Run, config: Config) -> Start:
+def start(run: Run, prepared: Prepared) -> Start:
     """Give a new run's network the weights that its config names, where it names such.
 
     Args:
         run: wired; its network has its first values.
-        config: of the run, with every pick.
+        prepared: of the run, with every pick.
 
     Raises:
         ConfigError: model.from_run names no run.
         StorageError, CheckpointError: the weights cannot be read, are damaged, hold code, or none of them fits.
     """
+    config = prepared.config
     found = _found(config)
     if found is None:
         return Start()
@@ -88,7 +94,8 @@ def start(run: Run, config: Config) -> Start:
         "skipped": kept,
         "new": list(taken.new[:MOST_KEPT]),
     }
-    return Start({FACT: facts}, [f"weights of {origin}: {first}", *others])
+    warnings = differences(prepared, place) if place.is_dir() else ()
+    return Start({FACT: facts}, [f"weights of {origin}: {first}", *others], tuple(warnings))
 
 
 def _found(config: Config) -> tuple[str, Path, Weights] | None:
@@ -101,7 +108,7 @@ def _found(config: Config) -> tuple[str, Path, Weights] | None:
         best = checkpoints.pointed(folder / CHECKPOINTS, "best")
         sha256 = checkpoints.read_manifest(best)["sha256"][checkpoints.WEIGHTS]
         return f"run {folder}", folder, Weights(checkpoints.read_weights(best), sha256)
-    if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS:
+    if isinstance(model, PretrainedConfig) and model.takes_published:
         place, weights = read_published(model.arch)
         return f"{model.arch}, {published(model.arch).name}", place, weights
     return None

@@ -59,8 +59,11 @@ def test_a_run_starts_from_the_best_weights_of_another_and_says_so() -> None:
     manifest = checkpoints.read_manifest(checkpoints.pointed(first / CHECKPOINTS, "best"))
     assert (known["path"], known["sha256"]) == (str(first), manifest["sha256"]["model.safetensors"])
     assert f"weights of run {first}" in (folder / "run.log").read_text()
-    run, config = run_of("model.norm=batch", "trainer.ema_decay=0.9"), config_of(f"model.from_run={first}")
-    start(run, config)
+    run, config = (
+        run_of("model.norm=batch", "trainer.ema_decay=0.9"),
+        config_of(f"model.from_run={first}", "model.norm=batch"),
+    )
+    start(run, prepare(config))
     assert all(torch.equal(run.model.state_dict()[name], x) for name, x in best.items())
     assert run.average is not None
     assert torch.equal(run.average, run.parameters.values)
@@ -138,7 +141,7 @@ def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> Non
     config = config_of(*RESNET[:-2], "data.classes=[0,1,2]", "model.weights=resnet.pth")
     prepared = prepare(config)
     run = assemble(prepared, None)
-    told = start(run, prepared.config).facts["started_from"]
+    told = start(run, prepared).facts["started_from"]
     assert set(told["skipped"]) == set(told["new"]) == {"fc.weight", "fc.bias"}
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(features(run.model, x), features(open_run(folder).model, x))

@@ -30,7 +30,7 @@ def dry_run(config: Config) -> None:
 
     prepared = prepare(look_for_start(config))
     run = assemble(prepared, None)
-    origin = start(run, prepared.config)
+    origin = start(run, prepared)
     state = TrainState(1, sums=run.metrics.zero(run.device))
     found = layers(run.model, prepared.spec)
     if run.parameters.names:
@@ -43,7 +43,7 @@ def dry_run(config: Config) -> None:
     _print_layers(found)
     for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
-    for line in origin.lines:
+    for line in (*origin.lines, *(f"warning: {text}" for text in origin.warnings)):
         print(f"{'start':<12}{line}")
     if config.cv.is_on:
         from nnkit.cli.folds import print_sizes

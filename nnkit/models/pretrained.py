@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nnkit.config.architectures import USUAL_SIDE, is_segmenter, side_multiple, smallest_side
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import ImagesConfig
-from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig
+from nnkit.config.sections.model import PretrainedConfig
 from nnkit.errors import CheckpointError
 from nnkit.models.weights import Weights, read_weights
 from nnkit.storage import make_folder
@@ -71,7 +71,7 @@ def suited(config: Config) -> Config:
     That is `data.scaling=auto`, for all networks, and the size of picture files and of what the network takes.
     """
     model, section = config.model, config.data
-    known = published(model.arch) if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS else None
+    known = published(model.arch) if isinstance(model, PretrainedConfig) and model.takes_published else None
     if getattr(section, "scaling", "") == "auto":
         section = replace(section, scaling="standard" if known is None else "weights")  # type: ignore[arg-type]
     if known is None or known.side is None or not isinstance(model, PretrainedConfig):
