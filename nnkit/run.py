@@ -38,7 +38,7 @@ from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.tracking import trackers
 from nnkit.train import checkpoints, gradients
-from nnkit.train.device import worded_out_of_memory
+from nnkit.train.device import worded_norms, worded_out_of_memory
 from nnkit.train.loop import evaluate, fit, note_score, save_at_last, write_record
 from nnkit.train.persist import persistently
 from nnkit.train.run import Run
@@ -266,7 +266,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
         _tell(job, sinks, log)
-        with worded_out_of_memory(job.prepared.config):
+        with worded_out_of_memory(job.prepared.config), worded_norms(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
         check_there(job.folder)

@@ -23,7 +23,7 @@ def dry_run(config: Config) -> None:
     """
     from nnkit.assemble import assemble, prepare
     from nnkit.summary import layers
-    from nnkit.train.device import worded_out_of_memory
+    from nnkit.train.device import worded_norms, worded_out_of_memory
     from nnkit.train.loop import take_step
     from nnkit.train.state import TrainState
     from nnkit.warm_start import look_for_start, start
@@ -37,7 +37,7 @@ def dry_run(config: Config) -> None:
         run.model.train()
         if run.frozen is not None:
             run.frozen.hold(0)
-        with worded_out_of_memory(prepared.config):
+        with worded_out_of_memory(prepared.config), worded_norms(prepared.config):
             take_step(run, next(iter(run.train.epoch(0))), state)
         run.check_weights(state)
     _print_layers(found)
