@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickletools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, NO_WEIGHTS, ModelConfig, TrainableConfig
 from nnkit.errors import CheckpointError
 from nnkit.models.head import head_of
-from nnkit.packed import unpacked
+from nnkit.packed import reason_of, unpacked
 from nnkit.storage import read_bytes
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # of DataParallel, torch.compile, and wrappers
@@ -30,6 +31,9 @@ OLD_NAMES = (
 )
 SHOWN = 3  # names of a kind, in words
 _SAME = "weights of the same architecture"
+_WHOLE = "a whole file"
+_STREAM = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # what torch.save has begun with before there were archives
+LONGEST_LOOK = 1 << 20  # bytes of a pickle that are looked at
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -126,17 +130,42 @@ def read_weights(path: Path, sum_begins: str = "") -> Weights:
 
 def _of_torch(path: Path, data: bytes) -> Any:
     """Return the containers and tensors in the bytes of a file; those of old versions are no archive."""
+    is_archive = data[:2] == b"PK"
+    if not is_archive and not data.startswith(_STREAM):  # nothing that torch would read as plain data
+        if (name := _code_in(data)) is not None:
+            raise _holds_code(path, name)
+        raise CheckpointError(f"{path} is damaged, or holds no weights: torch.save has not written it", hint=_WHOLE)
     try:
-        if data[:2] == b"PK":
+        if is_archive:
             return unpacked(data)
         return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:  # whatever zipfile, pickle and torch can raise for a file that is none
         text = f"{error} {error.__cause__ or ''}"
         if (code := _GLOBAL.search(text)) is not None:
-            told = f"{path} holds code, {code[1]}, which is not run: weights are plain tensors by name"
-            raise CheckpointError(told, hint="torch.save(model.state_dict(), FILE), where the file was made") from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is damaged, or holds no weights: {reason}", hint="a whole file") from error
+            raise _holds_code(path, code[1]) from error
+        told = f"{path} is damaged, or holds no weights: {reason_of(error)}"
+        raise CheckpointError(told, hint=_WHOLE) from error
+
+
+def _holds_code(path: Path, name: str) -> CheckpointError:
+    told = f"{path} holds code, {name}, which is not run: weights are plain tensors by name"
+    return CheckpointError(told, hint="torch.save(model.state_dict(), FILE), where the file was made")
+
+
+def _code_in(data: bytes) -> str | None:
+    """Return the first name that a pickle would look up, found without running it; None where there is none."""
+    texts: list[str] = []
+    try:
+        for opcode, value, _ in pickletools.genops(data[:LONGEST_LOOK]):
+            if opcode.name == "GLOBAL":
+                return str(value).replace(" ", ".")
+            if opcode.name == "STACK_GLOBAL":
+                return ".".join(texts[-2:])
+            if isinstance(value, str):
+                texts.append(value)
+    except (ValueError, LookupError, ArithmeticError, EOFError, RecursionError):  # it is no pickle
+        return None
+    return None
 
 
 def _innermost(found: Any) -> Mapping[Any, Any]:

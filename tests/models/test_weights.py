@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +122,32 @@ def test_code_is_refused_and_named_and_does_not_run(tmp_path: Path, legacy: bool
     with pytest.raises(CheckpointError, match=r"a\.pth holds code, [\w.]+, which is not run"):
         read_weights(path)
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_code_in_a_plain_pickle_is_named_and_does_not_run(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"0.weight": Bomb()}, protocol))
+    with pytest.raises(CheckpointError, match=r"a\.pth holds code, [\w]+\.[\w.]+, which is not run"):
+        read_weights(tmp_path / "a.pth")
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("data", [b"GIF89a", b"\x80\x04N.", pickle.dumps({"a": [1.0]}), b"\x80\x05\x8c\xff"])
+def test_a_file_that_torch_has_not_written_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"holds no weights: torch\.save has not written it"):
+        read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_torchs_advice_to_trust_a_file_is_not_passed_on(tmp_path: Path, archive: bool) -> None:
+    path = saved({"a": 1.0}, tmp_path / "a.pth", _use_new_zipfile_serialization=archive)
+    begins, unknown = b"\x80\x02}q\x00", b"\x80\x02\x93q\x00"  # its operation is none of those that make data
+    assert begins in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(begins, unknown, 1))
+    with pytest.raises(CheckpointError, match=r"is damaged, or holds no weights: (?!Weights only)") as told:
+        read_weights(path)
+    assert "weights_only" not in str(told.value)
 
 
 def test_a_whole_network_is_code_too(tmp_path: Path) -> None:
