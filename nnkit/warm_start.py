@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -15,7 +15,7 @@ from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig, Train
 from nnkit.errors import CheckpointError
 from nnkit.forerunner import differences, heir_of
 from nnkit.models.pretrained import published, published_file, read_published
-from nnkit.models.weights import Weights, read_weights, take, weights_path
+from nnkit.models.weights import Taken, Weights, read_weights, some, take, weights_path
 from nnkit.runs import CHECKPOINTS, find_run
 from nnkit.train import checkpoints
 from nnkit.train.run import Run
@@ -94,8 +94,16 @@ def start(run: Run, prepared: Prepared) -> Start:
         "skipped": kept,
         "new": list(taken.new[:MOST_KEPT]),
     }
-    warnings = differences(prepared, place) if place.is_dir() else ()
-    return Start({FACT: facts}, [f"weights of {origin}: {first}", *others], tuple(warnings))
+    warnings = [*_frozen_anew(run, taken, origin), *(differences(prepared, place) if place.is_dir() else ())]
+    return Start({FACT: facts}, [f"weights of {origin}: {first}", *others], warnings)
+
+
+def _frozen_anew(run: Run, taken: Taken, origin: str) -> Iterator[str]:
+    """Yield what is frozen though nobody has learned it."""
+    frozen = {} if run.frozen is None else run.frozen.opens
+    if anew := [name for name in taken.new if name in frozen]:
+        told = f"{len(anew)} of {len(frozen)} frozen tensors are not in {origin}, and keep first values that nobody has"
+        yield f"{told} learned: {some(anew)}"
 
 
 def _found(config: Config) -> tuple[str, Path, Weights] | None:

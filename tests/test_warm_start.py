@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from nnkit.runs import CHECKPOINTS, new_folder
 from nnkit.train import checkpoints
 from nnkit.train.sink import RunInfo
 from nnkit.warm_start import look_for_start, start
-from tests.trained import config_of, last_weights, run_of, trained
+from tests.trained import Watcher, config_of, last_weights, run_of, trained
 
 RESNET = ("data=digits", "data.limit=120", "model=resnet18", "model.weights=none", "model.input_size=none")
 RESNET += ("batching.batch_size=32", "trainer.max_epochs=1", "trainer.threads=1", "optimizer=sgd", "optimizer.lr=0.01")
@@ -111,6 +112,38 @@ def test_what_is_not_there_is_told_before_any_data_is_read(words: str, monkeypat
     monkeypatch.setattr(ResNet18_Weights.DEFAULT.value, "url", "http://127.0.0.1:9/resnet18-0badcafe.pth")
     with pytest.raises(CheckpointError, match=r"nowhere\.pth is not there|resnet18-0badcafe\.pth, are not in"):
         look_for_start(config_of("data=images", "data.path=nowhere", "model=resnet18", words))
+
+
+def test_what_is_frozen_though_the_weights_lack_it_is_told() -> None:
+    first = run_of("model.hidden=[8,7]").model.state_dict()
+    torch.save({name: x for name, x in first.items() if "hidden.0" in name}, "part.pth")
+    words = ("model.hidden=[8,7]", "model.weights=part.pth", "trainer.max_steps=1")
+    sink = Watcher()
+    trained(*words, "model.freeze=backbone", sinks=(sink,))
+    told = "2 of 4 frozen tensors are not in .*part.pth, and keep first values that nobody has learned: hidden.1.linear"
+    assert [bool(re.match(told, text)) for text in sink.warnings] == [True]
+    other = Watcher()
+    trained(*words, "model.freeze=hidden.0", sinks=(other,))
+    assert other.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("after", "epochs", "told"),
+    [
+        (1, 4, None),
+        (
+            1,
+            3,
+            "model.unfreeze_layers=1 does not end within trainer.max_epochs=3: 2 of 6 frozen tensors never learn",
+        ),
+        (3, 3, "model.unfreeze_after=3 does not come within trainer.max_epochs=3"),
+    ],
+)
+def test_layers_that_do_not_come_to_learn_are_told(after: int, epochs: int, told: str | None) -> None:
+    sink = Notes()
+    words = ("model.hidden=[5,5,5]", "model.freeze=backbone", "model.unfreeze_layers=1", "trainer.max_steps=1")
+    trained(*words, f"model.unfreeze_after={after}", f"trainer.max_epochs={epochs}", sinks=(sink,))
+    assert [text for text in sink.told if "unfreeze" in text] == ([] if told is None else [told])
 
 
 def test_a_run_that_is_none_is_told() -> None:

@@ -72,14 +72,15 @@ class Taken:
         if self.skipped:
             yield f"skipped: {self.unfit()}"
         if self.new:
-            yield f"new, with first values: {_some(self.new)}"
+            yield f"new, with first values: {some(self.new)}"
 
     def unfit(self) -> str:
         """Return what was skipped, and why, in words."""
-        return _some([f"{name} ({why})" for name, why in self.skipped.items()])
+        return some([f"{name} ({why})" for name, why in self.skipped.items()])
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many others there are, in words."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -228,7 +229,7 @@ def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, orig
     """
     own = model.state_dict()
     if not any(own[name].is_floating_point() for name in taken.loaded):
-        theirs, ours = _some(list(given)), _some(list(own))
+        theirs, ours = some(list(given)), some(list(own))
         told = f"{origin} has nothing for this network: it has {theirs}; the network has {ours}"
         raise CheckpointError(told, hint=_SAME)
     numbers = sum(x.numel() for x in given.values())
