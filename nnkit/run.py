@@ -132,7 +132,7 @@ def _new_job(
     started, preprocess = now(), json_bytes(prepared.preprocess.to_plain())
     with noting_bugs(folder, prepared.config, command), worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
-        origin = start(run, prepared)
+        origin = start(run, prepared, begun(folder))
     typed = {} if command is None else {"command": command.line()}
     facts = {"status": "running", "started": started, **typed, **facts_of(run, prepared)}
     facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **origin.facts, **(more or {})}

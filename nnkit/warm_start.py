@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -65,22 +65,28 @@ def look_for_start(config: Config) -> Config:
     return config
 
 
-def start(run: Run, prepared: Prepared) -> Start:
+def start(run: Run, prepared: Prepared, before: Mapping[str, Any] | None = None) -> Start:
     """Give a new run's network the weights that its config names, where it names such.
 
     Args:
         run: wired; its network has its first values.
         prepared: of the run, with every pick.
+        before: its run.json, where it has begun once and saved nothing.
 
     Raises:
         ConfigError: model.from_run names no run.
-        StorageError, CheckpointError: the weights cannot be read, are damaged, hold code, or none of them fits.
+        StorageError, CheckpointError: the weights cannot be read, are damaged, hold code, or none of them fits; or they
+            are no longer what the run has begun with.
     """
     config = prepared.config
     found = _found(config)
     if found is None:
         return Start()
     origin, place, weights = found
+    known = (before or {}).get(FACT)
+    if isinstance(known, dict) and known.get("sha256") != weights.sha256:
+        told = f"{origin} has changed since the run started from its weights: their SHA-256 was {known.get('sha256')}"
+        raise CheckpointError(told, hint="nnkit train starts a new run")
     taken = take(run.model, weights.tensors, origin)
     if run.average is not None:
         with torch.no_grad():

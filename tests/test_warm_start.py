@@ -104,6 +104,24 @@ def test_a_run_goes_on_without_the_file_and_the_run_that_it_started_from() -> No
         open_run(part)
 
 
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_run_that_had_saved_nothing_begins_with_the_very_same_weights(changes: bool) -> None:
+    torch.save(run_of().model.state_dict(), "first.pth")
+    words = ("model.weights=first.pth", "trainer.max_steps=4")
+    whole, config = trained(*words).folder, config_of(*words)
+    folder = new_folder(config)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, [Watcher(at_save=1, error=KeyboardInterrupt())])
+    config = check(Composed(yaml.safe_load((folder / "config.yaml").read_text())))
+    if changes:
+        torch.save(run_of("seed=1").model.state_dict(), "first.pth")
+        with pytest.raises(CheckpointError, match=r"first\.pth has changed since the run started from its weights"):
+            resume(config, folder)
+        return
+    resume(config, folder)
+    assert all(torch.equal(x, last_weights(whole)[name]) for name, x in last_weights(folder).items())
+
+
 @pytest.mark.parametrize("words", ["model.weights=nowhere.pth", "model.weights=DEFAULT"])
 def test_what_is_not_there_is_told_before_any_data_is_read(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.models import ResNet18_Weights
