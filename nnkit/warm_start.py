@@ -12,11 +12,11 @@ import torch
 from nnkit.assemble import Prepared
 from nnkit.config.schema import Config
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig, TrainableConfig
-from nnkit.errors import CheckpointError
+from nnkit.errors import CheckpointError, ConfigError
 from nnkit.forerunner import differences, heir_of
 from nnkit.models.pretrained import published, published_file, read_published
 from nnkit.models.weights import Taken, Weights, read_weights, some, take, weights_path
-from nnkit.runs import CHECKPOINTS, find_run
+from nnkit.runs import CHECKPOINTS, find_run, fold_name
 from nnkit.train import checkpoints
 from nnkit.train.run import Run
 
@@ -48,8 +48,8 @@ def look_for_start(config: Config) -> Config:
         What is `auto` of its pictures is as that run had it.
 
     Raises:
-        ConfigError: model.from_run names no run.
-        CheckpointError: the file is not there, or cannot be fetched.
+        ConfigError: model.from_run names no run, or one without a network of its own.
+        CheckpointError: the file is not there, or cannot be fetched; or the run has saved nothing.
     """
     model, path = config.model, weights_path(config.model)
     if path is not None and not path.exists():
@@ -59,10 +59,20 @@ def look_for_start(config: Config) -> Config:
         raise CheckpointError(f"model.weights={path} is not there", hint=hint)
     if isinstance(model, TrainableConfig) and model.from_run is not None:
         folder = find_run(model.from_run, Path(config.output_dir).expanduser())
+        _check_network(folder)
         return heir_of(replace(config, model=replace(model, from_run=str(folder))), folder)
     if isinstance(model, PretrainedConfig) and model.takes_published:
         published_file(model.arch)
     return config
+
+
+def _check_network(folder: Path) -> None:
+    """Check that a run has a network that was saved. Raises: ConfigError, CheckpointError."""
+    fold = folder / fold_name(0)
+    if fold.is_dir() and not (folder / CHECKPOINTS).is_dir():
+        told = f"model.from_run={folder} has no network of its own: it was cross-validated, and its folds have theirs"
+        raise ConfigError(told, hint=f"model.from_run={fold}")
+    checkpoints.pointed(folder / CHECKPOINTS, "best")
 
 
 def start(run: Run, prepared: Prepared, before: Mapping[str, Any] | None = None) -> Start:

@@ -16,6 +16,7 @@ from nnkit.assemble import assemble, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.errors import CheckpointError, ConfigError
+from nnkit.folds import cross_validate
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.finished import open_run
 from nnkit.run import resume, train
@@ -167,6 +168,20 @@ def test_layers_that_do_not_come_to_learn_are_told(after: int, epochs: int, told
 def test_a_run_that_is_none_is_told() -> None:
     with pytest.raises(ConfigError, match="elsewhere is not a run folder"):
         trained("model.from_run=elsewhere")
+
+
+def test_a_run_without_a_network_of_its_own_is_told_before_any_data_is_read() -> None:
+    given = ("data=images", "data.path=nowhere", "model=cnn")
+    config = config_of("cv.folds=2", "cv.final=ensemble", "trainer.max_steps=1")
+    folder = new_folder(config)
+    cross_validate(config, folder)
+    with pytest.raises(ConfigError, match="has no network of its own") as told:
+        look_for_start(config_of(*given, f"model.from_run={folder}"))
+    assert told.value.problems[0].hint == f"model.from_run={folder / 'fold-0'}"
+    unsaved = trained("trainer.max_steps=1").folder
+    shutil.rmtree(unsaved / CHECKPOINTS)
+    with pytest.raises(CheckpointError, match="best does not name a checkpoint"):
+        look_for_start(config_of(*given, f"model.from_run={unsaved}"))
 
 
 def test_weights_of_another_network_are_refused_and_leave_no_run_behind() -> None:
