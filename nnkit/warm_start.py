@@ -14,7 +14,7 @@ from nnkit.config.schema import Config
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig, TrainableConfig
 from nnkit.errors import CheckpointError, ConfigError
 from nnkit.forerunner import differences, heir_of
-from nnkit.models.pretrained import published, published_file, read_published
+from nnkit.models.pretrained import is_published, published, published_file, read_published
 from nnkit.models.weights import Taken, Weights, read_weights, some, take, weights_path
 from nnkit.runs import CHECKPOINTS, find_run, fold_name
 from nnkit.train import checkpoints
@@ -110,8 +110,19 @@ def start(run: Run, prepared: Prepared, before: Mapping[str, Any] | None = None)
         "skipped": kept,
         "new": list(taken.new[:MOST_KEPT]),
     }
-    warnings = [*_frozen_anew(run, taken, origin), *(differences(prepared, place) if place.is_dir() else ())]
+    warnings = [*_frozen_anew(run, taken, origin), *_other_pictures(config, place, weights)]
+    warnings += differences(prepared, place) if place.is_dir() else ()
     return Start({FACT: facts}, [f"weights of {origin}: {first}", *others], warnings)
+
+
+def _other_pictures(config: Config, place: Path, weights: Weights) -> Iterator[str]:
+    """Yield that a file is torchvision's own, where it was named by its path and the pictures are made otherwise."""
+    model, scaling = config.model, getattr(config.data, "scaling", "weights")
+    if not isinstance(model, PretrainedConfig) or weights_path(model) is None or scaling == "weights":
+        return
+    if is_published(model.arch, weights.sha256):
+        told = f"{place} is torchvision's own, learned on pictures of other statistics than data.scaling={scaling}"
+        yield f"{told}; data.scaling=weights has theirs, and model.weights={DEFAULT_WEIGHTS} takes their size, too"
 
 
 def _frozen_anew(run: Run, taken: Taken, origin: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -163,6 +164,25 @@ def test_layers_that_do_not_come_to_learn_are_told(after: int, epochs: int, told
     words = ("model.hidden=[5,5,5]", "model.freeze=backbone", "model.unfreeze_layers=1", "trainer.max_steps=1")
     trained(*words, f"model.unfreeze_after={after}", f"trainer.max_epochs={epochs}", sinks=(sink,))
     assert [text for text in sink.told if "unfreeze" in text] == ([] if told is None else [told])
+
+
+def test_torchvisions_own_file_with_other_pictures_than_it_was_learned_on_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torchvision.models import ResNet18_Weights
+
+    torch.save(assemble(prepare(config_of(*RESNET)), None).model.state_dict(), "mine.pth")
+    words = (*RESNET[:3], "model.weights=mine.pth", *RESNET[4:], "trainer.max_steps=1")
+    sink = Watcher()
+    trained(*words, sinks=(sink,))
+    assert sink.warnings == []
+    begins = hashlib.sha256(Path("mine.pth").read_bytes()).hexdigest()[:8]
+    monkeypatch.setattr(ResNet18_Weights.DEFAULT.value, "url", f"http://127.0.0.1:9/resnet18-{begins}.pth")
+    trained(*words, sinks=(sink,))
+    (text,) = sink.warnings
+    assert re.match(
+        r".*mine\.pth is torchvision's own, learned on .* other statistics than data\.scaling=standard", text
+    )
 
 
 def test_a_run_that_is_none_is_told() -> None:

@@ -65,6 +65,14 @@ def published(arch: str) -> Published:
     return Published(weights.name, weights.url, side, mean, deviation, int(weights.meta["num_params"]))
 
 
+def is_published(arch: str, sha256: str) -> bool:
+    """Tell whether a file, by its SHA-256, is one of those that torchvision publishes for a network."""
+    from torchvision.models import get_model_weights  # costs seconds
+
+    every: Any = get_model_weights(arch)
+    return any(sha256.startswith(_sum_in(Path(weights.url))) for weights in every)
+
+
 def suited(config: Config) -> Config:
     """Return the config with what the pictures of a network's weights decide, before any picture is read.
 
