@@ -35,10 +35,11 @@ def reporting(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})",
-            hint=f"{ROOM}, or choose another place (output_dir=FOLDER, or behind -o)",
-        ) from error
+        hint = f"{ROOM}, or choose another place (output_dir=FOLDER, or behind -o)"
+        if action == "read":
+            hint = "is it there, is it a file, and may you read it?"
+        told = f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})"
+        raise StorageError(told, hint=hint) from error
 
 
 def make_folder(path: Path, *, lasting: bool = True) -> None:

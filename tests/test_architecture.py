@@ -28,6 +28,7 @@ RANKS = (
     ("catalog",),
     ("picks",),
     ("assemble",),
+    ("forerunner",),
     ("warm_start",),
     ("facts", "baseline", "tracking", "way_on"),
     ("ending", "final"),

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, final
 
@@ -17,6 +17,7 @@ from nnkit.config.check import check
 from nnkit.config.cross import Objective
 from nnkit.config.identity import LIMITS
 from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, DataError, FolderInUseError, NnkitError, StorageError
 from nnkit.final import look_at_test
@@ -226,7 +227,7 @@ class Sweep:
         """Refuse to go on with other data than that of a trial that has ended. Raises: DataError."""
         for trial in pending[:1]:
             same = [o for o in self.outcomes.values() if o.is_finished and o.trial.config.data == trial.config.data]
-            if same and not prepare(trial.config).source.is_of(read_run(same[0].folder)):
+            if same and not prepare(_settled(same[0].folder)).source.is_of(read_run(same[0].folder)):
                 raise DataError(
                     f"the data of {self.folder} has changed since the sweep began", hint="another name=NAME"
                 )
@@ -357,15 +358,21 @@ def _looked(outcome: Outcome, signals: Signals, warn: Callable[[str], None]) -> 
     if before:
         return before
     with FolderLock(outcome.folder):
-        if outcome.trial.config.cv.is_on:  # its folds have ended: what is left is the run that predicts
-            metrics = cross_validate(outcome.trial.config, outcome.folder, (), signals).metrics
+        config = replace(_settled(outcome.folder), cv=outcome.trial.config.cv)  # its folds alone were trained so far
+        if config.cv.is_on:  # its folds have ended: what is left is the run that predicts
+            metrics = cross_validate(config, outcome.folder, (), signals).metrics
             return {name: value for name, value in metrics.items() if name.startswith(TESTS)}
-        metrics = look_at_test(outcome.trial.config, outcome.folder)
-        _tell(outcome, metrics, warn)
+        metrics = look_at_test(config, outcome.folder)
+        _tell(outcome, config, metrics, warn)
         return metrics
 
 
-def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], None]) -> None:
+def _settled(folder: Path) -> Config:
+    """Return the config of a trial with every pick: what model.from_run has decided is found nowhere else later."""
+    return check(Composed(read_config(folder)))
+
+
+def _tell(outcome: Outcome, config: Config, metrics: dict[str, float], warn: Callable[[str], None]) -> None:
     """Tell a trial's trackers its test metrics; what goes wrong stands in its run.log, too."""
     log = RunLog(outcome.folder)
 
@@ -374,7 +381,7 @@ def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], Non
         warn(f"trial {outcome.trial.number}: {text}")
 
     try:
-        tell_metrics(check(Composed(read_config(outcome.folder))), outcome.folder, metrics, told)
+        tell_metrics(config, outcome.folder, metrics, told)
     except NnkitError as error:
         told(f"its trackers could not be told its test metrics: {error}")
     log.close()
