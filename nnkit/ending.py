@@ -19,6 +19,7 @@ from nnkit.config.schema import Config, to_plain
 from nnkit.errors import DataWorkerError, NnkitError, OutOfMemoryError, StorageError
 from nnkit.runs import write_run
 from nnkit.track.log import RunLog
+from nnkit.usercode import OWN
 from nnkit.way_on import code_of, words_on
 
 # What the course of a run can depend on. All others stay out: a token of some service may be among them.
@@ -102,11 +103,12 @@ def cause_of(error: BaseException) -> dict[str, Any]:
 def noting_bugs(folder: Path, config: Config, command: Command | None) -> Iterator[None]:
     """Leave the traceback of what ends a run before it has begun in run.log; of wrong words or data, all is told.
 
-    Memory that runs out, and a worker that dies, are of the machine: where that was, and at what, is worth keeping.
+    Memory that runs out, and a worker that dies, are of the machine, and code of the user's own may be long: where that
+    was, and at what, is worth keeping.
     """
     try:
         yield
-    except (OutOfMemoryError, DataWorkerError) as error:
+    except (OutOfMemoryError, DataWorkerError, *OWN) as error:
         note_failure(folder, config, command, error, None)
         raise
     except NnkitError:

@@ -14,8 +14,9 @@ import torch
 import nnkit
 from nnkit.assemble import Prepared
 from nnkit.config.cross_sequences import RECURRENT
-from nnkit.config.schema import Config
+from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import NO_WEIGHTS, PretrainedConfig, TrainableConfig, network_of
+from nnkit.config.whole import SETTINGS, names_of
 from nnkit.train import gradients
 from nnkit.train.device import multiplies_back_slowly
 from nnkit.train.run import Run
@@ -55,6 +56,7 @@ def facts_of_data(prepared: Prepared) -> dict[str, Any]:
         "threads": config.trainer.threads,
         "precision": config.trainer.precision,
         "data_fingerprint": prepared.source.fingerprint(),
+        SETTINGS: names_of(to_plain(config)),
         "rows": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
     }
 
@@ -86,7 +88,7 @@ def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
     """Yield what the user should know before the training, which begins after so many steps."""
     given, model = prepared.spec.inputs[0], prepared.config.model
     if isinstance(model, TrainableConfig) and model.freeze != "none":
-        yield from _of_freezing(model, prepared.config.trainer.max_epochs)
+        yield from _of_freezing(model, run, prepared.config.trainer.max_epochs)
     if isinstance(model, PretrainedConfig) and isinstance(model.input_size, int):
         side, size = model.input_size, given.shape[1:]
         if size != (side, side):
@@ -107,8 +109,14 @@ def told_before(run: Run, prepared: Prepared, step: int) -> Iterator[str]:
         yield f"before training, {told}"
 
 
-def _of_freezing(model: TrainableConfig, epochs: int) -> Iterator[str]:
+def _of_freezing(model: TrainableConfig, run: Run, epochs: int) -> Iterator[str]:
     if model.weights == NO_WEIGHTS and model.from_run is None:
         yield f"model.freeze={model.freeze} keeps first values that nobody has learned: model.weights is none"
-    if model.unfreeze_after is not None and model.unfreeze_after >= epochs:
+    if model.unfreeze_after is None or run.frozen is None:
+        return
+    late = [name for name, first in run.frozen.opens.items() if first is not None and first >= epochs]
+    if model.unfreeze_after >= epochs:
         yield f"model.unfreeze_after={model.unfreeze_after} does not come within trainer.max_epochs={epochs}"
+    elif late:
+        told = f"model.unfreeze_layers={model.unfreeze_layers} does not end within trainer.max_epochs={epochs}"
+        yield f"{told}: {len(late)} of {len(run.frozen.opens)} frozen tensors never learn"

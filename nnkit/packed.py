@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from typing import Any
 
 import torch
+
+_REASON = re.compile(r"WeightsUnpickler error:\s+(.+?)(?:\. Please .*)?$", re.MULTILINE)
 
 
 def unpacked(data: bytes) -> dict[str, Any]:
@@ -25,7 +28,13 @@ def unpacked(data: bytes) -> dict[str, Any]:
             raise ValueError("its parts are larger than the whole")
         found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:  # whatever zipfile, pickle and torch can raise for a file that is none
-        raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from error
+        raise ValueError(reason_of(error)) from error
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}")
     return found
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a file could not be read, in a line: without torch's advice to trust it all the same."""
+    said = _REASON.search(str(error))
+    return said[1] if said is not None else (str(error) or type(error).__name__).splitlines()[0]

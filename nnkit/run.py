@@ -38,7 +38,7 @@ from nnkit.track.jsonl import JsonLines
 from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.tracking import trackers
 from nnkit.train import checkpoints, gradients
-from nnkit.train.device import worded_out_of_memory
+from nnkit.train.device import worded_norms, worded_out_of_memory
 from nnkit.train.loop import evaluate, fit, note_score, save_at_last, write_record
 from nnkit.train.persist import persistently
 from nnkit.train.run import Run
@@ -132,7 +132,7 @@ def _new_job(
     started, preprocess = now(), json_bytes(prepared.preprocess.to_plain())
     with noting_bugs(folder, prepared.config, command), worded_out_of_memory(prepared.config):
         run = assemble(prepared, folder / CHECKPOINTS)
-        origin = start(run, prepared.config)
+        origin = start(run, prepared, begun(folder))
     typed = {} if command is None else {"command": command.line()}
     facts = {"status": "running", "started": started, **typed, **facts_of(run, prepared)}
     facts |= {PREPROCESS_SUM: sha256(preprocess).hexdigest(), **origin.facts, **(more or {})}
@@ -141,7 +141,7 @@ def _new_job(
     write_files(folder, files)
     state = TrainState(_planned_steps(run), sums=run.metrics.zero(run.device))
     job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, report=report, known=dict(known))
-    return replace(job, origin=tuple(origin.lines))
+    return replace(job, origin=tuple(origin.lines), doubts=tuple(origin.warnings))
 
 
 def resume(
@@ -198,7 +198,8 @@ def resume(
     notes += [*told(changes or {}), *told_of_schedule(run.scheduler.kind, state.total_steps, _planned_steps(run))]
     facts = {**facts, **facts_of(run, prepared), "resumed": resumed(facts, folder, state.step, changes or {})}
     facts = {key: value for key, value in facts.items() if key not in OF_THE_END} | {"status": "running"}
-    write_files(folder, {RUN: run_bytes(facts), CONFIG: config_bytes(prepared.config)})
+    # The record comes last: it may name settings that the config.yaml of an older nnkit lacks.
+    write_files(folder, {CONFIG: config_bytes(prepared.config), RUN: run_bytes(facts)})
     job = _Job(folder, prepared, run, state, facts, command, tuple(notes), test=test, known=dict(known or {}))
     return _go(job, sinks, ends)
 
@@ -250,6 +251,7 @@ class _Job:
     report: Report | None = None  # of the data; only of a new run
     known: dict[str, float] = field(default_factory=dict)  # metrics of its folds
     origin: tuple[str, ...] = ()  # what a new run's first values are, in words
+    doubts: tuple[str, ...] = ()  # why they may be worth less than they seem
 
 
 def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
@@ -264,14 +266,8 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         log.note(f"from step {job.state.step}" + (f": {job.command.line()}" if job.command else ""))
         for note in (*job.notes, *(f"warning: {text}" for _, text in (job.report.warnings if job.report else ()))):
             log.note(note)
-        info = _info(job)
-        for note in info.notes:
-            log.note(note)
-        for sink in sinks:
-            sink.start(info)
-        if log.refused:
-            warn(sinks, f"{log.refused}; the run goes on without")
-        with worded_out_of_memory(job.prepared.config):
+        _tell(job, sinks, log)
+        with worded_out_of_memory(job.prepared.config), worded_norms(job.prepared.config):
             result = _finish(job, sinks, _trained(job, sinks, stop))
         status = result.status
         check_there(job.folder)
@@ -293,6 +289,17 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
             sink.close(status)
         log.close()
     return replace(result, untold=frozenset(tracked.failed))
+
+
+def _tell(job: _Job, sinks: Sequence[Sink], log: RunLog) -> None:
+    """Let all that watch know what begins, and what to doubt of it."""
+    info = _info(job)
+    for note in info.notes:
+        log.note(note)
+    for sink in sinks:
+        sink.start(info)
+    for text in (*job.doubts, *([f"{log.refused}; the run goes on without"] if log.refused else [])):
+        warn(sinks, text)
 
 
 def _trained(job: _Job, sinks: Sequence[Sink], stop: Stop) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, final
@@ -15,7 +15,9 @@ from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import network_of
 from nnkit.config.synonyms import nearest
-from nnkit.errors import CheckpointError, ConfigError, DataError, FolderInUseError, Problem, StorageError
+from nnkit.config.whole import SETTINGS, cut_short
+from nnkit.errors import CheckpointError, ConfigError, DataError, FolderInUseError, StorageError
+from nnkit.links import Links, refuse_links
 from nnkit.lock import LOCK_NAME, is_locked
 from nnkit.secrets import redacted
 from nnkit.storage import json_bytes, make_folder, read_bytes, read_json, reporting, write_bytes
@@ -26,8 +28,6 @@ DATA, CV, JOURNAL = "data.json", "cv.json", "journal.jsonl"  # the journal is a 
 FINISHED = ("completed", "stopped_early", "pruned")  # statuses of a run that has nothing left to do
 FORMAT = 2  # 1: the fingerprint of the data left out its parts, and preprocess.json told less
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where pyyaml was built with it
-DEEPEST = 4  # folders below that of a sweep: trial, fold, checkpoints, step
-MOST_TOLD = 5
 MLFLOW = "mlruns"  # MLflow's folder among those of the runs, with many of its own
 SWEEPS, FOLDS = "sweep-", "fold-"  # how the folders of sweeps and of folds begin
 
@@ -103,22 +103,17 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
         ) from error
     if not isinstance(values, dict):
         raise DamagedConfigError(f"{path} is damaged: it holds no settings", hint=hint)
-    if parse is None and (cut := _cut_short(values, data)) is not None:
+    if parse is None and (cut := cut_short(values, data, _kept_of(folder))) is not None:
         raise DamagedConfigError(f"{path} is damaged: {cut}", hint=hint)
     return values
 
 
-def _cut_short(values: Mapping[str, Any], data: bytes) -> str | None:
-    """Return what a config.yaml lacks that we have written; None where it is whole."""
-    missing = [each.name for each in fields(Config) if _is_written(each) and each.name not in values]
-    if missing:
-        return f"{missing[0]} is missing"
-    return None if data.endswith(b"\n") else "its last line has no end"
-
-
-def _is_written(setting: Field[Any]) -> bool:
-    """Tell whether every config.yaml has a setting: those with a default were not in the first ones."""
-    return setting.default is MISSING and setting.default_factory is MISSING
+def _kept_of(folder: Path) -> object:
+    """Return what run.json keeps of config.yaml; None where it is missing, torn, or of before."""
+    try:
+        return dict(read_json(folder / RUN)).get(SETTINGS)
+    except (StorageError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def write_run(folder: Path, facts: dict[str, Any]) -> None:
@@ -276,16 +271,17 @@ def find_runs(output_dir: Path) -> Sequence[Found]:
     return sorted(found, key=lambda run: str(run.facts.get("started", "")))
 
 
-def find_run(word: str, output_dir: Path) -> Path:
+def find_run(word: str, output_dir: Path, links: Links = "refused") -> Path:
     """Return the run folder that RUN on the command line names.
 
     Args:
         word: a run folder, a sweep folder (its best run), either also as `nnkit runs` shows it, relative to
             `output_dir`; or "last" (the newest below `output_dir`; after a sweep its best run).
         output_dir: where "last" looks.
+        links: out of the folder, whether they are refused.
 
     Raises:
-        ConfigError: it names no run.
+        ConfigError: it names no run, or one that leads elsewhere.
         FolderInUseError: it is just starting, or is a sweep of which no trial has ended.
     """
     if word == "last":
@@ -293,49 +289,23 @@ def find_run(word: str, output_dir: Path) -> Path:
         if not runs:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
         newest = _of_sweep(runs[-1]).absolute()
-        refuse_links(newest)
+        refuse_links(newest, links)
         return newest
     folder = Path(word).absolute()
     with reporting("read", folder):  # a name that is too long, a folder of somebody else
         if not folder.exists() and (output_dir / word).is_dir():
             folder = (output_dir / word).absolute()
         if (folder / CONFIG).is_file():
-            refuse_links(folder)
+            refuse_links(folder, links)
             return folder
         if (folder / JOURNAL).is_file() and not (folder / SWEEP).is_file():
             raise _no_trial(folder)
         if (folder / SWEEP).is_file():
             best = _best_trial(folder)
-            refuse_links(best)
+            refuse_links(best, links)
             return best
         hint = _hint_at_runs(folder)
     raise ConfigError(f"{word} is not a run folder: it has no {CONFIG}", hint=hint)
-
-
-def refuse_links(folder: Path) -> None:
-    """Refuse a run folder that leads elsewhere: what is read and written in it stays in it.
-
-    Args:
-        folder: of a run or a sweep; it may be a link itself, since the user has named it.
-
-    Raises:
-        ConfigError: a link, a pipe or a device is among its files, or those of its folders.
-    """
-    problems: list[Problem] = []
-    waiting = [(str(folder), 0)]
-    while waiting:
-        path, depth = waiting.pop()
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting += [(entry.path, depth + 1)] if depth < DEEPEST else []
-                elif not entry.is_file(follow_symlinks=False):
-                    what = "a link" if entry.is_symlink() else "no file"
-                    problems.append(
-                        Problem(f"{entry.path} is {what}, which no run has made", "remove it, or copy what it is")
-                    )
-    if problems:
-        raise ConfigError(*problems[:MOST_TOLD])
 
 
 def _of_sweep(newest: Found) -> Path:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nnkit.errors import ConfigError
 from nnkit.models.recurrent import RecurrentLayers
 from nnkit.spec import DataSpec, InputSpec
+from nnkit.usercode import TRACEBACK, OwnCodeError, said
 
 
 @final
@@ -76,9 +77,8 @@ def check_forward(model: nn.Module, spec: DataSpec, num_outputs: int, *, code: s
     try:
         with torch.no_grad():
             found = model.eval()(*(zeros(given, 2, torch.device("cpu")) for given in spec.inputs))
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"{code}: the network fails on two samples: {type(error).__name__}: {text}") from error
+    except (Exception, SystemExit) as error:
+        raise OwnCodeError(f"{code}: the network fails on two samples: {said(error)}", hint=TRACEBACK) from error
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     wanted: tuple[int, ...] = (2, spec.inputs[0].shape[0], num_outputs) if spec.is_per_step else (2, num_outputs)
     if spec.is_per_pixel:

@@ -5,14 +5,30 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from nnkit.errors import ConfigError, Problem
+from nnkit.errors import ConfigError, DataError, NnkitError, Problem
 
 # Where user code may stand, and what it is called with beside its kwargs.
 PLACES: Mapping[str, int] = {"model": 1, "activation": 0, "loss": 0, "metric": 0, "data": 0}
+TRACEBACK = "--debug shows the traceback"
+
+
+@final
+class OwnCodeError(ConfigError):
+    """Code of the user's own raised: where that was, and below what, its writer wants to know."""
+
+
+@final
+class OwnDataError(DataError):
+    """The user's own function that makes the data raised."""
+
+
+OWN = (OwnCodeError, OwnDataError)
 
 
 def load(code: str, *, key: str) -> Callable[..., Any]:
@@ -23,7 +39,8 @@ def load(code: str, *, key: str) -> Callable[..., Any]:
         key: the setting, for messages.
 
     Raises:
-        ConfigError: it is not of this form, cannot be imported, or is nothing that can be called.
+        ConfigError: it is not of this form, is not there, or is nothing that can be called.
+        OwnCodeError: it raises while it is imported.
     """
     module_name, colon, name = code.partition(":")
     if not colon or not module_name or not name:
@@ -34,16 +51,54 @@ def load(code: str, *, key: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        hint = f"it is looked for in {here}" if error.name and module_name.startswith(error.name) else ""
-        raise ConfigError(f"{key}: no module named {error.name}", hint=hint) from error
-    except Exception as error:
-        raise ConfigError(f"{key}: importing {module_name} failed: {type(error).__name__}: {error}") from error
+        if error.name and module_name.startswith(error.name):
+            raise ConfigError(f"{key}: no module named {error.name}", hint=f"it is looked for in {here}") from error
+        raise OwnCodeError(f"{key}: no module named {error.name}{_place(error)}", hint=TRACEBACK) from error
+    except (Exception, SystemExit) as error:
+        raise OwnCodeError(f"{key}: importing {module_name} failed: {said(error)}", hint=TRACEBACK) from error
     found = getattr(module, name, None)
     if not callable(found):
         named = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module_name]
         what = "is nothing that can be called" if hasattr(module, name) else "is not there"
         raise ConfigError(f"{key}: {name} {what} in {module_name}", hint=f"it has {', '.join(named) or 'nothing'}")
     return found  # type: ignore[no-any-return]
+
+
+def made(code: str, kwargs: Mapping[str, Any], *facts: Any, key: str) -> Any:
+    """Return what the user's own class or function makes.
+
+    Args:
+        code: package.module:Name.
+        kwargs: its keyword arguments.
+        facts: what nnkit gives it beside them.
+        key: the setting, for messages.
+
+    Raises:
+        ConfigError, DataError: as `load`; or its own, as it was worded.
+        OwnCodeError: it raises; of data OwnDataError.
+    """
+    found = load(code, key=key)
+    try:
+        return found(*facts, **kwargs)
+    except NnkitError:
+        raise
+    except (Exception, SystemExit) as error:
+        kind = OwnDataError if key == "data.code" else OwnCodeError
+        raise kind(f"{key}={code} failed: {said(error)}", hint=TRACEBACK) from error
+
+
+def said(error: BaseException) -> str:
+    """Return what an error out of the user's own code says, and at which of the user's lines."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of the user's own that an error came through; empty where there is none."""
+    others = (f"{Path(__file__).parent}/", f"{sysconfig.get_path('stdlib')}/", "<")
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(others) and "site-packages" not in frame.filename:
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
 
 
 def check_signature(found: Callable[..., Any], kwargs: Mapping[str, Any], positional: int, *, key: str) -> None:
@@ -90,13 +145,22 @@ def refuse_untrusted(values: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_code(values: Mapping[str, Any]) -> None:
-    """Import every piece of user code that a plain config names, and bind it to its arguments. Raises: ConfigError."""
+    """Import every piece of user code that a plain config names, and bind it to its arguments.
+
+    Raises:
+        ConfigError: with every problem.
+        OwnCodeError: the same, where a module raises.
+    """
     problems: list[Problem] = []
+    raised: OwnCodeError | None = None
     for place, code in sections_with_code(values).items():
         try:
             found = load(code, key=f"{place}.code")
             check_signature(found, values[place].get("kwargs") or {}, PLACES[place], key=place)
         except ConfigError as error:
             problems += error.problems
+            raised = raised or (error if isinstance(error, OwnCodeError) else None)
+    if raised is not None:
+        raise OwnCodeError(*problems) from raised.__cause__
     if problems:
         raise ConfigError(*problems)

@@ -34,6 +34,21 @@ class Net(nn.Module):
         return self.output(self.hidden(x.flatten(1) * self.scale).relu())  # type: ignore[no-any-return]
 
 
+class Tied(nn.Module):
+    """Two layers with one matrix, and a batch norm without parameters."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        size = math.prod(spec.inputs[0].shape)
+        self.there, self.again = nn.Linear(size, size), nn.Linear(size, size)
+        self.again.weight = self.there.weight
+        self.norm = nn.BatchNorm1d(size, affine=False)
+        self.output = nn.Linear(size, spec.num_targets)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.norm(self.again(self.there(x))))  # type: ignore[no-any-return]
+
+
 class Bump(nn.Module):
     """x * exp(-slope * x^2)."""
 

@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score
 
 import nnkit
 from nnkit.assemble import assemble, in_order, prepare
+from nnkit.cli.dry import dry_run
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.config.schema import to_plain
@@ -277,6 +278,18 @@ def test_memory_that_runs_out_while_measuring_names_another_size(at: int, epochs
     ) as told:
         trained(*words, f"trainer.max_epochs={epochs}")
     assert re.fullmatch(r"batching.eval_batch_size=\d+", told.value.problems[0].hint)
+
+
+def test_a_batch_of_one_that_a_batch_norm_cannot_take_is_told() -> None:
+    words = ("model=code", "model.code=tests.own_code:Tied", "batching.batch_size=1")
+    told = r"^batching\.batch_size=1 leaves a batch norm of code one value a channel"
+    with pytest.raises(ConfigError, match=told) as caught:
+        trained(*words)
+    assert caught.value.problems[0].hint.startswith("batching.batch_size=2")
+    with pytest.raises(ConfigError, match=told):
+        dry_run(config_of(*words))
+    with pytest.raises(ValueError, match="another"):
+        trained(sinks=(Watcher(at_record=1, error=ValueError("another")),))
 
 
 def test_other_runtime_errors_stay_what_they_are() -> None:

@@ -20,7 +20,8 @@ def test_the_figures_are_those_that_are_tried() -> None:
     from tests.faults.sent_configs import attacks as configs
     from tests.faults.sent_data import attacks as data
     from tests.faults.sent_folders import attacks as folders
+    from tests.faults.sent_pictures import attacks as pictures
 
     text = (ROOT / "SECURITY.md").read_text()
     told = [int(number) for number in re.findall(r"^\| (\d+) hostile", text, re.MULTILINE)]
-    assert told == [len(list(tried())) for tried in (folders, configs, data)]
+    assert told == [len(list(tried())) for tried in (folders, configs, data, pictures)]

@@ -76,8 +76,9 @@ def test_folders_are_made_and_removed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot make folder .*/file/x: .* \(errno"):
         storage.make_folder(tmp_path / "file" / "x")
-    with pytest.raises(StorageError, match=r"cannot read .*/nothing"):
+    with pytest.raises(StorageError, match=r"cannot read .*/nothing") as told:
         read_bytes(tmp_path / "nothing")
+    assert told.value.problems[0].hint == "put it back, or name another one"  # room would not help
 
 
 def test_lines_are_added_and_cut_back(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.config.schema import Config
+from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.run import resume, train
 from nnkit.runs import new_folder, read_run
@@ -107,6 +108,35 @@ def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixt
         tables = texts(folder, "config")
         assert len(tables) == 1 + (folder.name == best)
         assert len({*tables}) == 1  # with each pick in place of its auto
+
+
+@pytest.mark.parametrize(
+    ("harm", "text"),
+    [
+        ("tensorboard", "tracker=tensorboard: StorageError: "),
+        ("config.yaml", "its trackers could not be told its test metrics: "),
+    ],
+)
+def test_what_keeps_the_winner_from_telling_costs_nothing_else(
+    harm: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(config: Config, folder: Path) -> dict[str, float]:
+        metrics = look_at_test(config, folder)
+        if (folder / harm).is_dir():
+            remove_folder(folder / harm)
+        (folder / harm).write_text("")
+        return metrics
+
+    monkeypatch.setattr("nnkit.sweep.run.look_at_test", look)
+    words = ["data=iris", "trainer.max_epochs=1", "trainer.plots=false", "model.hidden=[2],[3]", BOARD]
+    assert main(["train", "-m", *words]) == 0
+    told = capsys.readouterr()
+    sweep = Path(told.out.strip())
+    facts = json.loads((sweep / "sweep.json").read_text())
+    number = int(facts["best"][:3])
+    assert f"warning: trial {number}: {text}" in told.err
+    assert f"warning: {text}" in (sweep / facts["best"] / "run.log").read_text()
+    assert "test/accuracy" in facts["test"]
 
 
 def test_a_tracker_that_the_winner_cannot_reach_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from nnkit.assemble import assemble, prepare
 from nnkit.config.check import check
 from nnkit.config.origin import Composed
 from nnkit.errors import CheckpointError, ConfigError
+from nnkit.folds import cross_validate
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.finished import open_run
 from nnkit.run import resume, train
@@ -22,7 +25,7 @@ from nnkit.runs import CHECKPOINTS, new_folder
 from nnkit.train import checkpoints
 from nnkit.train.sink import RunInfo
 from nnkit.warm_start import look_for_start, start
-from tests.trained import config_of, last_weights, run_of, trained
+from tests.trained import Watcher, config_of, last_weights, run_of, trained
 
 RESNET = ("data=digits", "data.limit=120", "model=resnet18", "model.weights=none", "model.input_size=none")
 RESNET += ("batching.batch_size=32", "trainer.max_epochs=1", "trainer.threads=1", "optimizer=sgd", "optimizer.lr=0.01")
@@ -59,8 +62,11 @@ def test_a_run_starts_from_the_best_weights_of_another_and_says_so() -> None:
     manifest = checkpoints.read_manifest(checkpoints.pointed(first / CHECKPOINTS, "best"))
     assert (known["path"], known["sha256"]) == (str(first), manifest["sha256"]["model.safetensors"])
     assert f"weights of run {first}" in (folder / "run.log").read_text()
-    run, config = run_of("model.norm=batch", "trainer.ema_decay=0.9"), config_of(f"model.from_run={first}")
-    start(run, config)
+    run, config = (
+        run_of("model.norm=batch", "trainer.ema_decay=0.9"),
+        config_of(f"model.from_run={first}", "model.norm=batch"),
+    )
+    start(run, prepare(config))
     assert all(torch.equal(run.model.state_dict()[name], x) for name, x in best.items())
     assert run.average is not None
     assert torch.equal(run.average, run.parameters.values)
@@ -100,6 +106,24 @@ def test_a_run_goes_on_without_the_file_and_the_run_that_it_started_from() -> No
         open_run(part)
 
 
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_run_that_had_saved_nothing_begins_with_the_very_same_weights(changes: bool) -> None:
+    torch.save(run_of().model.state_dict(), "first.pth")
+    words = ("model.weights=first.pth", "trainer.max_steps=4")
+    whole, config = trained(*words).folder, config_of(*words)
+    folder = new_folder(config)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, [Watcher(at_save=1, error=KeyboardInterrupt())])
+    config = check(Composed(yaml.safe_load((folder / "config.yaml").read_text())))
+    if changes:
+        torch.save(run_of("seed=1").model.state_dict(), "first.pth")
+        with pytest.raises(CheckpointError, match=r"first\.pth has changed since the run started from its weights"):
+            resume(config, folder)
+        return
+    resume(config, folder)
+    assert all(torch.equal(x, last_weights(whole)[name]) for name, x in last_weights(folder).items())
+
+
 @pytest.mark.parametrize("words", ["model.weights=nowhere.pth", "model.weights=DEFAULT"])
 def test_what_is_not_there_is_told_before_any_data_is_read(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.models import ResNet18_Weights
@@ -110,9 +134,74 @@ def test_what_is_not_there_is_told_before_any_data_is_read(words: str, monkeypat
         look_for_start(config_of("data=images", "data.path=nowhere", "model=resnet18", words))
 
 
+def test_what_is_frozen_though_the_weights_lack_it_is_told() -> None:
+    first = run_of("model.hidden=[8,7]").model.state_dict()
+    torch.save({name: x for name, x in first.items() if "hidden.0" in name}, "part.pth")
+    words = ("model.hidden=[8,7]", "model.weights=part.pth", "trainer.max_steps=1")
+    sink = Watcher()
+    trained(*words, "model.freeze=backbone", sinks=(sink,))
+    told = "2 of 4 frozen tensors are not in .*part.pth, and keep first values that nobody has learned: hidden.1.linear"
+    assert [bool(re.match(told, text)) for text in sink.warnings] == [True]
+    other = Watcher()
+    trained(*words, "model.freeze=hidden.0", sinks=(other,))
+    assert other.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("after", "epochs", "told"),
+    [
+        (1, 4, None),
+        (
+            1,
+            3,
+            "model.unfreeze_layers=1 does not end within trainer.max_epochs=3: 2 of 6 frozen tensors never learn",
+        ),
+        (3, 3, "model.unfreeze_after=3 does not come within trainer.max_epochs=3"),
+    ],
+)
+def test_layers_that_do_not_come_to_learn_are_told(after: int, epochs: int, told: str | None) -> None:
+    sink = Notes()
+    words = ("model.hidden=[5,5,5]", "model.freeze=backbone", "model.unfreeze_layers=1", "trainer.max_steps=1")
+    trained(*words, f"model.unfreeze_after={after}", f"trainer.max_epochs={epochs}", sinks=(sink,))
+    assert [text for text in sink.told if "unfreeze" in text] == ([] if told is None else [told])
+
+
+def test_torchvisions_own_file_with_other_pictures_than_it_was_learned_on_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torchvision.models import ResNet18_Weights
+
+    torch.save(assemble(prepare(config_of(*RESNET)), None).model.state_dict(), "mine.pth")
+    words = (*RESNET[:3], "model.weights=mine.pth", *RESNET[4:], "trainer.max_steps=1")
+    sink = Watcher()
+    trained(*words, sinks=(sink,))
+    assert sink.warnings == []
+    begins = hashlib.sha256(Path("mine.pth").read_bytes()).hexdigest()[:8]
+    monkeypatch.setattr(ResNet18_Weights.DEFAULT.value, "url", f"http://127.0.0.1:9/resnet18-{begins}.pth")
+    trained(*words, sinks=(sink,))
+    (text,) = sink.warnings
+    assert re.match(
+        r".*mine\.pth is torchvision's own, learned on .* other statistics than data\.scaling=standard", text
+    )
+
+
 def test_a_run_that_is_none_is_told() -> None:
     with pytest.raises(ConfigError, match="elsewhere is not a run folder"):
         trained("model.from_run=elsewhere")
+
+
+def test_a_run_without_a_network_of_its_own_is_told_before_any_data_is_read() -> None:
+    given = ("data=images", "data.path=nowhere", "model=cnn")
+    config = config_of("cv.folds=2", "cv.final=ensemble", "trainer.max_steps=1")
+    folder = new_folder(config)
+    cross_validate(config, folder)
+    with pytest.raises(ConfigError, match="has no network of its own") as told:
+        look_for_start(config_of(*given, f"model.from_run={folder}"))
+    assert told.value.problems[0].hint == f"model.from_run={folder / 'fold-0'}"
+    unsaved = trained("trainer.max_steps=1").folder
+    shutil.rmtree(unsaved / CHECKPOINTS)
+    with pytest.raises(CheckpointError, match="best does not name a checkpoint"):
+        look_for_start(config_of(*given, f"model.from_run={unsaved}"))
 
 
 def test_weights_of_another_network_are_refused_and_leave_no_run_behind() -> None:
@@ -124,6 +213,13 @@ def test_weights_of_another_network_are_refused_and_leave_no_run_behind() -> Non
     assert not (folder / "config.yaml").exists()
 
 
+def test_a_run_of_another_network_of_which_a_layer_fits_by_chance_is_refused() -> None:
+    first = trained("data=digits", "data.limit=120", "model=cnn", "trainer.max_steps=1").folder
+    config = config_of("data=digits", "data.limit=120", "model.hidden=[64]", f"model.from_run={first}")
+    with pytest.raises(CheckpointError, match=r"is of another architecture: 2 of its \d+ tensors fit this network"):
+        train(config, new_folder(config))
+
+
 def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> None:
     folder = trained(*RESNET, "data.classes=[0,1,2,3,4]").folder
     weights = checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))
@@ -131,7 +227,7 @@ def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> Non
     config = config_of(*RESNET[:-2], "data.classes=[0,1,2]", "model.weights=resnet.pth")
     prepared = prepare(config)
     run = assemble(prepared, None)
-    told = start(run, prepared.config).facts["started_from"]
+    told = start(run, prepared).facts["started_from"]
     assert set(told["skipped"]) == set(told["new"]) == {"fc.weight", "fc.bias"}
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(features(run.model, x), features(open_run(folder).model, x))

@@ -5,6 +5,6 @@ or one whose steps are cut into smaller batches, draws the same ones.
 """
 
 from nnkit.augment.mixing import Half, blended, mixed
-from nnkit.augment.recipe import Masks, Recipe, augmented, recipe_of
+from nnkit.augment.recipe import Masks, Recipe, augmented, mirrored_along, recipe_of
 
-__all__ = ["Half", "Masks", "Recipe", "augmented", "blended", "mixed", "recipe_of"]
+__all__ = ["Half", "Masks", "Recipe", "augmented", "blended", "mirrored_along", "mixed", "recipe_of"]

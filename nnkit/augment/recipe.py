@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnkit.augment.boxes import erased
 from nnkit.augment.colour import brightened, contrasted, hue_turned, saturated
-from nnkit.augment.draws import Draws
+from nnkit.augment.draws import COLUMNS, Draws
 from nnkit.augment.geometric import affine_maps, mirrored, shifted, warped
 from nnkit.augment.policies import by_policy
 from nnkit.augment.series import jittered, multiplied, stretched
@@ -21,6 +21,7 @@ from nnkit.config.sections.augmentation import MIXING, OF_COLOURS, OF_IMAGES, OF
 from nnkit.spec import InputSpec
 
 Masks = tuple[Tensor, Tensor]  # class numbers (B, H, W) int64, and weights (B, H, W)
+IN_PLACE = ("flip", "flip_vertical", "brightness", "contrast", *OF_COLOURS)  # after which each pixel is found again
 NO_VIEW = (*MIXING, "erasing")  # what hides or mixes what is to be answered for
 WHITE = 255.0
 COLOURED = 3
@@ -51,6 +52,11 @@ class Recipe:
     def views(self) -> dict[str, float | str]:
         """The switches by which a sample can be seen in several ways."""
         return {name: value for name, value in self.section.switched_on.items() if name not in NO_VIEW}
+
+    def in_place(self) -> Recipe:
+        """Return what leaves each pixel where it is, or mirrors it: an answer for each of them can be turned back."""
+        kept = {name: value for name, value in self.section.switched_on.items() if name in IN_PLACE}
+        return replace(self, section=AugmentationConfig(**kept))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the switches in words."""
@@ -124,6 +130,13 @@ def augmented(
     if section.erasing and view is None:
         pixels = pixels.masked_fill(erased(draws, section.erasing, (x.shape[2], x.shape[3]))[:, None], 0.0)
     return _scaled(recipe, pixels), masks
+
+
+def mirrored_along(recipe: Recipe, view: int) -> list[int]:
+    """Return the dimensions of pictures (B, C, H, W) along which a view, from 1, is mirrored."""
+    draws = Draws(torch.zeros(1, len(COLUMNS))).of_view(view)
+    chances = {"flip": recipe.section.flip, "flip_vertical": recipe.section.flip_vertical}
+    return [dim for dim, (name, chance) in zip((3, 2), chances.items(), strict=True) if bool(draws[name] < chance)]
 
 
 def _needs_pixels(section: AugmentationConfig) -> bool:

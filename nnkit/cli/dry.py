@@ -23,27 +23,27 @@ def dry_run(config: Config) -> None:
     """
     from nnkit.assemble import assemble, prepare
     from nnkit.summary import layers
-    from nnkit.train.device import worded_out_of_memory
+    from nnkit.train.device import worded_norms, worded_out_of_memory
     from nnkit.train.loop import take_step
     from nnkit.train.state import TrainState
     from nnkit.warm_start import look_for_start, start
 
     prepared = prepare(look_for_start(config))
     run = assemble(prepared, None)
-    origin = start(run, prepared.config)
+    origin = start(run, prepared)
     state = TrainState(1, sums=run.metrics.zero(run.device))
     found = layers(run.model, prepared.spec)
     if run.parameters.names:
         run.model.train()
         if run.frozen is not None:
             run.frozen.hold(0)
-        with worded_out_of_memory(prepared.config):
+        with worded_out_of_memory(prepared.config), worded_norms(prepared.config):
             take_step(run, next(iter(run.train.epoch(0))), state)
         run.check_weights(state)
     _print_layers(found)
     for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
-    for line in origin.lines:
+    for line in (*origin.lines, *(f"warning: {text}" for text in origin.warnings)):
         print(f"{'start':<12}{line}")
     if config.cv.is_on:
         from nnkit.cli.folds import print_sizes

@@ -31,7 +31,7 @@ measures, which evaluation-PART.json holds, too; pictures go to plots/.
   --tta N           answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   -o, --output DIR  where predictions and pictures go (default: the run's folder)
   --no-plots        no pictures
-  --trust           the run names code of its own, and you know where it is from"""
+  --trust           the run names code of its own, or has links out of its folder, and you trust it"""
 
 PARTS = ("test", "val", "train", "all")
 OF_SECOND = ("roc_auc", "pr_auc", "brier")  # with two classes they are of the second one
@@ -63,7 +63,7 @@ def command(argv: list[str]) -> int:
             "--data evaluates all rows of new data, --split a part of the run's own", hint="leave one out"
         )
     (word,), output_dir = read.operands("eval", "one run", 1, "nnkit eval last, with --data PATH for new data")
-    folder = run_folder(word, output_dir)
+    folder = run_folder(word, output_dir, read.links)
     place = read.path("output", folder)
     if place.is_file():
         raise ConfigError(f"--output names a folder, but {place} is a file", hint=f"--output {place.parent}")

@@ -20,7 +20,7 @@ steps, too (model=cnn as many as the longest sequence of training); states start
   torch_export  a .pt2 file that torch.export.load runs without nnkit
   safetensors   the weights by name
   -o, --output  the file (default: model.onnx, .pt2 or .safetensors in the run's folder)
-  --trust       the run names code of its own, and you know where it is from"""
+  --trust       the run names code of its own, or has links out of its folder, and you trust it"""
 
 SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
 
@@ -35,7 +35,7 @@ def command(argv: list[str]) -> int:
         raise ConfigError("export needs a format", hint=f"--format {'|'.join(SUFFIXES)}")
     kind: Any = read.choice("format", tuple(SUFFIXES), "onnx")
     (word,), output_dir = read.operands("export", "one run", 1, f"nnkit export last --format {kind}")
-    folder = run_folder(word, output_dir)
+    folder = run_folder(word, output_dir, read.links)
     path = read.file(folder / f"model{SUFFIXES[kind]}", [SUFFIXES[kind]])
     if kind == "onnx":
         from nnkit.infer.formats import require_onnx

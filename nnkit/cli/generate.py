@@ -24,7 +24,7 @@ language model (data=text data.task=language). Standard output carries the promp
   --temperature T  below 1 the likely tokens become likelier, above 1 the others; 0: always the likeliest (default: 1)
   --top-k K        draw from the K likeliest tokens alone (default: all)
   --seed S         of the draws: the same seed, the same text (default: 0)
-  --trust          the run names code of its own, and you know where it is from"""
+  --trust          the run names code of its own, or has links out of its folder, and you trust it"""
 
 # By flag: its kind, its default, and what to type instead of a wrong value.
 NUMBERS: Mapping[str, tuple[type[int] | type[float], float | None, int]] = {
@@ -45,7 +45,7 @@ def command(argv: list[str]) -> int:
     read = read_command(argv, command="generate", flags=("trust",), valued=valued, short={}, empty=("prompt",))
     numbers = numbers_of(read)
     (word,), output_dir = read.operands("generate", "one run", 1, HINT)
-    folder = run_folder(word, output_dir)
+    folder = run_folder(word, output_dir, read.links)
     run = opened(folder, read)
     from nnkit.infer.generate import generate, unknown_in
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 from nnkit.cli.messages import note
 from nnkit.cli.words import LAST, MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, DataError, StorageError
+from nnkit.links import Links
 from nnkit.runs import CONFIG
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ a class, a mask is written for each picture, in its own size, and the file says 
   --proba            the probability of each class, too
   --tta N            answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   --on-bad skip      leave out rows that cannot be read, and say which (default: error)
-  --trust            the run names code of its own, and you know where it is from"""
+  --trust            the run names code of its own, or has links out of its folder, and you trust it"""
 
 HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
 SUFFIXES = (".csv", ".parquet")
@@ -69,7 +70,7 @@ def command(argv: list[str]) -> int:
     if len(words) < 2:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
-    folder = _run_folder(word, source, output_dir)
+    folder = _run_folder(word, source, output_dir, read.links)
     out = _output(read, source, folder)
     run = opened(folder, read, views)
     from nnkit.infer.answers import check_has_probabilities
@@ -93,9 +94,9 @@ def command(argv: list[str]) -> int:
     return 0
 
 
-def _run_folder(word: str, source: str, output_dir: str | None) -> Path:
+def _run_folder(word: str, source: str, output_dir: str | None, links: Links) -> Path:
     try:
-        return run_folder(word, output_dir)
+        return run_folder(word, output_dir, links)
     except ConfigError as error:
         if source == LAST or (Path(source) / CONFIG).is_file():
             raise ConfigError(error.problems[0].text, hint=f"nnkit predict {source} {word}") from error

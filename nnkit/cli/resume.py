@@ -28,8 +28,9 @@ from nnkit.config.suggest import spell
 from nnkit.config.synonyms import nearest
 from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.errors import ConfigError, Problem, StorageError
+from nnkit.links import Links, refuse_links
 from nnkit.lock import FolderLock
-from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config, refuse_links
+from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config
 from nnkit.storage import read_json
 from nnkit.usercode import refuse_untrusted
 
@@ -49,7 +50,8 @@ output_dir: the run stays in its folder. One that has ended, and whose best weig
 from an older checkpoint to the same end.
 SWEEP is the folder of a sweep: trials that have not ended go on, those that have are left alone; --retry-failed starts
 those that failed anew.
---trust: the run names code of its own, or trackers that send it elsewhere, and you know where it is from."""
+--trust: the run names code of its own, or trackers that send it elsewhere, or has links out of its folder, and you know
+where it is from."""
 TRUST, RETRY = "--trust", "--retry-failed"
 
 
@@ -65,7 +67,8 @@ def command(argv: list[str]) -> int:
     if last is not None:
         return _resume_sweep(last, [word for word in argv if word != LAST and not word.startswith(OUTPUT_DIR)])
     run, words, allowed = _read_words([word for word in argv if word != TRUST])
-    folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None)
+    links: Links = "followed" if TRUST in argv else "refused"
+    folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None, links)
     with FolderLock(folder):
         values = read_config(folder)
         if TRUST not in argv:
@@ -146,7 +149,7 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     if wrong:
         hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
         raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
-    refuse_links(folder)
+    refuse_links(folder, "followed" if TRUST in flags else "refused")
     plan = read_plan(folder)
     if TRUST not in flags:
         _refuse_words(plan, folder)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nnkit.cli.messages import note
-from nnkit.cli.sweep_asked import BASIC, Asked, Checked, asked_for, check_asked, check_data_of, words_of
+from nnkit.cli.sweep_asked import BASIC, Asked, Checked, asked_for, check_asked, check_data_of
+from nnkit.config.beside import words_of
 from nnkit.config.fields import hints
 from nnkit.config.marks import Resume
 from nnkit.config.points import bases

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 from nnkit.cli.messages import warn
+from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import LAST
+from nnkit.config.beside import Told, telling_all
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code, parse
 from nnkit.config.cross import METRICS, Objective, better_at, monitors
 from nnkit.config.options import find_groups, search_dirs
-from nnkit.config.points import points, probes
+from nnkit.config.points import ends, points, probes
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
+from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, RandomConfig, SweepConfig
 from nnkit.config.space import Combination, Space
 from nnkit.config.stranger import Stranger, sender_of
 from nnkit.config.suggest import spell
@@ -31,7 +34,7 @@ from nnkit.machine import cores
 from nnkit.storage import remove_folder
 from nnkit.sweep import forkserver
 from nnkit.sweep.bayes import check_installed
-from nnkit.usercode import check_code
+from nnkit.usercode import OwnCodeError, check_code
 
 MOST_LOOKS = 8  # at the data, for trials that fit it
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -119,38 +122,58 @@ class Checked:
     given: Objective | None
 
 
-def words_of(changed: Mapping[str, str]) -> str:
-    """Return changed settings as they are typed."""
-    return " ".join(f"{key}={value}" for key, value in changed.items()) or "no change"
-
-
 def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: Sequence[str], asked: Asked) -> Checked:
     """Return the sweep with all that can be checked before its data is read. Args: as `nnkit.cli.sweep.sweep`.
 
     Raises:
         ConfigError: with the problems of all trials.
     """
-    sweeper = sweeper_of(SWEEPERS[kind], settings)
-    if isinstance(sweeper, BayesConfig):
-        check_installed(sweeper)
-    if sweeper.jobs > 1 and config.hydra.launcher.get("_target_") == BASIC:
-        forkserver.warm_up()
-    space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
-    found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
+    words = [*asked.words, *(() if asked.is_tuning else _typed_params(settings.get("params"), asked.words))]
+    with telling_all(words, config_name=asked.config_name, extra_dirs=asked.config_dirs, trust=asked.trust):
+        sweeper = sweeper_of(SWEEPERS[kind], settings)
+        if isinstance(sweeper, BayesConfig):
+            check_installed(sweeper)
+        if sweeper.jobs > 1 and config.hydra.launcher.get("_target_") == BASIC:
+            forkserver.warm_up()
+        space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
+        found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
     stranger = sender_of_words(asked.words, asked.config_dirs, asked.config_name, asked.trust)
     if stranger is not None and stranger.is_placed and config.hydra.launcher.get("_target_") not in (BASIC, JOBLIB):
         raise ConfigError(f"{config.hydra.launcher.get('_target_')} would run programs", hint=FOLDER_TRUST)
-    configs = _checked(found, stranger)
+    told = Told(space)
+    configs = _checked(found, stranger, told)
+    if told.problems and isinstance(sweeper, RandomConfig):  # what no draw has met is told all the same
+        _checked([*ends(space)], stranger, told)
+    looks: list[Callable[[], object]] = [partial(_check_launcher, sweeper, config.hydra.launcher)]
+    looks += [partial(_check_read, sweeper)]
+    if configs:
+        looks += [partial(_objective, sweeper.objective, configs), partial(_check_trials, sweeper, configs)]
+    if problems := [*told.problems, *_refused(looks)]:
+        raise ConfigError(*problems)
     if not asked.trust and asked.folder is not None:  # all trials have their trackers in common
         refuse_places(to_plain(configs[0]), asked.folder)
     refuse_missing(configs[0])
-    given = _objective(sweeper.objective, configs)
-    _check_launcher(sweeper, config.hydra.launcher)
-    _check_read(sweeper)
-    _check_trials(sweeper, configs)
     if sweeper.jobs > cores():
         warn(f"hydra.sweeper.jobs={sweeper.jobs} trials at once share {cores()} core(s)")
-    return Checked(sweeper, space, found, configs, given)
+    return Checked(sweeper, space, found, configs, _objective(sweeper.objective, configs))
+
+
+def _typed_params(params: object, words: Sequence[str]) -> Iterator[str]:
+    """Yield hydra.sweeper.params of a file as words, as far as they are not typed."""
+    typed = {word.partition("=")[0].lstrip("+") for word in words}
+    for key, value in params.items() if isinstance(params, Mapping) else ():
+        if key not in typed:
+            yield f"{key}={value if isinstance(value, str) else spell(value)}"
+
+
+def _refused(looks: Sequence[Callable[[], object]]) -> list[Problem]:
+    problems: list[Problem] = []
+    for look in looks:
+        try:
+            look()
+        except ConfigError as error:
+            problems += error.problems
+    return problems
 
 
 def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any], *, is_tuning: bool) -> Space:
@@ -163,8 +186,7 @@ def _space(node: Any, arguments: Sequence[str], params: Mapping[str, Any], *, is
     trust, groups = bool(foreign_code(node)), find_groups(places)
     typed = {word.partition("=")[0].lstrip("+") for word in arguments}
     added = {key: value for key, value in params.items() if key not in typed}
-    listed = [f"{key}={value if isinstance(value, str) else spell(value)}" for key, value in added.items()]
-    made = read_words(listed, groups, multirun=True).overrides
+    made = read_words([*_typed_params(params, arguments)], groups, multirun=True).overrides
     if [override.key_or_group for override in parse(made)] != list(added):  # a name ends at =
         raise ConfigError(f"hydra.sweeper.params has entries that are no names of settings: {', '.join(made)}")
     words = [*arguments, *made, *search_path]
@@ -185,24 +207,26 @@ def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
     return name, mode
 
 
-def _checked(combinations: Sequence[Combination], stranger: Stranger | None) -> list[Config]:
+def _checked(combinations: Sequence[Combination], stranger: Stranger | None, told: Told) -> list[Config]:
+    """Return the configs of those points that are right. Raises: OwnCodeError, where code of the user's own fails."""
     configs: list[Config] = []
-    problems: dict[str, Problem] = {}
+    failed: list[tuple[Config, OwnCodeError]] = []
     for combination in combinations:
         try:
-            configs.append(check(combination.composed))
+            config = check(combination.composed)
             if stranger is not None and (wrong := stranger.problems(combination.composed)):
                 raise ConfigError(*wrong)
             check_code(combination.composed.values)
-            if getattr(configs[-1].model, "from_run", None) == LAST:
-                told = f"model.from_run={LAST} would be another run for each trial"
-                raise ConfigError(told, hint="model.from_run=FOLDER")
+            if getattr(config.model, "from_run", None) == LAST:
+                text = f"model.from_run={LAST} would be another run for each trial"
+                raise ConfigError(text, hint="model.from_run=FOLDER")
+            configs.append(config)
         except ConfigError as error:
-            for problem in error.problems:
-                where = f" (with {words_of(combination.changed)})" if combination.changed else ""
-                problems.setdefault(problem.text, Problem(problem.text + where, problem.hint))
-    if problems:
-        raise ConfigError(*problems.values())
+            told.add(error, combination)
+            failed += [(config, error)] if isinstance(error, OwnCodeError) else []
+    if failed:
+        with leaving_log(failed[0][0]):
+            raise OwnCodeError(*told.problems) from failed[0][1].__cause__
     return configs
 
 
@@ -258,7 +282,7 @@ def check_data_of(configs: Sequence[Config], folder: Path, given: Objective | No
     """
     from nnkit.sweep.work import check_data
 
-    first: NnkitError | None = None
+    first: tuple[Config, NnkitError] | None = None
     step = max(1, len(configs) // MOST_LOOKS)
     for config in configs[::step]:
         try:
@@ -268,9 +292,10 @@ def check_data_of(configs: Sequence[Config], folder: Path, given: Objective | No
                 text = f"hydra.sweeper.objective={given[0]} is no metric of this task ({task})"
                 raise ConfigError(text, hint=f"one of {', '.join(f'val/{name}' for name in names)}")
         except (ConfigError, DataError) as error:
-            first = first or error
+            first = first or (config, error)
         else:
             return
     remove_folder(folder)
     assert first is not None
-    raise first
+    with leaving_log(first[0]):
+        raise first[1]

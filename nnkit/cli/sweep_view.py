@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
-from nnkit.cli.sweep_asked import words_of
+from nnkit.config.beside import words_of
 from nnkit.config.cross import Objective
 from nnkit.sweep.failures import cause
 from nnkit.sweep.trials import Group, Outcome, Trial, objective, ranked

@@ -7,13 +7,14 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnkit.cli.flags import Flags, read_flags
 from nnkit.cli.messages import note
+from nnkit.cli.own_code import leaving_log, tell_log
 from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.config.trackers import refuse_missing
@@ -54,14 +55,18 @@ def command(argv: list[str]) -> int:
         flags.words, config_name=flags.config_name, extra_dirs=flags.config_dirs, trust="--trust" in flags.own
     )
     config = check(composed)
-    check_code(composed.values)
-    refuse_missing(config)
     if "--dry-run" in flags.own:
         from nnkit.cli.dry import dry_run
 
+        check_code(composed.values)
+        refuse_missing(config)
         dry_run(config)
         return 0
-    return _train(config, Command.here("train", *argv))
+    typed = Command.here("train", *argv)
+    with leaving_log(config, typed):
+        check_code(composed.values)
+    refuse_missing(config)
+    return _train(config, typed)
 
 
 def _train(config: Config, command: Command) -> int:
@@ -83,8 +88,10 @@ def _train(config: Config, command: Command) -> int:
                 sinks: list[Sink] = [Picks(show), ProgressBar()]
                 result = (train_folds if config.cv.is_on else train)(config, folder, sinks, signals, command=command)
         except BaseException:
-            if any((folder / name).exists() for name in (CONFIG, LOG, CHECKPOINTS)):
+            if any((folder / name).exists() for name in (CONFIG, CHECKPOINTS)):
                 print(f"the run is in {folder}", file=sys.stderr)
+            elif (folder / LOG).exists():
+                tell_log(folder)
             else:  # it never began: wrong words for the data, bad data
                 with suppress(StorageError):  # what is wrong has been said
                     remove_folder(folder)
@@ -135,18 +142,19 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
 def _through_hydra(flags: Flags) -> int:
     """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
     from nnkit.cli.sweep_asked import sender_of_words
+    from nnkit.config.beside import telling_all
     from nnkit.config.compose import hydra_words
     from nnkit.config.stranger import environment_for
 
     with environment_for(sender_of_words(flags.words, flags.config_dirs, flags.config_name, "--trust" in flags.own)):
-        overrides, folder, groups = hydra_words(
-            flags.words,
-            config_name=flags.config_name,
-            extra_dirs=flags.config_dirs,
-            multirun=flags.multirun,
-            trust="--trust" in flags.own,
-            starts=flags.multirun or "--cfg" not in flags.hydra,
-        )
+        asked: Any = {
+            "config_name": flags.config_name,
+            "extra_dirs": flags.config_dirs,
+            "trust": "--trust" in flags.own,
+        }
+        starts = flags.multirun or "--cfg" not in flags.hydra
+        with telling_all(flags.words, **asked) if flags.multirun else nullcontext():
+            overrides, folder, groups = hydra_words(flags.words, multirun=flags.multirun, starts=starts, **asked)
         _run_hydra(flags, overrides, folder, groups)
     return 0
 

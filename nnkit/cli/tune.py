@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from nnkit.cli.messages import note
+from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import Read, read_command
+from nnkit.command import Command
 from nnkit.config.check import check
 from nnkit.config.compose import compose
 from nnkit.config.words import SWEEPERS
@@ -56,7 +58,8 @@ def command(argv: list[str]) -> int:
     config = check(compose(read.words))
     if config.cv.is_on:
         raise ConfigError("tune chooses on the validation rows, and cv.folds has none", hint="leave out cv.folds")
-    spec, rows = _seen(config)
+    with leaving_log(config, Command.here("tune", *argv)):
+        spec, rows = _seen(config)
     from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 
 from nnkit.cli.messages import note
 from nnkit.errors import ConfigError, Problem
+from nnkit.links import Links
 from nnkit.runs import FINISHED, find_run
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Read:
     words: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def links(self) -> Links:
+        """Whether links out of a run folder are refused: not with --trust."""
+        return "followed" if "trust" in self.flags else "refused"
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
         """Return the value of a flag that takes one of a few. Raises: ConfigError."""
@@ -141,19 +147,20 @@ def read_command(
     return found
 
 
-def run_folder(word: str, output_dir: str | None = None) -> Path:
+def run_folder(word: str, output_dir: str | None = None, links: Links = "refused") -> Path:
     """Return the run folder that RUN names.
 
     Args:
         word: a run folder, a sweep folder, or last.
         output_dir: where last looks; None for outputs.
+        links: out of the folder, whether they are refused.
 
     Raises:
         ConfigError: it names no run.
     """
     if output_dir is not None and word != LAST:
         raise ConfigError(f"{OUTPUT_DIR} says where {LAST} looks, but the run is {word}", hint=f"{LAST} {OUTPUT_DIR}…")
-    return find_run(word, Path(output_dir or "outputs").expanduser())
+    return find_run(word, Path(output_dir or "outputs").expanduser(), links)
 
 
 def opened(folder: Path, read: Read, views: int = 1) -> Finished:

@@ -27,9 +27,10 @@ from nnkit.config.plain_yaml import one_line, unread
 from nnkit.config.sent import read_sent, sent_problems
 from nnkit.config.stranger import environment_for, sender_of
 from nnkit.config.synonyms import nearest
-from nnkit.config.words import SWEEPERS, Words, in_quotes, read_words, sort_words, sweeper_in_file
+from nnkit.config.words import SWEEPERS, Words, in_quotes, mended, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
 
+NO_SETTING = " is not a setting of "
 _SWEPT = re.compile(r"^(choice|range|interval|tag|glob|sort|shuffle|int|float)\(")
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
 TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
@@ -55,21 +56,17 @@ def compose(
     """
     dirs = search_dirs(extra_dirs)
     groups = find_groups(dirs)
-    good, problems = sort_words(words, groups)
+    again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
+    problems = sort_words(words, groups)[1]
     if problems:
-        again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-        refused = {word.partition("=")[0].lstrip("+~") for word in words if word not in good}
-        raise ConfigError(*problems, *_problems_of_the_rest(good, again, refused))
+        raise ConfigError(*problems, *_problems_of_the_rest(words, groups, again))
     read = read_words(words, groups)
     overrides = hydra_overrides(read, dirs, trust=trust)
     with opened(dirs), translated(groups):
         try:
             refuse_sweeps(overrides)
         except ConfigError as error:
-            rest = [word for word in words if _can_be_taken(word, groups)]
-            again = {"config_name": config_name, "extra_dirs": extra_dirs, "trust": trust}
-            refused = {word.partition("=")[0].lstrip("+~") for word in words if word not in rest}
-            raise ConfigError(*error.problems, *_problems_of_the_rest(rest, again, refused)) from None
+            raise ConfigError(*error.problems, *_problems_of_the_rest(words, groups, again)) from None
         stranger = None if trust else sender_of(read.overlay, words, dirs, config_name)
         with environment_for(stranger):
             composed = composed_of(load(config_name, overrides, trust=trust), read.typed, groups)
@@ -81,30 +78,39 @@ def compose(
     return composed
 
 
-def _problems_of_the_rest(words: Sequence[str], settings: Mapping[str, Any], refused: set[str]) -> Sequence[Problem]:
-    """Return what is wrong with the words that could be read, so that one look shows everything.
+def _problems_of_the_rest(words: Sequence[str], groups: Groups, settings: Mapping[str, Any]) -> Sequence[Problem]:
+    """Return what else is wrong with words of which some cannot be taken, so that one look shows everything.
 
     Args:
-        words: that could be read.
+        words: all of them.
+        groups: the options there are.
         settings: for `compose`.
-        refused: keys of the others: that these are missing is no problem of its own.
     """
     from nnkit.config.check import check  # the schema, which a right command line does not need here
 
+    good = sort_words(words, groups)[0]
+    rest = {word: taken for word in words if (taken := _one_value_of(word, groups, word in good)) is not None}
+    unsaid = {word.partition("=")[0].lstrip("+~") for word in words if rest.get(word) != word}
+    if sort_words([*rest.values()], groups)[1]:  # two files, say: nobody knows which one was meant
+        return ()
     try:
-        check(compose(words, **settings))
+        check(compose([*rest.values()], **settings))
     except ConfigError as error:
-        return [each for each in error.problems if each.text.partition(" is missing: ")[0] not in refused]
+        return [each for each in error.problems if each.text.partition(" ")[0] not in unsaid or NO_SETTING in each.text]
     return ()
 
 
-def _can_be_taken(word: str, groups: Groups) -> bool:
-    """Tell whether a word is of Hydra's grammar, and one value."""
+def _one_value_of(word: str, groups: Groups, is_good: bool) -> str | None:
+    """Return a word with one value: the first of several, or the option that was meant; None where there is none."""
+    if not is_good:
+        word = mended(word, groups).partition(",")[0]
     try:
-        refuse_sweeps(read_words([word], groups).overrides)
-    except ConfigError:
-        return False
-    return True
+        swept = [each for each in parse(read_words([word], groups).overrides) if each.is_sweep_override()]
+        values = [next(iter(each.sweep_string_iterator()), None) for each in swept if not each.is_interval_sweep()]
+    except (ConfigError, HydraException):
+        return None
+    key = word.partition("=")[0]
+    return f"{key}={values[0]}" if values and values[0] else word if not swept else f"{key}=1"
 
 
 def load(config_name: str, overrides: Sequence[str], *, mode: RunMode = RunMode.RUN, trust: bool = False) -> DictConfig:

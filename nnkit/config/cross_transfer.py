@@ -88,6 +88,11 @@ def _side_problems(arch: str, height: int, width: int, got: str) -> Iterator[Pro
         yield Problem(told, "model.input_size=auto")
 
 
+def is_side(arch: str, side: int) -> bool:
+    """Tell whether a network takes pictures with sides of so many pixels."""
+    return not any(_side_problems(arch, side, side, ""))
+
+
 def unread_of_transfer(config: Config) -> dict[str, str]:
     """Return the settings of first values and freezing that nobody reads, and why."""
     model: Any = config.model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nnkit.config.domains import Choices, Domain, Interval
@@ -39,13 +39,23 @@ def probes(space: Space, sweeper: SweepConfig) -> list[Combination]:
     """
     _check_seeds(space, sweeper)
     _check_varies(space, "bayes")
+    return [*ends(space)]
+
+
+def ends(space: Space) -> Iterator[Combination]:
+    """Yield each end of each interval and each value of a space once, beside the first ones of the others."""
     first = {key: domain.at(0) for key, domain in space.domains.items()}
-    found: dict[tuple[tuple[str, str], ...], Combination] = {}
-    for key, domain in space.domains.items():
-        for value in domain.values if isinstance(domain, Choices) else (domain.at(0), domain.written(domain.high)):
-            point = space.point({**first, key: value})
-            found.setdefault(tuple(point.changed.items()), point)
-    return list(found.values())
+    lists = ((key, _ends_of(domain)) for key, domain in space.domains.items())
+    seen: set[tuple[tuple[str, str], ...]] = set()
+    for changed in ({}, *({key: value} for key, values in lists for value in values)):
+        point = space.point({**first, **changed})
+        if (key := tuple(point.changed.items())) not in seen:
+            seen.add(key)
+            yield point
+
+
+def _ends_of(domain: Domain) -> Sequence[str]:
+    return domain.values if isinstance(domain, Choices) else (domain.at(0), domain.written(domain.high))
 
 
 def bases(space: Space) -> dict[str, dict[str, Any]]:

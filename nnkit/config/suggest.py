@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from nnkit.config.fields import leaves, sections
+from nnkit.config.fields import all_keys, leaves, sections
 from nnkit.config.synonyms import ELSEWHERE, SYNONYMS, nearest
 
 
@@ -13,7 +13,7 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     """Return the hint for a key that is not a setting.
 
     Tried in this order: an everyday synonym, the same last word in another section, the same key under another option
-    of its group, the nearest key by its full path, the nearest by its last word.
+    of its group, the nearest key by its full path (also under another option), the nearest by its last word.
 
     Args:
         key: what was written.
@@ -35,10 +35,14 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         return _ask(SYNONYMS[last], value)
     if last != key.lower() and (other := _under_another_option(last, values)):  # of another section
         return other
-    full = nearest(key, [*valid, *groups], cutoff=0.75)
+    named = [k for k in valid if not k.endswith(".kind")]  # a kind is chosen by its group
+    full = nearest(key, [*named, *groups], cutoff=0.75)
+    elsewhere = nearest(key, [*named, *groups, *sorted(all_keys())], cutoff=0.75)
+    if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere, values)):
+        return other
     if full:
         return _ask(full, value)
-    by_last = {k.rpartition(".")[2]: k for k in reversed(list(valid))}
+    by_last = {k.rpartition(".")[2]: k for k in reversed(named)}
     close = nearest(last, [*by_last, *groups, *SYNONYMS])
     if close is None:
         return "nnkit list shows all groups and settings"

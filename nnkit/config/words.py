@@ -251,6 +251,16 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
     return [p for option in value.split(",") for p in _unknown_option(group, option, groups)]
 
 
+def mended(word: str, groups: Groups) -> str:
+    """Return the word of a group with the options that were meant in place of those that are not there."""
+    key, equals, value = word.partition("=")
+    options = groups.get(key.lstrip("+"), {})
+    if not equals or set(value) & set("[(") or not options:
+        return word
+    meant = (option if option in options else nearest(option, options) for option in value.split(","))
+    return f"{key}={','.join(dict.fromkeys(option for option in meant if option))}"
+
+
 def _several_problems(value: str, groups: Groups) -> list[Problem]:
     """Return what is wrong with one option, or with a list of them in brackets."""
     names = [name.strip() for name in value.strip().removeprefix("[").removesuffix("]").split(",")]

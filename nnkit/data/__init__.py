@@ -47,7 +47,7 @@ from nnkit.data.text import read_text
 from nnkit.data.torchvision_set import read_torchvision
 from nnkit.data.ts import read_ts
 from nnkit.data.vision import read_vision
-from nnkit.errors import ConfigError, DataError
+from nnkit.errors import DataError
 
 __all__ = ["Rows", "Source", "Splits", "absolute", "read", "read_whole", "split_by"]
 
@@ -138,12 +138,7 @@ def _sequences(config: SequenceConfig, cv: CvConfig | None) -> Source:
 
 def _called(config: CodeDataConfig) -> dict[str, Any]:
     """Return the arrays that the user's function returns. Raises: DataError, ConfigError."""
-    try:
-        found = usercode.load(config.code, key="data.code")(**config.kwargs)
-    except (ConfigError, DataError):
-        raise
-    except Exception as error:
-        raise DataError(f"data.code={config.code} failed: {type(error).__name__}: {error}") from error
+    found = usercode.made(config.code, config.kwargs, key="data.code")
     if not isinstance(found, dict):
         what = type(found).__name__
         raise DataError(f"data.code={config.code} must return a dict of arrays x and y, got {what}")

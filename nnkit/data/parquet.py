@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, final
 from nnkit.data.head import TextFormat
 from nnkit.data.opened import not_there
 from nnkit.errors import DataError
+from nnkit.regular import refuse_too_large
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,8 +57,16 @@ class ParquetFile:
         if double:
             raise DataError(f"{path} has two columns {double[0]}", hint="rename one of them")
 
+    def require_memory(self) -> None:
+        """Refuse a file whose numbers, of four bytes each, memory has no room for. Raises: OutOfMemoryError."""
+        import pyarrow.types as of
+
+        schema = self._file.schema_arrow
+        numbers = [f for f in schema if f.name not in self.unread and (of.is_integer(f.type) or of.is_floating(f.type))]
+        refuse_too_large(f"{self.name} unpacks to at least", 4 * self._file.metadata.num_rows * len(numbers))
+
     def batches(self, *, skips_ragged: bool = False) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - none is ragged
-        """Yield all rows in order. Raises: DataError."""
+        """Yield all rows in order. Raises: DataError, MemoryError."""
         import pyarrow as pa
 
         names = [name for name in self.names if name not in self.unread]
@@ -67,6 +76,8 @@ class ParquetFile:
                 batch.validate(full=True)  # a changed byte may have made text that is none
                 if batch.num_rows:
                     yield batch
+        except pa.ArrowMemoryError:  # an ArrowException as well, but the file may be whole
+            raise
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.name} is damaged: {_told(error)}") from error
 

@@ -14,6 +14,7 @@ import numpy as np
 from nnkit.data.cells import Cells, Inferred, compact, has_decimal_commas
 from nnkit.data.frame import Column, ColumnKind, Frame
 from nnkit.data.head import TextFormat
+from nnkit.data.parquet import ParquetFile
 from nnkit.data.tables import (
     BadCell,
     TableFile,
@@ -187,6 +188,8 @@ class Reading:
         self._require(file)
         file.unread = (self.unread | set(self.left_out)) & set(names_of(file))
         file.numbers |= {name for name, kind in self.kinds.items() if kind == "numeric"}
+        if isinstance(file, ParquetFile):
+            file.require_memory()
         rows_in = 0
         left_out: list[int] = []
         told: list[str] = []
@@ -271,6 +274,8 @@ class Reading:
                 self._grow(name, kind, rows)
         file.unread |= self.left_out.keys() & set(names_of(file))
         file.numbers |= {name for name, kind in self.kinds.items() if kind == "numeric"}
+        if isinstance(file, ParquetFile):
+            file.require_memory()
 
     def _refuse_commas(self, file: TableFile, name: str, column: pa.Array) -> None:
         form = self.form

@@ -20,13 +20,11 @@ from nnkit.infer.evaluation import Evaluation
 from nnkit.infer.finished import Finished
 from nnkit.infer.forecasts import evaluate_forecast
 from nnkit.infer.language import evaluate_language
-from nnkit.infer.own import own_value, with_own
+from nnkit.infer.own import not_measured, own_value, with_own
 from nnkit.infer.segmentation import evaluate_masks
 from nnkit.scoring import metrics_of
 
 __all__ = ["Evaluation", "evaluate", "predicted"]
-
-NO_OWN = "metric=code is not measured: it takes outputs, and --tta averages probabilities or values"
 
 
 def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
@@ -72,7 +70,7 @@ def evaluate(run: Finished, source: Source, rows: Rows) -> Evaluation:
         lengths=lengths,
         unknown=words.unknown(given[rows]) if words is not None else {},
         tokens=int(given.lengths[rows].sum()) if words is not None else 0,
-        notes=(NO_OWN,) if isinstance(run.config.metric, CodeMetricConfig) and run.views is not None else (),
+        notes=not_measured(run),
     )
 
 

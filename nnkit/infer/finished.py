@@ -106,6 +106,11 @@ class Finished:
         """Return a batch's inputs as they are looked at."""
         return inputs if self.views is None else self.views.inputs(self.view, inputs)
 
+    def turned_back(self, outputs: Tensor) -> Tensor:
+        """Return the network's outputs, those of pixels where the pixels are: a view may be mirrored."""
+        is_seen = self.views is not None and self.spec.is_per_pixel
+        return self.views.turned_back(self.view, outputs) if is_seen else outputs  # type: ignore[union-attr]
+
     def batches(self, inputs: Sequence[Any]) -> Iterator[tuple[Tensor, ...]]:
         """Yield what the network takes (B, …) of rows as they were read: N of them, an encoder's array or the like."""
         device, size = self.arithmetic.device, self.config.batching.eval_batch_size
@@ -126,7 +131,7 @@ class Finished:
         found = []
         for inputs in batches:
             with self.arithmetic.autocast():
-                outputs = self.model(*self.seen(inputs)).float()
+                outputs = self.turned_back(self.model(*self.seen(inputs)).float())
             found.append((self._at_steps(outputs, self._lengths(inputs)) if self.spec.is_per_step else outputs).cpu())
         return torch.cat(found)
 
@@ -145,7 +150,9 @@ class Finished:
         """Yield samples in the batches in which the training measures them, with the network's outputs."""
         whole = measured(samples, self.config).epoch(0)
         batches = (replace(batch, inputs=self.seen(batch.inputs)) for batch in whole)
-        return answered(self.model, self.arithmetic, batches, is_stateful=self.config.batching.stateful)
+        is_stateful = self.config.batching.stateful
+        for batch, outputs in answered(self.model, self.arithmetic, batches, is_stateful=is_stateful):
+            yield batch, self.turned_back(outputs)
 
     def outputs_of(self, samples: Samples) -> Tensor:
         """Return the network's outputs for samples as `outputs` does, in their order, measured as in training."""

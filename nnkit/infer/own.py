@@ -9,6 +9,13 @@ from typing import Any
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.infer.finished import Finished
 
+NO_OWN = "metric=code is not measured: it takes outputs, and --tta averages probabilities or values"
+
+
+def not_measured(run: Finished) -> tuple[str, ...]:
+    """Return what there is to say where a run's own metric has nothing to take."""
+    return (NO_OWN,) if isinstance(run.config.metric, CodeMetricConfig) and run.views is not None else ()
+
 
 def own_value(run: Finished, computed: Mapping[str, float]) -> dict[str, float | None]:
     """Return the user's metric of a run by its name, from all that was computed; None where it is not finite."""

@@ -28,13 +28,12 @@ def probabilities_to(run: Finished, inputs: Sequence[Any]) -> Array:
 
 def _logits(run: Finished, inputs: Sequence[Any]) -> Iterator[Tensor]:
     """Yield logits (B, C, H, W), batch by batch: those of all pictures together may not fit in memory."""
-    members = run.members or (run,)
-    for batches in zip(*(member.batches(inputs) for member in members), strict=True):
-        yield mean_logits([one.outputs([given]) for one, given in zip(members, batches, strict=True)])
+    for batches in zip(*(look.batches(inputs) for look in run.looks), strict=True):
+        yield mean_logits([one.outputs([given]) for one, given in zip(run.looks, batches, strict=True)])
 
 
 def mean_logits(outputs: Sequence[Tensor]) -> Tensor:
-    """Return logits whose probabilities are the mean of those of several networks; of one its own."""
+    """Return logits whose probabilities are the mean of those of several networks, or views; of one its own."""
     if len(outputs) == 1:
         return outputs[0]
     return torch.stack([each.softmax(1) for each in outputs]).mean(0).clamp_min(1e-30).log()

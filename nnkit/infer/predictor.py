@@ -211,10 +211,11 @@ def load(run: str | Path, *, trust: bool = False) -> Predictor:
 
     Args:
         run: a run folder, a sweep folder (its best run), or "last".
-        trust: whether code that the run names may be run, where it names the user's own.
+        trust: whether code that the run names may be run, where it names the user's own, and links out of it followed.
 
     Raises:
         ConfigError: there is no such run.
         CheckpointError: its weights are missing or damaged.
     """
-    return Predictor(open_run(find_run(str(Path(run).expanduser()), Path("outputs")), trust=trust))
+    folder = find_run(str(Path(run).expanduser()), Path("outputs"), "followed" if trust else "refused")
+    return Predictor(open_run(folder, trust=trust))

@@ -18,7 +18,7 @@ from nnkit.infer.answers import Answers
 from nnkit.infer.bootstrap import Statistics, intervals_of
 from nnkit.infer.evaluation import Evaluation, Masked
 from nnkit.infer.finished import Finished
-from nnkit.infer.own import own_value, with_own
+from nnkit.infer.own import not_measured, own_value, with_own
 from nnkit.infer.pixels import mean_logits
 from nnkit.infer.terms import Floats, mean_of_defined, ratio
 from nnkit.metrics.segmentation import confusions
@@ -29,8 +29,9 @@ from nnkit.scoring import metrics_of
 
 @torch.no_grad()
 def evaluate_masks(run: Finished, source: Source, rows: Rows) -> Evaluation:
-    """Measure a run on the masks of some rows of a source, measured as in training; of an ensemble by its mean."""
+    """Measure a run on the masks of rows of a source, measured as in training; of an ensemble, or views, by a mean."""
     found, predicted = [], []
+    is_mean = len(run.looks) > 1
     classes = run.spec.num_classes
     metrics = metrics_of(run.config, run.preprocess)
     sums = metrics.zero(run.arithmetic.device)
@@ -38,9 +39,9 @@ def evaluate_masks(run: Finished, source: Source, rows: Rows) -> Evaluation:
         masks = predicted_classes(outputs)
         found.append(confusions(batch.target, masks, batch.weight, classes, sums_dtype(masks.device)).cpu().numpy())
         predicted.append(masks.byte().cpu().numpy())
-        if isinstance(run.config.metric, CodeMetricConfig) and not run.members:
+        if isinstance(run.config.metric, CodeMetricConfig) and not is_mean:
             metrics.add(sums, outputs, batch.target, batch.weight)
-    own = {} if run.members else own_value(run, metrics.compute(sums))
+    own = {} if is_mean else own_value(run, metrics.compute(sums))
     of_each = np.concatenate(found).astype(np.float64)
     statistics = mask_statistics(of_each)
     names = tuple(source.names[row] for row in rows) if source.names else ()
@@ -51,12 +52,12 @@ def evaluate_masks(run: Finished, source: Source, rows: Rows) -> Evaluation:
         source.row_target[rows],
         Answers(np.concatenate(predicted), None),
         masked=Masked(of_each, source.inputs[0][rows], names),
+        notes=not_measured(run),
     )
 
 
 def _answered(run: Finished, source: Source, rows: Rows) -> Iterator[tuple[Batch, Tensor]]:
-    members = run.members or (run,)
-    for parts in zip(*(one.answered(one.samples(source, rows)) for one in members), strict=True):
+    for parts in zip(*(one.answered(one.samples(source, rows)) for one in run.looks), strict=True):
         yield parts[0][0], mean_logits([outputs for _, outputs in parts])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from torch import Tensor
 
-from nnkit.augment import Recipe, augmented
+from nnkit.augment import Recipe, augmented, mirrored_along
 from nnkit.errors import ConfigError
 from nnkit.seeding import derive
 from nnkit.train.inputs import recipe_for
@@ -23,7 +23,8 @@ class Views:
     """The ways in which a run sees samples.
 
     Attributes:
-        recipe: the run's own augmentation; what mixes or erases is left out.
+        recipe: the run's own augmentation; what mixes or erases is left out, and where each pixel has an answer all
+            that moves pixels but mirroring.
         seed: of the run.
         count: of views, the sample as it is among them.
     """
@@ -45,20 +46,26 @@ class Views:
         rng = np.random.default_rng(derive(self.seed, "view", number))
         return (augmented(self.recipe, x, rng, lengths=lengths, view=number)[0], *others)
 
+    def turned_back(self, number: int, outputs: Tensor) -> Tensor:
+        """Return what is said of each pixel of a view, (B, C, H, W), where it is in the sample."""
+        dims = mirrored_along(self.recipe, number) if number else []
+        return outputs.flip(dims) if dims else outputs
+
 
 def with_views(run: Finished, count: int) -> Finished:
     """Return a run that answers with the mean of so many views; of an ensemble each member has as many.
 
     Raises:
-        ConfigError: it was trained without an augmentation that gives views, or does not answer for a sample.
+        ConfigError: it was trained without an augmentation that gives views, or tells what follows.
     """
     if count == 1:
         return run
-    if run.spec.task in ("forecast", "language", "segmentation"):
-        raise ConfigError(
-            f"--tta is for an answer a sample or a step, not for a {run.spec.task}", hint="leave out --tta"
-        )
+    if run.spec.task in ("forecast", "language"):
+        text = f"--tta is for an answer a sample, a step or a pixel, not for a {run.spec.task}"
+        raise ConfigError(text, hint="leave out --tta")
     recipe = recipe_for(run.config.augmentation, run.preprocess)
+    if recipe is not None and run.spec.is_per_pixel:
+        recipe = _for_pixels(recipe, run)
     if recipe is None or not recipe.views:
         had = "no augmentation" if recipe is None else f"augmentation that gives no views ({recipe})"
         hint = "leave out --tta, or train with augmentation=standard"
@@ -67,3 +74,12 @@ def with_views(run: Finished, count: int) -> Finished:
         )
     members = tuple(with_views(member, count) for member in run.members)
     return replace(run, members=members, views=Views(recipe, run.config.seed, count))
+
+
+def _for_pixels(recipe: Recipe, run: Finished) -> Recipe:
+    """Return what an answer for each pixel can be turned back from. Raises: ConfigError where that is nothing."""
+    kept = recipe.in_place()
+    if not kept.views:
+        text = f"--tta mirrors or recolours pictures whose pixels are answered for, but {run.folder} had {recipe}"
+        raise ConfigError(text, hint="leave out --tta, or train with augmentation.flip=0.5")
+    return kept

@@ -43,12 +43,7 @@ class WithOwn:
             ConfigError: the user's metric cannot be made.
         """
         self._task, self._code, self._name, self._in_units = task, code, name, in_units
-        try:
-            self._own = usercode.load(code, key="metric.code")(**kwargs)
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"metric.code={code} failed: {type(error).__name__}: {error}") from error
+        self._own = usercode.made(code, kwargs, key="metric.code")
 
     def zero(self, device: torch.device) -> dict[str, Tensor]:
         """Return empty sums."""

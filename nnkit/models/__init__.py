@@ -135,12 +135,7 @@ def _settings(chosen: CNNConfig | MLPConfig | UNetConfig | RecurrentConfig) -> d
 
 def _users_model(code: str, kwargs: Mapping[str, Any], spec: DataSpec) -> nn.Module:
     """Return the user's own network. Raises: ConfigError where its constructor fails, or it is no module."""
-    try:
-        model = usercode.load(code, key="model.code")(spec, **kwargs)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"model.code={code} failed: {type(error).__name__}: {error}") from error
+    model = usercode.made(code, kwargs, spec, key="model.code")
     if not isinstance(model, nn.Module) or not any(p.requires_grad for p in model.parameters()):
         raise ConfigError(f"model.code={code} must return an nn.Module with parameters, got {type(model).__name__}")
     return model

@@ -73,12 +73,7 @@ def activation_factory(config: ActivationConfig) -> ActivationFactory:
 
 def _users_activation(code: str, kwargs: Mapping[str, Any]) -> nn.Module:
     """Return a new activation of the user's own. Raises: ConfigError where it fails, or is no module."""
-    try:
-        made = usercode.load(code, key="activation.code")(**kwargs)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"activation.code={code} failed: {type(error).__name__}: {error}") from error
+    made = usercode.made(code, kwargs, key="activation.code")
     if not isinstance(made, nn.Module):
         raise ConfigError(f"activation.code={code} must return an nn.Module, got {type(made).__name__}")
     return made

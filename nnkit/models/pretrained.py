@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nnkit.config.architectures import USUAL_SIDE, is_segmenter, side_multiple, smallest_side
 from nnkit.config.schema import Config
 from nnkit.config.sections.data import ImagesConfig
-from nnkit.config.sections.model import DEFAULT_WEIGHTS, PretrainedConfig
+from nnkit.config.sections.model import PretrainedConfig
 from nnkit.errors import CheckpointError
 from nnkit.models.weights import Weights, read_weights
 from nnkit.storage import make_folder
@@ -65,13 +65,21 @@ def published(arch: str) -> Published:
     return Published(weights.name, weights.url, side, mean, deviation, int(weights.meta["num_params"]))
 
 
+def is_published(arch: str, sha256: str) -> bool:
+    """Tell whether a file, by its SHA-256, is one of those that torchvision publishes for a network."""
+    from torchvision.models import get_model_weights  # costs seconds
+
+    every: Any = get_model_weights(arch)
+    return any(sha256.startswith(_sum_in(Path(weights.url))) for weights in every)
+
+
 def suited(config: Config) -> Config:
     """Return the config with what the pictures of a network's weights decide, before any picture is read.
 
     That is `data.scaling=auto`, for all networks, and the size of picture files and of what the network takes.
     """
     model, section = config.model, config.data
-    known = published(model.arch) if isinstance(model, PretrainedConfig) and model.weights == DEFAULT_WEIGHTS else None
+    known = published(model.arch) if isinstance(model, PretrainedConfig) and model.takes_published else None
     if getattr(section, "scaling", "") == "auto":
         section = replace(section, scaling="standard" if known is None else "weights")  # type: ignore[arg-type]
     if known is None or known.side is None or not isinstance(model, PretrainedConfig):

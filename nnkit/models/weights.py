@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickletools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -16,12 +17,23 @@ from torch import Tensor, nn
 
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, NO_WEIGHTS, ModelConfig, TrainableConfig
 from nnkit.errors import CheckpointError
-from nnkit.packed import unpacked
+from nnkit.models.head import head_of
+from nnkit.packed import reason_of, unpacked
 from nnkit.storage import read_bytes
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")  # of DataParallel, torch.compile, and wrappers
 NESTED = ("state_dict", "model_state_dict", "model", "weights")  # under what training scripts keep weights
+# What torchvision's files still call some layers; its own loading renames them in the same way (densenet, vit).
+OLD_NAMES = (
+    (re.compile(r"(\bdenselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),
+    (re.compile(r"(\bmlp)\.linear_1\."), r"\1.0."),
+    (re.compile(r"(\bmlp)\.linear_2\."), r"\1.3."),
+)
 SHOWN = 3  # names of a kind, in words
+_SAME = "weights of the same architecture"
+_WHOLE = "a whole file"
+_STREAM = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # what torch.save has begun with before there were archives
+LONGEST_LOOK = 1 << 20  # bytes of a pickle that are looked at
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -58,12 +70,17 @@ class Taken:
         """Yield what the user should know, in words."""
         yield f"{len(self.loaded)} tensors loaded, {len(self.skipped)} skipped, {len(self.new)} new"
         if self.skipped:
-            yield f"skipped: {_some([f'{name} ({why})' for name, why in self.skipped.items()])}"
+            yield f"skipped: {self.unfit()}"
         if self.new:
-            yield f"new, with first values: {_some(self.new)}"
+            yield f"new, with first values: {some(self.new)}"
+
+    def unfit(self) -> str:
+        """Return what was skipped, and why, in words."""
+        return some([f"{name} ({why})" for name, why in self.skipped.items()])
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many others there are, in words."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -114,17 +131,42 @@ def read_weights(path: Path, sum_begins: str = "") -> Weights:
 
 def _of_torch(path: Path, data: bytes) -> Any:
     """Return the containers and tensors in the bytes of a file; those of old versions are no archive."""
+    is_archive = data[:2] == b"PK"
+    if not is_archive and not data.startswith(_STREAM):  # nothing that torch would read as plain data
+        if (name := _code_in(data)) is not None:
+            raise _holds_code(path, name)
+        raise CheckpointError(f"{path} is damaged, or holds no weights: torch.save has not written it", hint=_WHOLE)
     try:
-        if data[:2] == b"PK":
+        if is_archive:
             return unpacked(data)
         return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:  # whatever zipfile, pickle and torch can raise for a file that is none
         text = f"{error} {error.__cause__ or ''}"
         if (code := _GLOBAL.search(text)) is not None:
-            told = f"{path} holds code, {code[1]}, which is not run: weights are plain tensors by name"
-            raise CheckpointError(told, hint="torch.save(model.state_dict(), FILE), where the file was made") from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is damaged, or holds no weights: {reason}", hint="a whole file") from error
+            raise _holds_code(path, code[1]) from error
+        told = f"{path} is damaged, or holds no weights: {reason_of(error)}"
+        raise CheckpointError(told, hint=_WHOLE) from error
+
+
+def _holds_code(path: Path, name: str) -> CheckpointError:
+    told = f"{path} holds code, {name}, which is not run: weights are plain tensors by name"
+    return CheckpointError(told, hint="torch.save(model.state_dict(), FILE), where the file was made")
+
+
+def _code_in(data: bytes) -> str | None:
+    """Return the first name that a pickle would look up, found without running it; None where there is none."""
+    texts: list[str] = []
+    try:
+        for opcode, value, _ in pickletools.genops(data[:LONGEST_LOOK]):
+            if opcode.name == "GLOBAL":
+                return str(value).replace(" ", ".")
+            if opcode.name == "STACK_GLOBAL":
+                return ".".join(texts[-2:])
+            if isinstance(value, str):
+                texts.append(value)
+    except (ValueError, LookupError, ArithmeticError, EOFError, RecursionError):  # it is no pickle
+        return None
+    return None
 
 
 def _innermost(found: Any) -> Mapping[Any, Any]:
@@ -157,30 +199,58 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
         origin: where they are from, for the message.
 
     Raises:
-        CheckpointError: none of them fits, or one that fits is not finite.
+        CheckpointError: none of them fits, or so few that they are of another network, or one is not finite. Then the
+            network is what it was.
     """
     own = model.state_dict()
-    wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
     places = {name: place for place, name in enumerate(own)}
-    meanings = {name: name if name in own else wrapped.get(name, name) for name in given}
-    loaded, skipped = [], {}
+    meanings = _meanings(own, given)
+    fitting, skipped = {}, {}
+    for name in sorted(given, key=lambda name: (places.get(meanings[name], len(own)), name)):  # as the network has them
+        meant, x = meanings[name], given[name]
+        if (why := _unfit(own.get(meant), x)) is not None:
+            skipped[name] = why
+            continue
+        if not bool(x.isfinite().all()):
+            raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
+        fitting[meant] = x
+    taken = Taken(list(fitting), skipped, [name for name in own if name not in fitting])
+    _check_kin(model, given, taken, origin)
     with torch.no_grad():
-        for name in sorted(
-            given, key=lambda name: (places.get(meanings[name], len(own)), name)
-        ):  # as the network has them
-            meant, x = meanings[name], given[name]
-            if (why := _unfit(own.get(meant), x)) is not None:
-                skipped[name] = why
-                continue
-            if not bool(x.isfinite().all()):
-                raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
-            own[meant].copy_(x)
-            loaded.append(meant)
-    if not any(own[name].is_floating_point() for name in loaded):
-        theirs, ours = _some(list(given)), _some(list(own))
+        for name, x in fitting.items():
+            own[name].copy_(x)
+    return taken
+
+
+def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, origin: str) -> None:
+    """Refuse weights of another architecture, of which some fit by chance. Raises: CheckpointError.
+
+    Of the same one is what most of fits, by tensors or by numbers, or what has all in front of the network's head.
+    """
+    own = model.state_dict()
+    if not any(own[name].is_floating_point() for name in taken.loaded):
+        theirs, ours = some(list(given)), some(list(own))
         told = f"{origin} has nothing for this network: it has {theirs}; the network has {ours}"
-        raise CheckpointError(told, hint="weights of the same architecture")
-    return Taken(loaded, skipped, [name for name in own if name not in set(loaded)])
+        raise CheckpointError(told, hint=_SAME)
+    numbers = sum(x.numel() for x in given.values())
+    is_most = 2 * len(taken.loaded) >= len(given) or 2 * sum(own[name].numel() for name in taken.loaded) >= numbers
+    head, new = head_of(model), set(taken.new)
+    if is_most or head.issuperset(name for name, _ in model.named_parameters() if name in new):
+        return
+    told = f"{origin} is of another architecture: {len(taken.loaded)} of its {len(given)} tensors fit this network"
+    raise CheckpointError(f"{told}; not {taken.unfit()}", hint=_SAME)
+
+
+def _meanings(own: Collection[str], given: Iterable[str]) -> dict[str, str]:
+    """Return what each given name is called by the network: the same, with a wrapper's prefix, or renamed."""
+    wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
+    return {name: name if name in own else wrapped.get(name, _renamed(name)) for name in given}
+
+
+def _renamed(name: str) -> str:
+    for old, new in OLD_NAMES:
+        name = old.sub(new, name)
+    return name
 
 
 def _unfit(own: Tensor | None, given: Tensor) -> str | None:

@@ -115,12 +115,7 @@ def _for_pixels(losses: Tensor, target: Tensor, code: str) -> Tensor:
 
 def _users_loss(code: str, kwargs: Mapping[str, Any]) -> Criterion:
     """Return the user's own loss; what it returns a column of is averaged over the columns. Raises: ConfigError."""
-    try:
-        loss = usercode.load(code, key="loss.code")(**kwargs)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"loss.code={code} failed: {type(error).__name__}: {error}") from error
+    loss = usercode.made(code, kwargs, key="loss.code")
 
     def checked(outputs: Tensor, target: Tensor) -> Tensor:
         losses = loss(outputs, target)

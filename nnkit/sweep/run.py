@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, final
 
@@ -17,13 +15,14 @@ from nnkit.config.check import check
 from nnkit.config.cross import Objective
 from nnkit.config.identity import LIMITS
 from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, DataError, FolderInUseError, NnkitError, StorageError
 from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.lock import FolderLock, is_locked
 from nnkit.runs import SWEEP, read_config, read_run
-from nnkit.storage import read_bytes, remove_folder, write_json
+from nnkit.storage import remove_folder, write_json
 from nnkit.sweep.executor import Executor
 from nnkit.sweep.failures import common_cause
 from nnkit.sweep.journal import Journal, starts
@@ -41,9 +40,10 @@ from nnkit.sweep.trials import (
     ranked,
 )
 from nnkit.sweep.work import TESTS, Judge, Score, Terms, outcome_of
-from nnkit.track.jsonl import METRICS
+from nnkit.track.jsonl import read_events
 from nnkit.track.log import RunLog
 from nnkit.tracking import tell_metrics
+from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
 
 FORMAT = 1
@@ -234,7 +234,7 @@ class Sweep:
         """Refuse to go on with other data than that of a trial that has ended. Raises: DataError."""
         for trial in pending[:1]:
             same = [o for o in self.outcomes.values() if o.is_finished and o.trial.config.data == trial.config.data]
-            if same and not prepare(trial.config).source.is_of(read_run(same[0].folder)):
+            if same and not prepare(_settled(same[0].folder)).source.is_of(read_run(same[0].folder)):
                 raise DataError(
                     f"the data of {self.folder} has changed since the sweep began", hint="another name=NAME"
                 )
@@ -243,11 +243,10 @@ class Sweep:
         """Let the pruner know the validations of a trial that has begun before."""
         if self.pruner.kind == "none":
             return
-        for epoch, values in _validations(outcome.folder):
-            name, mode = objective_among(values, self.rules.objective)
-            if name in values:
-                value = math.nan if values[name] is None else values[name]  # what was not finite is null
-                score = Score(outcome.trial.number, epoch, name, mode, value)
+        for record in _events(outcome.folder):
+            name, mode = objective_among(record.values, self.rules.objective)
+            if name in record.values:
+                score = Score(outcome.trial.number, record.epoch, name, mode, record.values[name])
                 self.pruner.scored(score.trial, score.epoch, score.name, score.loss)
         self._note_end(outcome)
 
@@ -347,18 +346,10 @@ def _check_limits(trial: Trial, folder: Path) -> None:
             raise ConfigError(text, hint=f"move {folder} away: it is trained anew")
 
 
-def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yield the epoch and the values of each line of a run's metrics.jsonl; none where it cannot be read."""
-    try:
-        lines = read_bytes(folder / METRICS).splitlines()
-    except StorageError:
-        return
-    for line in lines:
-        try:
-            values = dict(json.loads(line))
-            yield int(values["epoch"]), values
-        except (ValueError, KeyError, TypeError):
-            continue
+def _events(folder: Path) -> Iterator[Record]:
+    """Yield the events of a run; none where they cannot be read."""
+    with suppress(StorageError):
+        yield from read_events(folder)
 
 
 def _test_of(winner: Group, signals: Signals, warn: Callable[[str], None]) -> dict[str, float]:
@@ -373,15 +364,21 @@ def _looked(outcome: Outcome, signals: Signals, warn: Callable[[str], None]) -> 
     if before:
         return before
     with FolderLock(outcome.folder):
-        if outcome.trial.config.cv.is_on:  # its folds have ended: what is left is the run that predicts
-            metrics = cross_validate(outcome.trial.config, outcome.folder, (), signals).metrics
+        config = replace(_settled(outcome.folder), cv=outcome.trial.config.cv)  # its folds alone were trained so far
+        if config.cv.is_on:  # its folds have ended: what is left is the run that predicts
+            metrics = cross_validate(config, outcome.folder, (), signals).metrics
             return {name: value for name, value in metrics.items() if name.startswith(TESTS)}
-        metrics = look_at_test(outcome.trial.config, outcome.folder)
-        _tell(outcome, metrics, warn)
+        metrics = look_at_test(config, outcome.folder)
+        _tell(outcome, config, metrics, warn)
         return metrics
 
 
-def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], None]) -> None:
+def _settled(folder: Path) -> Config:
+    """Return the config of a trial with every pick: what model.from_run has decided is found nowhere else later."""
+    return check(Composed(read_config(folder)))
+
+
+def _tell(outcome: Outcome, config: Config, metrics: dict[str, float], warn: Callable[[str], None]) -> None:
     """Tell a trial's trackers its test metrics; what goes wrong stands in its run.log, too."""
     log = RunLog(outcome.folder)
 
@@ -390,7 +387,7 @@ def _tell(outcome: Outcome, metrics: dict[str, float], warn: Callable[[str], Non
         warn(f"trial {outcome.trial.number}: {text}")
 
     try:
-        tell_metrics(check(Composed(read_config(outcome.folder))), outcome.folder, metrics, told)
+        tell_metrics(config, outcome.folder, metrics, told)
     except NnkitError as error:
         told(f"its trackers could not be told its test metrics: {error}")
     log.close()

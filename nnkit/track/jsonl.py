@@ -17,13 +17,17 @@ from nnkit.train.state import Record
 METRICS = "metrics.jsonl"
 
 
-def read_events(folder: Path, count: int) -> Iterator[Record]:
-    """Yield the first events of a run; none behind a line that is damaged. Raises: StorageError."""
-    for line in read_bytes(folder / METRICS).splitlines()[:count] if count else ():
+def read_events(folder: Path, count: int | None = None) -> Iterator[Record]:
+    """Yield the first events of a run, or all; none behind a line that is damaged. Raises: StorageError.
+
+    A value that was not finite is nan.
+    """
+    for line in read_bytes(folder / METRICS).splitlines()[:count] if count != 0 else ():
         try:
             values = dict(json.loads(line))
             step, epoch = int(values.pop("step")), int(values.pop("epoch"))
-            yield Record(step, epoch, {str(name): float(value) for name, value in values.items() if value is not None})
+            found = {str(name): math.nan if value is None else float(value) for name, value in values.items()}
+            yield Record(step, epoch, found)
         except (ValueError, KeyError, TypeError, RecursionError):
             return
 

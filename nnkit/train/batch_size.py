@@ -18,7 +18,7 @@ from nnkit.config.schema import Config
 from nnkit.data.batches import Batch, Batches
 from nnkit.errors import OutOfMemoryError
 from nnkit.machine import available_bytes
-from nnkit.train.device import worded_out_of_memory, worded_while_measuring
+from nnkit.train.device import worded_norms, worded_out_of_memory, worded_while_measuring
 from nnkit.train.inputs import changed, weight_of
 from nnkit.train.loop import backward, learn
 from nnkit.train.run import Run
@@ -144,7 +144,7 @@ class _Held(TorchFunctionMode):
 def _steps(run: Run, config: Config, size: int) -> bool:
     """Tell whether one step on so many samples fits, by taking it."""
     try:
-        with worded_out_of_memory(config):
+        with worded_out_of_memory(config), worded_norms(config):
             learn(run, _batch(run.train, size), _state(run, size))
     except OutOfMemoryError:
         return False

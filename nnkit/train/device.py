@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.config.schema import Config
+from nnkit.config.sections.model import network_of
 from nnkit.data.batches import Batches
-from nnkit.errors import OutOfMemoryError
+from nnkit.errors import ConfigError, OutOfMemoryError
 from nnkit.machine import convolves_back_in_fp16, cores, multiplies_bf16_in_tiles
+from nnkit.train.narrow import guard_narrow
 
 # Below so many multiplications a step (forward), a second thread costs more than it saves: measured on 2 cores.
 SMALL_STEP_FLOPS = 30_000_000
@@ -32,6 +34,7 @@ NO_MEMORY = (
     "bad_alloc",
     "can't start new thread",
 )
+ONE_VALUE = "Expected more than 1 value per channel"  # torch's words
 AGAINST_IT: dict[Doing, str] = {
     "training": "a smaller batching.batch_size, with batching.accumulate to keep the step's size; "
     "or batching.auto_batch_size=true",
@@ -139,9 +142,14 @@ class Arithmetic:
         scaled.backward()  # type: ignore[no-untyped-call]
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move a model to the device; convolutions in reduced precision are laid out channels last."""
+        """Move a model to the device; convolutions in reduced precision are laid out channels last.
+
+        Those whose gradients a processor gets wrong in bf16 stay in float32.
+        """
         if self.precision != "fp32" and any(isinstance(m, nn.Conv2d) for m in model.modules()):
             model = model.to(memory_format=torch.channels_last)
+        if self.precision == "bf16" and self.device.type == "cpu":
+            guard_narrow(model)
         return model.to(self.device)
 
 
@@ -159,6 +167,25 @@ def worded_out_of_memory(config: Config, doing: Doing = "training") -> Iterator[
     where = "" if doing == "training" else f" {doing}"
     with _worded(f"{where} with batching.batch_size={config.batching.batch_size}", AGAINST_IT[doing]):
         yield
+
+
+@contextmanager
+def worded_norms(config: Config) -> Iterator[None]:
+    """Turn what torch says of batch norm on a single value into an error that names the size of the batches.
+
+    Whether a network makes maps of one pixel is known once it does.
+
+    Raises:
+        ConfigError: a batch is too small for the network.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        told = f"batching.batch_size={config.batching.batch_size} leaves a batch norm of {network_of(config.model)}"
+        hint = "batching.batch_size=2 or more, or a network without batch norm"
+        raise ConfigError(f"{told} one value a channel, which has no deviation", hint=hint) from error
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from nnkit.config.sections.model import TrainableConfig
 from nnkit.config.suggest import spell
 from nnkit.config.synonyms import nearest
 from nnkit.errors import ConfigError
+from nnkit.models.head import HEAD, head_of
 from nnkit.optim.flat import AT_ONCE, Pace
 
-HEAD = ("output", "dense")  # what the last layers of our own networks are called
 SHOWN = 5  # names, in a message
 
 
@@ -37,22 +37,19 @@ class Paces:
 def layers_of(model: nn.Module) -> list[list[str]]:
     """Return the names of the parameters, layer by layer, in the order in which the network registers them.
 
-    A layer begins with a module that has a matrix or a kernel; norms and what else follows belong to it.
+    A layer begins with a module that has a matrix or a kernel; norms and what else follows belong to it. What several
+    modules share belongs to the first of them.
     """
     found: list[list[str]] = []
+    names = {name for name, _ in model.named_parameters()}
     for prefix, module in model.named_modules():
-        own = [(f"{prefix}.{name}".lstrip("."), p) for name, p in module.named_parameters(recurse=False)]
+        every = ((f"{prefix}.{name}".lstrip("."), p) for name, p in module.named_parameters(recurse=False))
+        own = [(name, p) for name, p in every if name in names]
         if own and (not found or any(sum(size > 1 for size in p.shape) >= 2 for _, p in own)):
             found.append([])
         for name, _ in own:
             found[-1].append(name)
     return found
-
-
-def head_of(model: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters of a network's last layers, which are made for the data's classes."""
-    heads = getattr(model, "head_names", HEAD)  # those of torchvision's networks differ
-    return frozenset(name for name, _ in model.named_parameters() if any(f".{head}." in f".{name}" for head in heads))
 
 
 def paces_of(model: nn.Module, config: Config) -> Paces:
@@ -150,14 +147,7 @@ class Frozen:
         self._model, self.opens = model, opens
         parameters = dict(model.named_parameters())
         self._parameters = [(parameters[name], first) for name, first in opens.items()]
-        self._norms = [
-            (module, firsts)
-            for prefix, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
-            and (own := [f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False)])
-            and all(name in opens for name in own)
-            and (firsts := [opens[name] for name in own])
-        ]
+        self._norms = _norms_in(model, opens)
         for parameter, first in self._parameters:
             if first is None:
                 parameter.requires_grad_(False)
@@ -172,6 +162,22 @@ class Frozen:
     def count(self, epoch: int) -> int:
         """Return how many values do not learn in an epoch."""
         return sum(p.numel() for p, first in self._parameters if not _is_open(first, epoch))
+
+
+def _norms_in(model: nn.Module, opens: Mapping[str, int | None]) -> list[tuple[nn.Module, list[int | None]]]:
+    """Return the batch norms of frozen layers, each with the epochs from which on their parameters learn.
+
+    One without parameters is of the layer before it, in the order in which the network registers them.
+    """
+    found: list[tuple[nn.Module, list[int | None]]] = []
+    names, before = {name for name, _ in model.named_parameters()}, list[str]()
+    for prefix, module in model.named_modules():
+        own = [f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False)]
+        own = [name for name in own if name in names]
+        before = own or before
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and before and all(name in opens for name in before):
+            found.append((module, [opens[name] for name in before]))
+    return found
 
 
 def _is_open(first: int | None, epoch: int) -> bool:

@@ -17,7 +17,9 @@ import yaml
 from PIL import Image
 
 from nnkit.cli import main
+from nnkit.errors import ConfigError
 from nnkit.lock import FolderLock
+from nnkit.runs import read_config
 from tests.finished import put_bombs, reseal
 from tests.own_code import HERE
 
@@ -261,3 +263,28 @@ def test_pictures_of_a_run_are_cached_elsewhere_only_where_the_user_says_so(
     assert main(["resume", str(folder), "trainer.max_epochs=3", f"data.cache={place}"]) == 0
     assert "is not used" not in capsys.readouterr().err
     assert place.exists()
+
+
+# a config.yaml that is not whole any more
+
+
+def test_a_config_that_was_cut_at_a_line_end_is_told_and_an_edited_one_is_taken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    path = folder / "config.yaml"
+    whole = path.read_text()
+    lines = whole.splitlines(keepends=True)
+    for end in range(1, len(lines)):
+        path.write_text("".join(lines[:end]))
+        with pytest.raises(ConfigError, match=r"config\.yaml is damaged"):
+            read_config(folder)
+    path.write_text("".join(line for line in lines if not line.startswith("  beta1")))
+    for command in ("eval", "resume"):
+        assert main([command, str(folder)]) == 4
+        assert "it lacks optimizer.beta1, which it had when the run began" in capsys.readouterr().err
+    values = yaml.safe_load(whole)
+    values["trainer"]["max_epochs"] = 2
+    path.write_text(yaml.safe_dump(values, sort_keys=True))
+    assert main(["resume", str(folder), "trainer.patience=9"]) == 0
+    assert json.loads((folder / "run.json").read_text())["epochs"] == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from nnkit.cli import main
+from tests.faults.every_step import write_data
 
 QUICK = ["data=iris", "model.hidden=[8]", "trainer.max_epochs=2"]
 
@@ -48,6 +50,28 @@ def test_only_the_winner_looks_at_the_test_set(capsys: pytest.CaptureFixture[str
     }
     assert looked == {trial["folder"]: trial["folder"] == facts["best"] for trial in facts["trials"]}
     assert f"{facts['test']['test/accuracy']:.4f}" in err
+
+
+def test_what_trials_have_of_an_earlier_run_holds_for_the_test_set_and_when_the_sweep_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_data()
+    words = ["data=images", "data.path=pictures", "data.cache=null", "model.hidden=[4]", "trainer.max_epochs=2"]
+    assert main(["train", *words, "data.size=[6,6]", "data.scaling=none"]) == 0
+    first = Path(capsys.readouterr().out.strip())
+    words += [f"model.from_run={first}", "name=heirs", "optimizer.lr=1e-2,1e-5"]
+    code, folder, err = swept(words, capsys)
+    assert code == 0, err
+    facts = json.loads((folder / "sweep.json").read_text())
+    best = folder / facts["best"]
+    assert main(["eval", str(best), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["metrics"]["accuracy"] == pytest.approx(facts["test"]["test/accuracy"])
+    (worse,) = (folder / trial["folder"] for trial in facts["trials"] if trial["folder"] != facts["best"])
+    shutil.rmtree(worse)
+    code, again, err = swept(words, capsys)
+    assert (code, again) == (0, folder), err
+    assert (worse / "run.json").is_file()
 
 
 def test_trials_equal_but_for_the_seed_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -285,7 +285,7 @@ def test_a_sweep_that_leads_elsewhere_is_refused(capsys: pytest.CaptureFixture[s
     (trial / "run.log").unlink()
     (trial / "run.log").symlink_to(Path("own").absolute())
     assert main(["resume", str(FOLDER)]) == 2
-    assert "run.log is a link, which no run has made" in capsys.readouterr().err
+    assert "run.log is a link out of the run, which no run has made" in capsys.readouterr().err
 
 
 def test_options_beside_a_sweep_are_taken_where_the_user_is_alone(

@@ -73,7 +73,8 @@ def test_a_budget_that_is_long_enough_is_named(spent: float, hint: str) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a budget be shorter than a user's, whose process has torch to load."""
-    monkeypatch.setattr(tune, "SHORTEST_S", 1.0)
+    for name, seconds in (("SHORTEST_S", 1.0), ("LEAST_RESERVE_S", 0.5), ("LEAST_LEFT_S", 0.1)):
+        monkeypatch.setattr(tune, name, seconds)
 
 
 @pytest.mark.usefixtures("short")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def test_damaged_parquet_files_are_refused() -> None:
     PARQUET.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError, match="is not a Parquet file"):
         ParquetFile(PARQUET, TextFormat())
+
+
+def test_cells_that_memory_cannot_hold_are_not_called_damage() -> None:
+    cells = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), pa.array(["x" * (1 << 24)]))
+    file = parquet({"a": cells}, store_schema=False)  # 16 MiB, and 64 times that when it is read
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 28), before[1]))
+    try:
+        with pytest.raises(MemoryError):
+            list(file.batches())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_parquet_files_that_are_none_are_refused() -> None:

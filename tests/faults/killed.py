@@ -11,7 +11,7 @@ from nnkit.runs import CONFIG
 from tests.faults.calls import Act, Call, Mode, kill_at, let
 from tests.faults.child import Ended, in_child
 from tests.faults.survival import Promise
-from tests.faults.tried import counted, differs, empty_place, resumed, run_in, trains, tried, whole_run
+from tests.faults.tried import counted, differs, empty_place, middle, resumed, run_in, trains, tried, whole_run
 
 SAMPLE = 4  # kills after a call that are tried first
 LATER = 5  # kills of a resumed run, at least
@@ -58,8 +58,7 @@ def resumed_calls() -> list[Call]:
 def resumes(act: Act = let, calls: list[Call] | None = None) -> int:
     """Train until a kill in the middle, in a child, then go on with the run; return the exit code."""
     place = Path.cwd()
-    middle = next(n for n, call in enumerate(whole_run()[0]) if call.name == "rename" and call.to.endswith("/last")) + 1
-    in_child(lambda: trains(kill_at(middle, "before")), place)
+    in_child(lambda: trains(kill_at(middle(), "before")), place)
     folder = run_in(place)
     assert folder is not None
     return counted(["resume", str(folder)], act, calls)

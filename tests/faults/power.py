@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import pickle
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,9 +27,10 @@ from nnkit.errors import CheckpointError, NnkitError
 from nnkit.runs import CHECKPOINTS, CONFIG, RUN
 from nnkit.train import checkpoints
 from nnkit.train.checkpoints import STATE, WEIGHTS
-from tests.faults.calls import Call
+from tests.faults.calls import Call, let
+from tests.faults.child import in_child
 from tests.faults.survival import Promise
-from tests.faults.tried import in_memory, whole_run
+from tests.faults.tried import counted, empty_place, in_memory, middle, run_in, trains, whole_run
 from tests.trained import is_equal
 
 
@@ -180,15 +184,52 @@ def acknowledged(call: Call) -> bool:
     return call.name == "fsync" and call.path.endswith(f"/{CHECKPOINTS}")
 
 
+@dataclass(frozen=True, eq=False)
+class Story:
+    """The calls of a run from its beginning; power is lost at those from `first` on."""
+
+    calls: list[Call]
+    first: int = 0
+
+
 @cache
-def truth() -> Truth:
+def undisturbed() -> Story:
+    """A run that nothing stops."""
+    return Story(whole_run()[0])
+
+
+@cache
+def gone_on() -> Story:
+    """A run that is killed in its middle, and then resumed; power is lost during the resume."""
+    before: list[Call] = []
+    after: list[Call] = []
+    with empty_place() as place, tempfile.TemporaryDirectory() as outside:
+        told = Path(outside, "calls")
+
+        def tell_and_die(number: int, _: Call, do: Callable[[], Any], __: Callable[[], Any]) -> Any:
+            if number == middle():
+                told.write_bytes(pickle.dumps(before[: middle()]))
+                os.kill(os.getpid(), signal.SIGKILL)
+            return do()
+
+        assert in_child(lambda: trains(tell_and_die, before), place).code == -signal.SIGKILL
+        folder = run_in(place)
+        ended = in_child(lambda: (counted(["resume", str(folder)], let, after), after), place)
+        assert ended.value[0] == 0, ended.said
+        return Story([*pickle.loads(told.read_bytes()), *ended.value[1]], middle())
+
+
+@cache
+def truth(story: Story) -> Truth:
     """Return what the run had written."""
-    calls = whole_run()[0]
+    calls, disk = story.calls, Disk(_root(story))
     written: dict[str, bytes] = {}
     for call in calls:
+        disk.do(call)
         if call.name == "write":
             written[call.path] = written.get(call.path, b"") + call.data
-    found = Truth({}, {}, next(d for p, d in written.items() if p.endswith("metrics.jsonl")).splitlines(keepends=True))
+    metrics = next(path for path in written if path.endswith("metrics.jsonl"))
+    found = Truth({}, {}, disk.at(metrics).now.splitlines(keepends=True))
     with tempfile.TemporaryDirectory() as folder:
         for call in calls:
             if call.name == "rename" and Path(call.to).name.startswith("step-"):
@@ -204,10 +245,15 @@ def truth() -> Truth:
     return found
 
 
-def wrong(folder: Path, saved: int, *, disk_lies: bool = False) -> str | None:
+def _root(story: Story) -> str:
+    return story.calls[0].path.partition("/outputs")[0]
+
+
+def wrong(story: Story, folder: Path, saved: int, *, disk_lies: bool = False) -> str | None:
     """Say what is wrong with a run folder that a loss of power has left.
 
     Args:
+        story: what the run had done.
         folder: of the run.
         saved: the step of the last save that was acknowledged; 0 before the first.
         disk_lies: what was synced is damaged, too; then it may be refused, but not be taken for whole.
@@ -221,26 +267,26 @@ def wrong(folder: Path, saved: int, *, disk_lies: bool = False) -> str | None:
     step = int(found.name.removeprefix("step-"))
     if step < saved and not disk_lies:
         return f"step {saved} is lost: {found.name} is the newest"
-    if not is_equal((weights, state), (truth().weights[step], truth().states[step])):
+    if not is_equal((weights, state), (truth(story).weights[step], truth(story).states[step])):
         return f"{found.name} is damaged, and taken for whole"
     for name in ("best", "last"):
         try:
             named = checkpoints.pointed(place, name)
-            if not is_equal(checkpoints.read_weights(named), truth().weights[int(named.name[5:])]):
+            if not is_equal(checkpoints.read_weights(named), truth(story).weights[int(named.name[5:])]):
                 return f"{name} is damaged, and taken for whole"
         except CheckpointError as error:
             if not may_refuse:
                 return f"{name} is lost: {error}"
     if disk_lies:
         return None
-    return _wrong_beside(folder, state)
+    return _wrong_beside(story, folder, state)
 
 
-def _wrong_beside(folder: Path, state: Mapping[str, Any]) -> str | None:
+def _wrong_beside(story: Story, folder: Path, state: Mapping[str, Any]) -> str | None:
     """Say what is wrong with what stands beside a checkpoint."""
     records, path = state["train"]["records"], folder / "metrics.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)[:records] if path.exists() else []
-    if lines != truth().lines[:records]:
+    if lines != truth(story).lines[:records]:
         return f"of {records} lines of metrics.jsonl that a save has counted there are {len(lines)}"
     try:
         yaml.safe_load((folder / CONFIG).read_bytes())["model"]
@@ -266,23 +312,22 @@ def written(contents: Mapping[str, bytes]) -> Iterator[Path]:
 Filter = Callable[[Call, Disk], bool]
 
 
-def states(is_done: Filter = lambda *_: True) -> Iterator[tuple[str, dict[str, bytes], int]]:
+def states(story: Story, is_done: Filter) -> Iterator[tuple[str, dict[str, bytes], int]]:
     """Yield the states after each call, each but once, with the step that had been acknowledged.
 
     Args:
+        story: what is replayed.
         is_done: whether a call is replayed at all; those that are not, a careless writer would have left out.
     """
-    calls = whole_run()[0]
-    root = calls[0].path.partition("/outputs")[0]
-    disk, seen, saved, pending = Disk(root), set(), 0, 0
-    for number, call in enumerate(calls):
+    disk, seen, saved, pending = Disk(_root(story)), set(), 0, 0
+    for number, call in enumerate(story.calls):
         if is_done(call, disk):
             disk.do(call)
         if call.name == "rename" and call.to.endswith("/last"):
             pending = int(json.loads(disk.at(call.to).now)["step"])
         elif pending and acknowledged(call):
             saved, pending = pending, 0
-        for words, contents in left(disk):
+        for words, contents in left(disk) if number >= story.first else ():
             kept = {p: d for p, d in contents.items() if not p.endswith(("run.log", "lock"))}
             key = hash((saved, frozenset(kept.items())))
             if key not in seen:
@@ -298,31 +343,32 @@ def lying(contents: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]
                 yield f"{Path(path).name} {fate}", {**contents, path: CONTENTS[fate](data, b"")}
 
 
-def outcomes(is_done: Filter = lambda *_: True) -> Iterator[str | None]:
+def outcomes(story: Story, is_done: Filter = lambda *_: True) -> Iterator[str | None]:
     """Try all states, and then those of a disk that lies, of what each acknowledged save has left."""
     told, last = 0, {}
-    for words, contents, saved in states(is_done):
+    for words, contents, saved in states(story, is_done):
         with written(contents) as folder:
-            broken = wrong(folder, saved)
+            broken = wrong(story, folder, saved)
         yield broken and f"{words}: {broken}"
         if saved != told:
             told, last = saved, contents
             for more, damaged in lying(last):
                 with written(damaged) as folder:
-                    broken = wrong(folder, saved, disk_lies=True)
+                    broken = wrong(story, folder, saved, disk_lies=True)
                 yield broken and f"after step {saved}, {more}: {broken}"
 
 
 def cases(count: int) -> Iterator[str | None]:
     """Try the states; all of them are few enough for any count."""
-    yield from itertools.islice(outcomes(), count)
+    yield from itertools.islice(itertools.chain(outcomes(undisturbed()), outcomes(gone_on())), count)
 
 
 POWER = Promise(
     name="power",
-    text="Power loss after every file-system call: un-synced data lost, halved, zeroed or torn, names not there",
+    text="Power loss after every file-system call of a run, and of a resumed one: un-synced data lost, halved, "
+    "zeroed or torn, names not there",
     cases=cases,
     in_ci=100_000,
     in_soak=100_000,
-    at_least=500,
+    at_least=800,
 )

@@ -54,7 +54,9 @@ class Process:
         deadline = time.monotonic() + longest_s
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"process {self.pid} has not ended in {longest_s:g} s: {self.said()[1]}")
+                left = _members(self.pid)
+                os.killpg(self.pid, signal.SIGKILL)
+                raise TimeoutError(f"process {self.pid} has not ended in {longest_s:g} s: {left}, {self.said()[1]}")
             time.sleep(0.002)
         return code
 

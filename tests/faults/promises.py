@@ -21,6 +21,7 @@ from tests.faults.secrets_kept import SECRETS
 from tests.faults.sent_configs import CONFIGS
 from tests.faults.sent_data import DATA
 from tests.faults.sent_folders import FOLDERS
+from tests.faults.sent_pictures import PICTURE_FILES
 from tests.faults.stops import ONE, SWEEPS, TWICE
 from tests.faults.survival import Promise
 from tests.faults.workers import WORKERS
@@ -45,6 +46,7 @@ PROMISES: tuple[Promise, ...] = (
     FOLDERS,
     CONFIGS,
     DATA,
+    PICTURE_FILES,
     SECRETS,
     LISTENING,
     FUZZ,

@@ -36,7 +36,7 @@ def npy(shape: str, data: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data
 
 
-def _npz_of_objects(canary: Path) -> bytes:
+def npz_of_objects(canary: Path) -> bytes:
     file = io.BytesIO()
     np.savez(file, x=np.array([Bomb(canary)], dtype=object), y=np.zeros(1))
     return file.getvalue()
@@ -48,7 +48,7 @@ def _npy_of_objects(canary: Path) -> bytes:
     return file.getvalue()
 
 
-def _loads(load: Callable[[bytes], Any], pattern: str) -> Callable[[Path], bool]:
+def loads(load: Callable[[bytes], Any], pattern: str) -> Callable[[Path], bool]:
     @apart
     def is_live(work: Path) -> bool:
         try:
@@ -60,7 +60,7 @@ def _loads(load: Callable[[bytes], Any], pattern: str) -> Callable[[Path], bool]
     return is_live
 
 
-def _objects(data: bytes) -> Any:
+def objects(data: bytes) -> Any:
     found = np.load(io.BytesIO(data), allow_pickle=True)
     return found["x"] if isinstance(found, np.lib.npyio.NpzFile) else found
 
@@ -78,7 +78,7 @@ def _unpacks(name: str) -> Callable[[Path], bool]:
     return is_live
 
 
-def _put(name: str, make: Callable[[Path], bytes], words: list[str]) -> Callable[[Path], list[str]]:
+def put(name: str, make: Callable[[Path], bytes], words: list[str]) -> Callable[[Path], list[str]]:
     def send(work: Path) -> list[str]:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_bytes(make(work.parent / CANARY))
@@ -94,61 +94,59 @@ def _packed(head: bytes, byte: bytes = b"\0") -> Callable[[Path], bytes]:
 def attacks() -> Iterator[Attack]:
     """All of them."""
     array, table = ["data=array", "data.path=sent.npz"], ["data=table", "data.path=sent.csv.gz", "data.target=b"]
-    yield Attack("an .npz of objects", _put("sent.npz", _npz_of_objects, array), _loads(_objects, "sent.npz"))
+    yield Attack("an .npz of objects", put("sent.npz", npz_of_objects, array), loads(objects, "sent.npz"))
     pair = ["data=array", "data.path=sent.npy", "data.target_path=sent.npy"]
-    yield Attack("an .npy of objects", _put("sent.npy", _npy_of_objects, pair), _loads(_objects, "sent.npy"))
+    yield Attack("an .npy of objects", put("sent.npy", _npy_of_objects, pair), loads(objects, "sent.npy"))
     yield Attack(
         "a pickle as .npy",
-        _put("sent.npy", lambda canary: pickle.dumps(Bomb(canary)), pair),
-        _loads(_objects, "sent.npy"),
+        put("sent.npy", lambda canary: pickle.dumps(Bomb(canary)), pair),
+        loads(objects, "sent.npy"),
     )
     bomb = npy(f"({3 * GIB // 16}, 4)")
     yield Attack(
         "an .npz bomb",
-        _put("sent.npz", lambda _: zip_bomb("x.npy", 3 * GIB, bomb, {"y.npy": npy("(1,)", bytes(4))}), array),
+        put("sent.npz", lambda _: zip_bomb("x.npy", 3 * GIB, bomb, {"y.npy": npy("(1,)", bytes(4))}), array),
         lambda work: (work / "sent.npz").stat().st_size < GIB // 100,
     )
-    yield Attack("an .npy head of 10^15", _put("sent.npy", lambda _: npy(f"({10**15},)"), pair), lambda _: True)
-    yield Attack("an .npy head of -1", _put("sent.npy", lambda _: npy("(-1, 4)"), pair), lambda _: True)
+    yield Attack("an .npy head of 10^15", put("sent.npy", lambda _: npy(f"({10**15},)"), pair), lambda _: True)
+    yield Attack("an .npy head of -1", put("sent.npy", lambda _: npy("(-1, 4)"), pair), lambda _: True)
     images = struct.pack(">4B3I", 0, 0, 8, 3, 100, 5, 5)
     idx = ["data=idx", "data.path=sent-images.gz", "data.target_path=sent-images.gz"]
-    yield Attack("an IDX bomb", _put("sent-images.gz", _packed(images), idx), _unpacks("sent-images.gz"))
+    yield Attack("an IDX bomb", put("sent-images.gz", _packed(images), idx), _unpacks("sent-images.gz"))
     large = struct.pack(">4B3I", 0, 0, 8, 3, 1 << 31, 1 << 10, 1 << 10)
-    yield Attack("an IDX head of 2^51", _put("sent-images.gz", _packed(large), idx), _unpacks("sent-images.gz"))
+    yield Attack("an IDX head of 2^51", put("sent-images.gz", _packed(large), idx), _unpacks("sent-images.gz"))
     yield Attack(
-        "a table of one endless line", _put("sent.csv.gz", _packed(b"a,b\n", b"x"), table), _unpacks("sent.csv.gz")
+        "a table of one endless line", put("sent.csv.gz", _packed(b"a,b\n", b"x"), table), _unpacks("sent.csv.gz")
     )
-    yield Attack(
-        "a table of one endless quote", _put("sent.csv.gz", _packed(b'a,b\n"'), table), _unpacks("sent.csv.gz")
-    )
+    yield Attack("a table of one endless quote", put("sent.csv.gz", _packed(b'a,b\n"'), table), _unpacks("sent.csv.gz"))
     text = ["data=text", "data.path=sent.txt.gz", "data.task=language", "model=gru", "model.hidden_size=2"]
     text = [TRAIN[0], TRAIN[2], *text]
     yield Attack(
         "a text of one endless line",
-        lambda work: (_put("sent.txt.gz", _packed(b"a b\n", b"x"), [])(work), text)[1],
+        lambda work: (put("sent.txt.gz", _packed(b"a b\n", b"x"), [])(work), text)[1],
         _unpacks("sent.txt.gz"),
     )
     series = ["train", "trainer.max_epochs=1", "data=ts", "data.path=sent.ts.gz", "model=gru", "model.hidden_size=2"]
     head = b"@problemName t\n@univariate true\n@classLabel true a b\n@data\n"
     yield Attack(
         "a series of one endless line",
-        lambda work: (_put("sent.ts.gz", _packed(head, b"1"), [])(work), series)[1],
+        lambda work: (put("sent.ts.gz", _packed(head, b"1"), [])(work), series)[1],
         _unpacks("sent.ts.gz"),
     )
     cifar = ["data=cifar10", "data.root=sets", "model=mlp"]
     for name in ("data_batch_1", "batches.meta"):
         yield Attack(
             f"CIFAR-10 with a pickle as {name}",
-            _put(f"sets/cifar-10-batches-py/{name}", lambda canary: pickle.dumps(Bomb(canary)), cifar),
-            _loads(pickle.loads, f"sets/cifar-10-batches-py/{name}"),
+            put(f"sets/cifar-10-batches-py/{name}", lambda canary: pickle.dumps(Bomb(canary)), cifar),
+            loads(pickle.loads, f"sets/cifar-10-batches-py/{name}"),
         )
 
     def mnist(work: Path) -> list[str]:
         for name in ("training.pt", "test.pt"):
-            _put(f"sets/MNIST/processed/{name}", lambda canary: pickle.dumps(Bomb(canary), protocol=2), [])(work)
+            put(f"sets/MNIST/processed/{name}", lambda canary: pickle.dumps(Bomb(canary), protocol=2), [])(work)
         return [*TRAIN, "data=torchvision", "data.dataset=MNIST", "data.root=sets"]
 
-    yield Attack("MNIST as torchvision stored it once", mnist, _loads(pickle.loads, "sets/MNIST/processed/*"))
+    yield Attack("MNIST as torchvision stored it once", mnist, loads(pickle.loads, "sets/MNIST/processed/*"))
 
     def pipe(work: Path) -> list[str]:
         os.mkfifo(work / "sent.npz")

@@ -184,7 +184,10 @@ def _stopped_sweep(place: Path, numbers: list[signal.Signals], *, to_all: bool) 
     for number in numbers:
         (process.send_all if to_all and number != signal.SIGKILL else process.send)(number)
         time.sleep(0.002)
-    code = process.wait()
+    try:
+        code = process.wait()
+    except TimeoutError as error:
+        return f"{[number.name for number in numbers]}, {to_all=}: {error}"
     wanted = -signal.SIGKILL if numbers == [signal.SIGKILL] else 128 + numbers[0]
     left = process.leaves_nobody()
     if code != wanted:

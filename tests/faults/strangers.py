@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import select
 import signal
@@ -87,6 +88,7 @@ def cases_of(attacks: Sequence[Attack]) -> Callable[[int], Iterator[str | None]]
 def warm_up() -> None:
     """Load what the commands need, so that no child does; on one thread there is none that a fork would lose."""
     torch.set_num_threads(1)
+    platform.processor()  # asks a process once
     for name in ("train", "resume", "evaluate", "predict", "export", "generate", "runs", "data", "pictures", "folds"):
         import_module(f"nnkit.cli.{name}")
     for name in ("infer.evaluate", "infer.predict", "infer.export", "infer.generate", "infer.rows", "folds", "plots"):

@@ -8,7 +8,7 @@ import pytest
 
 from nnkit.train import checkpoints
 from tests.faults.calls import Call
-from tests.faults.power import POWER, Disk, File, Folder, left, outcomes
+from tests.faults.power import POWER, Disk, File, Folder, left, outcomes, undisturbed
 from tests.faults.survival import check
 from tests.faults.tried import trusting
 
@@ -26,13 +26,13 @@ def is_sync_of(kind: type[File | Folder]) -> Callable[[Call, Disk], bool]:
 @pytest.mark.parametrize(("kind", "said"), [(File, "is damaged"), (Folder, "is lost")])
 def test_a_writer_that_does_not_sync_is_caught(kind: type[File | Folder], said: str) -> None:
     left_out = is_sync_of(kind)
-    broken = outcomes(lambda call, disk: not left_out(call, disk))
+    broken = outcomes(undisturbed(), lambda call, disk: not left_out(call, disk))
     assert any(text is not None and said in text for text in broken)
 
 
 def test_a_reader_that_checks_no_sum_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_verified", trusting)
-    assert any(text is not None and "taken for whole" in text for text in outcomes())
+    assert any(text is not None and "taken for whole" in text for text in outcomes(undisturbed()))
 
 
 def test_what_was_not_synced_may_be_there_in_part_or_not_at_all() -> None:

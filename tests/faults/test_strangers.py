@@ -15,13 +15,14 @@ from tests.faults.secrets_kept import outcome as leak
 from tests.faults.sent_configs import CONFIGS
 from tests.faults.sent_data import DATA
 from tests.faults.sent_folders import EVAL, EXPORT, FOLDERS, RESUME, ROWS, sent
+from tests.faults.sent_pictures import PICTURE_FILES
 from tests.faults.strangers import CANARY, Attack, in_child, outcome, warm_up
 from tests.faults.survival import Promise, check
 
 Record = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("promise", [FOLDERS, CONFIGS, DATA], ids=lambda promise: promise.name)
+@pytest.mark.parametrize("promise", [FOLDERS, CONFIGS, DATA, PICTURE_FILES], ids=lambda promise: promise.name)
 def test_what_strangers_send_is_refused_and_does_nothing(promise: Promise, record_property: Record) -> None:
     check(promise, record_property)
 
@@ -116,5 +117,5 @@ def test_a_socket_that_is_open_is_found(tmp_path: Path) -> None:
     warm_up()
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert "socket.bind network" in str(heard(["train"], tmp_path / "a", listens))
-    assert "socket.bind everybody" in str(heard(["train"], tmp_path / "b", reachable))
+    assert "socket.bind network" in str(heard([["train"]], tmp_path / "a", listens))
+    assert "socket.bind everybody" in str(heard([["train"]], tmp_path / "b", reachable))

@@ -171,6 +171,11 @@ def whole_run() -> tuple[list[Call], dict[str, Any]]:
         return ended.value[1], end_of(folder)
 
 
+def middle() -> int:
+    """Return the number of the call behind the first one that names a last checkpoint."""
+    return next(n for n, call in enumerate(whole_run()[0]) if call.name == "rename" and call.to.endswith("/last")) + 1
+
+
 def differs(place: Path, folder: Path) -> str | None:
     """Go on with a run to its end, and say how it differs from the undisturbed one; None where it does not."""
     if (gone := lost(folder)) is not None:

@@ -29,7 +29,9 @@ def cases(count: int) -> Iterator[str | None]:
     for number in range(count):
         place = Path(f"worker-{number}").absolute()
         how, part = WAYS[number % len(WAYS)]
-        yield (wrong := _ended(place, how, _pictures(part)[number // len(WAYS)])) and f"{how.name}, {part}: {wrong}"
+        pictures = _pictures(part)
+        wrong = _ended(place, how, pictures[number // len(WAYS) % len(pictures)])
+        yield wrong and f"{how.name}, {part}: {wrong}"
         cleared(place)
 
 

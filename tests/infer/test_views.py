@@ -18,6 +18,7 @@ from nnkit.infer.answers import answers_to
 from nnkit.infer.evaluate import evaluate
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.labelled import own_rows
+from nnkit.infer.pixels import probabilities_to
 from nnkit.infer.views import with_views
 from nnkit.runs import new_folder
 from nnkit.seeding import derive
@@ -123,6 +124,41 @@ def test_a_forecast_has_none() -> None:
     run = open_run(trained(*words, "augmentation.jitter=0.1").folder)
     with pytest.raises(ConfigError, match="not for a forecast"):
         with_views(run, 2)
+
+
+def masks_run(*words: str) -> Finished:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
+    np.savez("masks.npz", x=x, y=(x[:, 0] > 127).astype(np.int64))
+    data = ("data=masks", "data.images=masks.npz", "data.test_fraction=0.3", "data.val_fraction=0.2", "model=unet")
+    return open_run(
+        trained(*data, "model.channels=[2,3]", "trainer.max_epochs=1", "trainer.precision=fp32", *words).folder
+    )
+
+
+def test_views_of_pictures_are_turned_back_pixel_by_pixel() -> None:
+    run = masks_run("augmentation.flip=0.5", "augmentation.flip_vertical=0.5", "augmentation.rotation=20")
+    source, rows = own_rows(run, "test")
+    (x,) = next(run.batches((source.inputs[0][rows],)))
+    with torch.no_grad():
+        ways = [run.model(x).softmax(1), *(run.model(x.flip(dims)).softmax(1).flip(dims) for dims in ([2, 3], [2]))]
+    mean = torch.stack(ways).mean(0).numpy()
+    seen = with_views(run, 3)  # the picture itself, mirrored both ways, and upside down
+    assert np.allclose(probabilities_to(seen, (source.inputs[0][rows],)), mean, atol=1e-5)
+    masks = answers_to(seen, (source.inputs[0][rows],)).predicted
+    assert np.array_equal(masks, mean.argmax(1))
+    found = evaluate(seen, source, rows)
+    assert np.array_equal(found.answers.predicted, masks)
+    assert found.metrics["pixel_accuracy"] == pytest.approx(float((masks == source.target[rows]).mean()))
+    assert not np.allclose(mean, probabilities_to(run, (source.inputs[0][rows],)), atol=1e-4)
+
+
+def test_pixels_that_move_otherwise_have_no_views(capsys: pytest.CaptureFixture[str]) -> None:
+    run = masks_run("augmentation.rotation=20", "augmentation.crop=2")
+    assert main(["eval", str(run.folder), "--tta", "2"]) == 2
+    told = capsys.readouterr().err
+    assert "--tta mirrors or recolours pictures whose pixels are answered for, but" in told
+    assert "had crop 2, rotation 20.0" in told
 
 
 @pytest.mark.parametrize("word", ["0", "x", "-1", "1001", "2.5", "99999999999"])

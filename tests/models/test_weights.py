@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +73,44 @@ def test_what_fits_is_taken_and_the_rest_is_named() -> None:
     assert list(taken.new) == ["0.bias", "2.weight", "2.bias"]
 
 
+COUNT = "num_batches_tracked"  # files of old versions have none
+
+
+def old_densenet(name: str) -> str:
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name)
+
+
+def old_vit(name: str) -> str:
+    return name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2.")
+
+
+@pytest.mark.parametrize("kind", ["densenet", "vit"])
+def test_the_old_names_in_torchvisions_files_are_read_as_torchvision_does(kind: str) -> None:
+    from torchvision.models.densenet import DenseNet, _load_state_dict
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    nets: list[nn.Module] = [
+        DenseNet(4, (2, 2), 8, num_classes=3)
+        if kind == "densenet"
+        else VisionTransformer(16, 8, 2, 2, 8, 12, num_classes=3)
+        for _ in range(3)
+    ]
+    first, by_torchvision, by_us = nets
+    older = old_densenet if kind == "densenet" else old_vit
+    old = {older(name): x for name, x in first.state_dict().items() if not name.endswith(COUNT)}
+    assert old.keys() != first.state_dict().keys()
+    taken = take(by_us, old, "a")
+    assert not taken.skipped
+    assert all(name.endswith(COUNT) for name in taken.new)
+    if kind == "densenet":
+        weights: Any = SimpleNamespace(get_state_dict=lambda **_: dict(old))
+        _load_state_dict(by_torchvision, weights, progress=False)
+    else:
+        by_torchvision.load_state_dict(dict(old))
+    theirs = by_torchvision.state_dict()
+    assert all(torch.equal(x, theirs[name]) for name, x in by_us.state_dict().items())
+
+
 def test_names_are_told_a_few_at_a_time() -> None:
     lines = list(Taken(["a"], {}, [f"layer{k}" for k in range(5)]).lines())
     assert lines == ["1 tensors loaded, 0 skipped, 5 new", "new, with first values: layer0, layer1, layer2 and 2 more"]
@@ -81,6 +122,32 @@ def test_code_is_refused_and_named_and_does_not_run(tmp_path: Path, legacy: bool
     with pytest.raises(CheckpointError, match=r"a\.pth holds code, [\w.]+, which is not run"):
         read_weights(path)
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_code_in_a_plain_pickle_is_named_and_does_not_run(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"0.weight": Bomb()}, protocol))
+    with pytest.raises(CheckpointError, match=r"a\.pth holds code, [\w]+\.[\w.]+, which is not run"):
+        read_weights(tmp_path / "a.pth")
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("data", [b"GIF89a", b"\x80\x04N.", pickle.dumps({"a": [1.0]}), b"\x80\x05\x8c\xff"])
+def test_a_file_that_torch_has_not_written_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"holds no weights: torch\.save has not written it"):
+        read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_torchs_advice_to_trust_a_file_is_not_passed_on(tmp_path: Path, archive: bool) -> None:
+    path = saved({"a": 1.0}, tmp_path / "a.pth", _use_new_zipfile_serialization=archive)
+    begins, unknown = b"\x80\x02}q\x00", b"\x80\x02\x93q\x00"  # its operation is none of those that make data
+    assert begins in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(begins, unknown, 1))
+    with pytest.raises(CheckpointError, match=r"is damaged, or holds no weights: (?!Weights only)") as told:
+        read_weights(path)
+    assert "weights_only" not in str(told.value)
 
 
 def test_a_whole_network_is_code_too(tmp_path: Path) -> None:
@@ -122,6 +189,34 @@ def test_weights_of_another_architecture_are_refused_with_names_of_both(given: d
     (name,) = given
     with pytest.raises(CheckpointError, match=f"there has nothing for this network: it has {name}; .* has 0.weight"):
         take(net(), given, "there")
+
+
+def test_weights_of_another_architecture_of_which_some_fit_by_chance_are_refused() -> None:
+    from torchvision.models import resnet18, resnet50
+
+    larger, smaller = resnet50(weights=None, num_classes=3).state_dict(), resnet18(weights=None, num_classes=3)
+    before = {name: x.clone() for name, x in smaller.state_dict().items()}
+    fit = sum(name in before and before[name].shape == x.shape for name, x in larger.items())
+    told = f"there is of another architecture: {fit} of its {len(larger)} tensors fit this network; not layer1.0.conv1"
+    with pytest.raises(CheckpointError, match=told):
+        take(smaller, larger, "there")
+    assert all(torch.equal(x, before[name]) for name, x in smaller.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("given", "new"),
+    [
+        pytest.param({"0.weight": torch.ones(5, 4)}, 8, id="a part of the network"),
+        pytest.param(
+            {"0.weight": torch.ones(5, 4), "a": torch.ones(2), "b": torch.ones(3)}, 8, id="most of the numbers"
+        ),
+        pytest.param(
+            {**{f"other{k}": torch.ones(9) for k in range(9)}, **net().state_dict()}, 0, id="all of the network"
+        ),
+    ],
+)
+def test_what_most_of_fits_or_has_the_whole_network_is_taken(given: dict[str, Tensor], new: int) -> None:
+    assert len(take(net(), given, "a").new) == new
 
 
 def test_weights_that_are_not_finite_are_refused_by_name() -> None:

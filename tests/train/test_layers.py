@@ -10,8 +10,9 @@ from torch import nn
 
 from nnkit.errors import ConfigError
 from nnkit.facts import counts_of
+from nnkit.models.head import head_of
 from nnkit.optim.flat import Pace
-from nnkit.train.layers import Frozen, head_of, layers_of, paces_of
+from nnkit.train.layers import Frozen, layers_of, paces_of
 from nnkit.train.loop import fit
 from nnkit.train.state import TrainState
 from tests.models.built import built, images
@@ -122,6 +123,27 @@ def test_what_is_frozen_keeps_values_and_batch_statistics_until_it_opens() -> No
     assert changed[0] == {"output"}
     assert changed[1] == {"output", *last}
     assert changed[2] == {"output", *last, "hidden.0.linear", "hidden.0.norm"}
+
+
+TIED = ("model=code", "model.code=tests.own_code:Tied", "trainer.max_epochs=2")
+
+
+@pytest.mark.parametrize("freeze", ["backbone", "again|there", "1"])
+def test_a_shared_matrix_is_frozen_once_and_a_norm_without_parameters_with_the_layer_before_it(freeze: str) -> None:
+    run = run_of(*TIED, f"model.freeze={freeze}")
+    before = {name: x.clone() for name, x in run.model.state_dict().items()}
+    state = state_of(run)
+    fit(run, state, [], lambda state: "enough" if state.epoch == 2 else None)
+    changed = {name for name, x in run.model.state_dict().items() if not torch.equal(x, before[name])}
+    assert changed == {"output.weight", "output.bias"}
+    assert layers_of(run.model) == [["there.weight", "there.bias", "again.bias"], ["output.weight", "output.bias"]]
+
+
+def test_a_norm_without_parameters_learns_again_with_its_layer() -> None:
+    run = run_of(*TIED, "model.freeze=backbone", "model.unfreeze_after=1")
+    before = run.model.get_buffer("norm.running_mean").clone()
+    fit(run, state_of(run), [], lambda state: "enough" if state.epoch == 2 else None)
+    assert not torch.equal(before, run.model.get_buffer("norm.running_mean"))
 
 
 def test_frozen_for_good_needs_neither_gradient_nor_optimizer_state() -> None:

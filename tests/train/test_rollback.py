@@ -11,6 +11,7 @@ from nnkit.assemble import assemble, prepare
 from nnkit.errors import DivergenceError
 from nnkit.train import checkpoints
 from nnkit.train.loop import fit
+from nnkit.train.state import TrainState
 from nnkit.train.stopping import stop_when
 from tests.faults.numbers import Fault, overflowed, trial
 from tests.trained import Watcher, config_of, is_equal, run_of, state_of, trained
@@ -104,6 +105,23 @@ def test_where_the_first_steps_fail_again_it_goes_further_back(tmp_path: Path) -
     back = [text.partition("back to ")[2].partition(",")[0] for text in watcher.warnings]
     assert back == ["step 6", "step 4", "step 0", "step 0"]  # step 2 was not kept behind the save of step 6
     assert (state.step, state.rollbacks, state.went_back) == (15, 4, 0)
+
+
+def test_the_beginning_waits_in_memory_and_the_disk_holds_no_more_than_without_rollbacks(tmp_path: Path) -> None:
+    run = assemble(prepare(config_of(*KEPT, "trainer.max_epochs=8")), tmp_path)
+    state = state_of(run)
+    Fault(run, state, "loss", 6, times=4)
+    held: list[set[int]] = []
+
+    def count(now: TrainState) -> None:
+        if run.checkpoints.saved_step == now.step:
+            held.append(set(checkpoints.steps(tmp_path)))
+
+    fit(run, state, [], stop_when(run.trainer, also=count))
+    assert state.rollbacks == 4
+    assert len(held) > 20
+    assert not any(0 in steps for steps in held)
+    assert max(map(len, held)) <= 2 * run.trainer.keep_last  # each with the best weights of its time
 
 
 def test_from_its_beginning_it_trains_as_a_new_run_does(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Asked:
 
     def run(self, word: str) -> Path:
         """Return the run folder that a word names. Raises: ConfigError."""
-        return find_run(word, self.output_dir)
+        return find_run(word, self.output_dir, links="followed")  # it is looked at alone
 
     def catalog(self) -> Catalog:
         """Return all runs below output_dir. Raises: ConfigError, where the user named one that is not there."""

@@ -186,6 +186,11 @@ class PretrainedConfig(TrainableConfig):
     weights: Fixed[Name] = DEFAULT_WEIGHTS
     input_size: Fixed[Literal["auto", "none"] | Count] = "auto"
 
+    @property
+    def takes_published(self) -> bool:
+        """Whether a training starts from the weights that torchvision publishes."""
+        return self.weights == DEFAULT_WEIGHTS and self.from_run is None
+
 
 RecurrentConfig = RNNConfig | LSTMConfig | GRUConfig
 ModelConfig = Annotated[
