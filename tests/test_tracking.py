@@ -114,7 +114,7 @@ def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixt
     ("harm", "text"),
     [
         ("tensorboard", "tracker=tensorboard: StorageError: "),
-        ("config.yaml", "its trackers could not be told its test metrics: "),
+        ("run.json", "its trackers could not be told its test metrics: "),
     ],
 )
 def test_what_keeps_the_winner_from_telling_costs_nothing_else(
