@@ -108,7 +108,7 @@ def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder |
         if "masks" in read.values:
             raise ConfigError(f"--masks is for masks, but the run is for {run.spec.task}", hint="leave out --masks")
         return None
-    from nnkit.infer.mask_files import MaskFolder
+    from nnkit.infer.mask_files import MaskFolder, check_place, is_within
 
     place = read.path("masks", folder / f"masks-of-{name_of(source)}")
     if place.is_file():
@@ -116,6 +116,10 @@ def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder |
     given = Path(source).expanduser().absolute()
     if place.resolve() == (given if given.is_dir() else given.parent).resolve():
         raise ConfigError(f"the masks would overwrite their pictures in {source}", hint="another --masks FOLDER")
+    if "masks" in read.values and given.is_dir() and is_within(place, given):
+        told = f"{place} lies among the pictures in {source}: its masks would be pictures to predict, the next time"
+        raise ConfigError(told, hint=f"--masks {given}-predicted")
+    check_place(run, place)
     return MaskFolder(run, place)
 
 

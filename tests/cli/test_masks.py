@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import nnkit
 from nnkit.cli import main
@@ -138,6 +139,75 @@ def test_what_cannot_be_written_is_refused_before_anything_is(
     assert told in capsys.readouterr().err
     assert Path("new/a.png").read_bytes() == before
     assert not Path("out.csv").exists()
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["masks", "masks/deeper", "images", "images/deeper", "link", "."])
+def test_what_the_run_learned_from_is_never_overwritten(run: Path, capsys: Capsys, place: str) -> None:
+    if place == "link":
+        Path("link").symlink_to(pairs() / "masks")
+    before, where = everything_in(pairs()), Path("link") if place == "link" else pairs() / place
+    assert main(["predict", str(run), f"{pairs()}/images", "-o", "out.csv", "--masks", str(where)]) == 2
+    err = capsys.readouterr().err.replace("their pictures", "the pictures")
+    assert ("the pictures in" if "images" in place else "that the run learned from, and overwrite them") in err
+    assert "hint: " in err
+    assert everything_in(pairs()) == before
+    assert not Path("out.csv").exists()
+
+
+def test_answers_replace_answers_and_nothing_else(run: Path, capsys: Capsys) -> None:
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    words = ["predict", str(run), "new", "-o", "made/out.csv", "--masks", "made"]
+    for _ in range(2):
+        assert main(words) == 0
+    mask = 200 - pixels_in("made/a.png")
+    write_picture(Path("made/a.png"), mask, pnginfo=_seal_of(Path("made/a.png")))  # set right by hand
+    before = everything_in(Path("made"))
+    capsys.readouterr()
+    assert main(words) == 2
+    told = "made/a.png is no mask that nnkit wrote, or was changed since"
+    assert told in capsys.readouterr().err
+    assert everything_in(Path("made")) == before
+
+
+def pixels_in(path: str) -> Any:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def _seal_of(path: Path) -> PngInfo:
+    """Return the texts of a PNG file, as an editor keeps them."""
+    kept = PngInfo()
+    with Image.open(path) as picture:
+        for key, value in picture.info.items():
+            kept.add_text(key, value)
+    return kept
+
+
+def test_a_folder_with_pictures_of_another_name_or_behind_a_link_is_no_place_for_masks(
+    run: Path, capsys: Capsys
+) -> None:
+    write_picture(Path("new/sub/a.png"), picture_of(square(4), 4))
+    write_picture(Path("other/b.png"), square(1))
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "other"]) == 2
+    assert "other/b.png is no mask that nnkit wrote" in capsys.readouterr().err
+    write_picture(Path("truth/a.png"), square(1))
+    before = everything_in(Path("truth"))
+    Path("made").mkdir()
+    Path("made/sub").symlink_to(Path("truth").absolute())
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "made"]) == 2
+    assert "made/sub/a.png is no mask that nnkit wrote" in capsys.readouterr().err
+    assert everything_in(Path("truth")) == before
+
+
+def test_masks_do_not_go_into_the_folder_of_their_pictures(run: Path, capsys: Capsys) -> None:
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "new/made"]) == 2
+    assert "lies among the pictures in new" in capsys.readouterr().err
+    assert not Path("new/made").exists()
 
 
 def test_a_network_is_exported_with_its_meaning(run: Path) -> None:
