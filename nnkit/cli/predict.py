@@ -49,6 +49,7 @@ a class, a mask is written for each picture, in its own size, and the file says 
 HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
 SUFFIXES = (".csv", ".parquet")
 ARRAYS = (".npz", ".npy")
+OF_INPUT, MASKS_OF_INPUT = "predictions-of-", "masks-of-"
 
 
 def command(argv: list[str]) -> int:
@@ -70,24 +71,25 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
     folder = _run_folder(word, source, output_dir)
-    out = _output(read, source, folder)
+    name = _name(folder, source, read)
+    out = _output(read, source, folder / f"{OF_INPUT}{name}.csv")
     run = opened(folder, read, views)
     from nnkit.infer.answers import check_has_probabilities
+    from nnkit.infer.places import identity, remember
     from nnkit.infer.predict import Told, ahead, predict_parts
 
     if "proba" in read.flags:
         check_has_probabilities(run, "leave out --proba")
     told = Told()
-    masks = _masks(read, run, source, folder)
+    masks = _masks(read, run, source, folder / f"{MASKS_OF_INPUT}{name}")
     columns = None if masks is None else masks.columns
     parts = _parts(run, source, told, on_bad)
     parts = parts if source == "-" else ahead(parts)
     batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=columns)
+    remember(folder, [out, None if masks is None else masks.path], identity(source))  # first: masks are written early
     with _ending_at_sigterm():
         _write(batches, out, told)
-    if masks is not None:
-        note(f"{masks.count:,} masks are in {masks.path}")
-    _tell(told, run)
+    _tell(told, run, masks)
     if out is not None:
         print(out)
     return 0
@@ -102,7 +104,18 @@ def _run_folder(word: str, source: str, output_dir: str | None) -> Path:
         raise
 
 
-def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder | None:
+def _name(folder: Path, source: str, read: Read) -> str:
+    """Return what the answers are called after in the run's folder."""
+    from nnkit.infer.places import free_name, identity
+
+    own = "stdin" if source == "-" else name_of(source)
+    name = free_name(folder, own, identity(source), (f"{OF_INPUT}{{}}.csv", f"{MASKS_OF_INPUT}{{}}"))
+    if name != own and "output" not in read.values:
+        note(f"{folder.name} has answers to another input called {own}, so these are called {name}")
+    return name
+
+
+def _masks(read: Read, run: Finished, source: str, default: Path) -> MaskFolder | None:
     """Return what writes masks; None where the run has none. Raises: ConfigError."""
     if not run.spec.is_per_pixel:
         if "masks" in read.values:
@@ -110,7 +123,7 @@ def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder |
         return None
     from nnkit.infer.mask_files import MaskFolder, check_place, is_within
 
-    place = read.path("masks", folder / f"masks-of-{name_of(source)}")
+    place = read.path("masks", default)
     if place.is_file():
         raise ConfigError(f"--masks names a folder, but {place} is a file", hint=f"--masks {place.parent / 'masks'}")
     given = Path(source).expanduser().absolute()
@@ -123,12 +136,11 @@ def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder |
     return MaskFolder(run, place)
 
 
-def _output(read: Read, source: str, folder: Path) -> Path | None:
+def _output(read: Read, source: str, default: Path) -> Path | None:
     """Return where the answers go; None for standard output. Raises: ConfigError."""
     if read.values.get("output") == "-":
         return None
-    name = "stdin" if source == "-" else name_of(source)
-    out = read.file(folder / f"predictions-of-{name}.csv", SUFFIXES)
+    out = read.file(default, SUFFIXES)
     if source != "-" and out == Path(source).expanduser().absolute():
         raise ConfigError(f"the answers would overwrite their input {source}", hint="another name behind -o")
     return out
@@ -217,7 +229,9 @@ def _ending_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(told: Told, run: Finished) -> None:
+def _tell(told: Told, run: Finished, masks: MaskFolder | None = None) -> None:
+    if masks is not None:
+        note(f"{masks.count:,} masks are in {masks.path}")
     for line in told.lines:
         print(f"left out: {line}", file=sys.stderr)
     if told.skipped:

@@ -203,6 +203,30 @@ def test_a_folder_with_pictures_of_another_name_or_behind_a_link_is_no_place_for
     assert everything_in(Path("truth")) == before
 
 
+def test_two_folders_of_the_same_name_have_answers_of_their_own(run: Path, capsys: Capsys) -> None:
+    for place, count in (("one", 2), ("two", 3)):
+        write_pairs(Path(place), count)
+        assert main(["predict", str(run), f"{place}/images"]) == 0
+    assert "run has answers to another input called images, so these are called images-2" in capsys.readouterr().err
+    for end, count in (("images", 2), ("images-2", 3)):
+        assert len(pd.read_csv(run / f"predictions-of-{end}.csv")) == count
+        assert len(list((run / f"masks-of-{end}").iterdir())) == count
+    before = sorted(path.name for path in run.iterdir())
+    assert main(["predict", str(run), "one/images"]) == 0
+    assert sorted(path.name for path in run.iterdir()) == before
+    assert "so these are called" not in capsys.readouterr().err
+
+
+def test_evaluations_of_data_of_the_same_name_are_kept_apart(run: Path, capsys: Capsys) -> None:
+    for place, count in (("one/new", 2), ("two/new", 3), ("one/new", 2)):
+        write_pairs(Path(place), count)
+        assert main(["eval", str(run), "--data", place, "--no-plots"]) == 0
+    assert "run has figures of other data called new, so these are called new-2" in capsys.readouterr().err
+    assert [len(pd.read_csv(run / f"predictions-{name}.csv")) for name in ("new", "new-2")] == [2, 3]
+    assert json.loads((run / "evaluation-new-2.json").read_text())["on"] == "two/new"
+    assert not (run / "predictions-new-3.csv").exists()
+
+
 def test_masks_do_not_go_into_the_folder_of_their_pictures(run: Path, capsys: Capsys) -> None:
     write_picture(Path("new/a.png"), picture_of(square(4), 4))
     assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "new/made"]) == 2
