@@ -47,6 +47,7 @@ UNREADABLE = (
     zlib.error,
 )
 
+IN_COLOURS = "is in colours, but a mask has one number a pixel: grey, or a palette"
 Pixels = npt.NDArray[np.uint8]
 Channels = Literal[1, 3]
 Resize = Literal["squash", "crop", "pad"]
@@ -171,7 +172,7 @@ def mask_values(path: str) -> npt.NDArray[np.int64]:
         if found.ndim == 3:  # (H, W, colours), with or without opacity
             colours = found[..., : 1 if picture.mode in ("LA", "La", "PA") else 3]
             if (colours != colours[..., :1]).any():
-                raise BadPictureError(path, "is in colours, but a mask has one number a pixel: grey, or a palette")
+                raise BadPictureError(path, IN_COLOURS)
             found = colours[..., 0]
         return found
 
