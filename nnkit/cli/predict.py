@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
@@ -33,11 +33,12 @@ usage: nnkit predict RUN INPUT [-o FILE] [--masks FOLDER] [--proba] [--tta N] [-
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
-a picture or a folder of pictures. The order of the columns is free; columns that the run does not know go along into
-the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the column of texts; of
-series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window of its table, whose
-rows end with those of known columns ahead, where there are such; its answers are the steps ahead. Where each pixel has
-a class, a mask is written for each picture, in its own size, and the file says how much of it is of which class.
+a picture, a folder or a glob (in quotes) of pictures. The order of the columns is free; columns that the run does not
+know go along into the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the
+column of texts; of series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window
+of its table, whose rows end with those of known columns ahead, where there are such; its answers are the steps ahead.
+Where each pixel has a class, a mask is written for each picture, in its own size, and the file says how much of it is
+of which class.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
   --masks FOLDER     where masks go (default: masks-of-INPUT in the run's folder)
@@ -66,7 +67,7 @@ def command(argv: list[str]) -> int:
     )
     on_bad: Any = read.choice("on-bad", ("error", "skip"), "error")
     views = read.count("tta", MOST_VIEWS)
-    words, output_dir = read.operands("predict", "a run and an input", 2, HINT)
+    words, output_dir = read.operands("predict", "a run and an input", 2, _hint(read.words))
     if len(words) < 2:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
@@ -93,6 +94,22 @@ def command(argv: list[str]) -> int:
     if out is not None:
         print(out)
     return 0
+
+
+def _hint(words: Sequence[str]) -> str:
+    """Return what to type instead of so many words: of several pictures their folder, or a glob of them."""
+    if len(words) < 3 or not all(Path(word).is_file() for word in words[1:]):
+        return HINT
+    from nnkit.data.images import looks_like_picture
+
+    if not all(map(looks_like_picture, words[1:])):
+        return HINT
+    folders, endings = ({getattr(Path(word), part) for word in words[1:]} for part in ("parent", "suffix"))
+    folder = Path(os.path.commonpath(folders)) if len(folders) > 1 else folders.pop()
+    pattern = folder / ("**" if folders else "") / f"*{endings.pop() if len(endings) == 1 else ''}"
+    return (
+        f"nnkit predict {words[0]} '{pattern}' (a glob, in quotes), or their folder: nnkit predict {words[0]} {folder}"
+    )
 
 
 def _run_folder(word: str, source: str, output_dir: str | None) -> Path:

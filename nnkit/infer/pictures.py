@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from nnkit.config.sections.data import ImagesConfig, OnBad
 from nnkit.data.decode import decode_each
 from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
-from nnkit.data.images import ImageList, list_files
+from nnkit.data.images import ImageList, list_files, list_matching
 from nnkit.data.picture import ImageFormat
 from nnkit.data.preprocess import ArrayEncoder
 from nnkit.errors import ConfigError, DataError, Problem
@@ -28,7 +29,7 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
 
     Args:
         run: trained on pictures.
-        path: a picture, a folder, or a CSV file with the path column of the run's data.
+        path: a picture, a folder, a glob of pictures, or a CSV file with the path column of the run's data.
         told: grows by what there is to tell.
         on_bad: whether a picture that cannot be read ends it all, or is left out.
 
@@ -97,4 +98,4 @@ def _listed(run: Finished, path: Path) -> ImageList:
         column = section.path_column if isinstance(section, ImagesConfig) else "path"
         with hinting(f"a CSV file with the pictures' paths in the column {column}, below the file's own folder"):
             return list_unlabelled(path, path_column=column)
-    return list_files(path)
+    return list_matching(path) if has_magic(str(path)) and not path.exists() else list_files(path)
