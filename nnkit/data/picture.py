@@ -142,6 +142,12 @@ def read_header(path: str) -> tuple[int, int, bool]:
         return height, width, is_grey(picture)
 
 
+def upright_size(picture: Picture) -> tuple[int, int]:
+    """Return height and width of a picture that Pillow has loaded, once it stands upright."""
+    width, height = picture.size
+    return (width, height) if _orientation(picture) >= 5 else (height, width)
+
+
 def decode_quietly(path: str, form: ImageFormat) -> Pixels:
     """Return what `decode` returns, on any thread; some thread must hold `quiet`. Raises: BadPictureError."""
     with _opened(path) as picture:

@@ -69,16 +69,13 @@ class MaskFolder:
         return {MASK: pa.array(files), **named}
 
     def _write(self, mask: Any, part: Part, row: int) -> str:
-        if part.places:
-            with quiet():
-                height, width, _ = read_header(part.places[row])
-            mask = mask_out(mask, image_format(self._run), height, width)
+        values = own_mask(self._run, part, row, mask, self._values)
         name = self._free(part.names[row] if part.names else str(self.count + 1))
         path = self.path / name
         make_folder(path.parent)
         if os.path.lexists(path) and not is_answer(path):  # it came meanwhile, or lies behind a link
             raise _in_the_way(self.path, path)
-        write_bytes(path, png_of(self._values[mask]))
+        write_bytes(path, png_of(values))
         self.count += 1
         return str(path)
 
@@ -141,6 +138,23 @@ def _in_the_way(place: Path, path: Path) -> ConfigError:
 
 def _beside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-predicted")
+
+
+def own_mask(run: Finished, part: Part, row: int, mask: Any, values: Any) -> Any:
+    """Return a mask of class numbers as a picture's own: in its size, of rows of an array in theirs.
+
+    Args:
+        run: that answers.
+        part: of which it is an answer.
+        row: of the part.
+        mask: (H, W), in the size that the network sees.
+        values: (C,) that stand for the classes, of `mask_values_of`.
+    """
+    if part.places or part.sizes:
+        with quiet():
+            height, width = part.sizes[row] if part.sizes else read_header(part.places[row])[:2]
+        mask = mask_out(mask, image_format(run), height, width)
+    return values[mask]
 
 
 def mask_values_of(run: Finished) -> Any:

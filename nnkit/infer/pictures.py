@@ -9,11 +9,14 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnkit.config.sections.data import ImagesConfig, OnBad
 from nnkit.data.decode import decode_each
 from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
 from nnkit.data.images import ImageList, list_files, list_matching
-from nnkit.data.picture import ImageFormat
+from nnkit.data.picture import ImageFormat, upright_size
+from nnkit.data.picture import pixels_of as pixels_in
 from nnkit.data.preprocess import ArrayEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
@@ -65,6 +68,18 @@ def _decoded(found: ImageList, rows: range, form: ImageFormat) -> tuple[Any, dic
     there = [row for row in rows if row not in absent]
     pixels, bad = decode_each([found.files.place(row) for row in there], form)
     return pixels, absent | {there[k]: reason for k, reason in bad.items()}
+
+
+def parts_of_pictures(run: Finished, pictures: Sequence[Any]) -> Iterator[Part]:
+    """Yield pictures that are given by their paths, or as Pillow has them. Raises: DataError, ConfigError."""
+    form = image_format(run)
+    for start in range(0, len(pictures), AT_ONCE):
+        some = pictures[start : start + AT_ONCE]
+        if isinstance(some[0], Path):
+            yield Part((pixels_of(run, some),), places=tuple(map(str, some)))
+        else:
+            pixels = np.stack([pixels_in(picture, form) for picture in some])
+            yield Part((pixels,), sizes=tuple(map(upright_size, some)))
 
 
 def pixels_of(run: Finished, paths: Sequence[Path]) -> Any:

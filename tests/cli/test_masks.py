@@ -19,6 +19,7 @@ import nnkit
 from nnkit.cli import main
 from nnkit.config.check import check
 from nnkit.config.compose import compose
+from nnkit.errors import DataError
 from nnkit.run import resume, train
 from nnkit.runs import new_folder
 from nnkit.train.stopping import Signals
@@ -95,7 +96,7 @@ def test_masks_are_written_in_the_size_and_with_the_values_of_the_users(run: Pat
     assert lines["share_200"][2] == pytest.approx((mask == 200).mean(), abs=0.01)
 
 
-def test_arrays_are_predicted_and_python_gets_class_numbers(run: Path) -> None:
+def test_arrays_are_predicted_and_python_gets_the_same_masks(run: Path) -> None:
     pictures = np.stack([picture_of(square(k), k) for k in range(3)])
     np.save("x.npy", pictures)
     assert main(["predict", str(run), "x.npy"]) == 0
@@ -103,8 +104,30 @@ def test_arrays_are_predicted_and_python_gets_class_numbers(run: Path) -> None:
     predictor = nnkit.load(run)
     masks = predictor.predict(pictures)
     assert (masks.shape, masks.dtype, predictor.classes) == ((3, 12, 12), np.uint8, ("0", "200"))
-    assert np.array_equal(np.asarray(Image.open(run / "masks-of-x/2.png")), masks[1] * 200)
-    assert np.array_equal(predictor.predict_proba(pictures).argmax(1), masks)
+    assert np.array_equal(pixels_in(f"{run}/masks-of-x/2.png"), masks[1])
+    assert np.array_equal(predictor.predict_proba(pictures).argmax(1) * 200, masks)
+
+
+def test_python_gets_the_masks_that_the_command_writes(run: Path) -> None:
+    write_picture(Path("new/a.png"), np.kron(picture_of(square(2), 2), np.ones((2, 3, 1), np.uint8)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    write_picture(Path("new/b.png"), picture_of(square(4, side=16), 4)[:10], exif=turned)
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "made"]) == 0
+    wanted = [pixels_in(f"made/{name}.png") for name in "ab"]
+    assert [mask.shape for mask in wanted] == [(24, 36), (16, 10)]
+    predictor, paths = nnkit.load(run), [Path("new/a.png"), "new/b.png"]
+    with Image.open(paths[0]) as a, Image.open(paths[1]) as b:
+        for rows in (paths, "new", "new/*.png", [a, b]):
+            found = predictor.predict(rows)
+            assert len(found) == 2
+            assert all(map(np.array_equal, found, wanted))
+        assert np.array_equal(predictor.predict(b)[0], wanted[1])
+    assert repr(predictor) == f"<nnkit segmentation by unet on masks (0, 200), in {run}>"
+    with pytest.raises(DataError, match=r"(?s)samples of shape .*hint: pictures of any size are taken as files"):
+        predictor.predict(np.zeros((2, 9, 9, 3), np.uint8))
+    with pytest.raises(DataError, match="there is no row to predict"):
+        predictor.predict(np.zeros((0, 12, 12, 3), np.uint8))
 
 
 def test_new_pairs_are_evaluated_with_the_classes_of_the_run(run: Path, capsys: Capsys) -> None:
