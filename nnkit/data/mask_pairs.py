@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from nnkit.data.images import Files
+from nnkit.data.images import Files, list_files
 from nnkit.data.mask_faults import MOST_NAMED, Fault, folded
-from nnkit.errors import Problem
+from nnkit.errors import DataError, Problem
+
+OF_IMAGES = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "inputs"})
+OF_MASKS = frozenset({"masks", "mask", "labels", "annotations", "segmentation", "segmentations", "gt", "targets"})
 
 
 def stem(path: str) -> str:
@@ -36,6 +39,27 @@ def paired(images: Files, masks: Files, suffix: str) -> tuple[Files, Files, list
     return *kept, [*problems, *folded(faults)]
 
 
+def check_no_masks(folder: Path) -> None:
+    """Refuse a folder for classes in which one folder has the masks of the other's pictures. Raises: DataError."""
+    try:
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        images, masks = ([path for path in inner if path.name.lower() in names] for names in (OF_IMAGES, OF_MASKS))
+        if len(inner) != 2 or not images or not masks:
+            return
+        known, given = ([stem(path) for path in list_files(place).files.paths] for place in (images[0], masks[0]))
+    except (OSError, DataError):
+        return  # who lists the classes says what cannot be read
+    suffix = likely_suffix(known, given, "")
+    pairs = len(set(known) & {name.removesuffix(suffix) for name in given})
+    if 2 * pairs > len(known):
+        told = (
+            f"{masks[0]} has a mask for {pairs} of the {len(known)} pictures in {images[0].name}: they are no classes"
+        )
+        more = f" {_setting(suffix)}" if suffix else ""
+        hint = f"data=masks data.images={images[0]} data.masks={masks[0]}{more}, and model=unet"
+        raise DataError(told, hint=hint)
+
+
 def likely_suffix(images: Collection[str], masks: Collection[str], given: str) -> str:
     """Return what the masks' names have behind those of the pictures: what is given, unless another one pairs more."""
     longest = max(map(len, masks), default=0)
@@ -57,8 +81,13 @@ def _other_suffix(masks: Files, given: str, meant: str) -> Problem:
         told = f"{masks.root}/{masks.paths[0]} does not end with {given}, as data.mask_suffix has it"
         return Problem(f"{told}; the {len(names)} masks have the names of their pictures: {shown}", "leave it out")
     told = f"{len(names)} masks in {masks.root} have {meant} behind the name of their picture: {shown}"
-    plain = re.fullmatch(r"[A-Za-z0-9_.-]+", meant)
-    return Problem(told, f"data.mask_suffix={meant}" if plain else f"\"data.mask_suffix='{meant}'\"")
+    return Problem(told, _setting(meant))
+
+
+def _setting(suffix: str) -> str:
+    """Return what is typed for a suffix, in quotes where it has signs of its own to Hydra or the shell."""
+    plain = re.fullmatch(r"[A-Za-z0-9_.-]+", suffix)
+    return f"data.mask_suffix={suffix}" if plain else f"\"data.mask_suffix='{suffix}'\""
 
 
 def _alone(files: Files, own: Mapping[str, int], other: Collection[str], reason: str, hint: str) -> list[Fault]:

@@ -142,7 +142,9 @@ def test_new_pairs_are_evaluated_with_the_classes_of_the_run(run: Path, capsys: 
     assert main(["eval", str(run), "--data", str(new)]) == 3
     assert "p01.png has the value 7, which is neither among data.values=0, 200" in capsys.readouterr().err
     assert main(["eval", str(run), "--data", str(new / "images")]) == 2
-    assert "a folder with the folders images and masks" in capsys.readouterr().err
+    assert f"a folder with the folders images and masks\nhint: --data {new}\n" in capsys.readouterr().err
+    assert main(["eval", str(run), "--data", "."]) == 2
+    assert "hint: --data FOLDER" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nnkit.config.sections.data import ImagesConfig
 from nnkit.data.mask_pairs import likely_suffix
 from nnkit.data.masks import read_masks
+from nnkit.data.pictures import read_pictures
 from nnkit.errors import DataError, Problem
 from tests.data.mask_pairs import picture_of, section, square, write_pairs
-from tests.data.pictures import write_picture
+from tests.data.pictures import made, write_classes, write_picture
 
 
 def problems_of(root: Path, **changes: str) -> list[Problem]:
@@ -73,6 +76,35 @@ def test_like_faults_are_one_line_with_their_number_and_the_first_names() -> Non
     (problem,) = problems_of(root)
     assert problem.text.startswith(f"{root}/masks/p02.png is in colours")
     assert problem.text.endswith("; likewise 9 more: p03.png, p04.png, p05.png, …")
+
+
+@pytest.mark.parametrize(("names", "suffix"), [(("images", "masks"), ""), (("Imgs", "Labels"), "_seg")])
+def test_pictures_and_their_masks_are_not_taken_for_classes(names: tuple[str, str], suffix: str) -> None:
+    root = write_pairs(Path("a").absolute(), 4, suffix=suffix)
+    for old, new in zip(("images", "masks"), names, strict=True):
+        (root / old).rename(root / new)
+    with pytest.raises(DataError, match=f"{names[1]} has a mask for 4 of the 4 pictures in {names[0]}") as raised:
+        read_pictures(classes_in(root))
+    hint = raised.value.problems[0].hint
+    assert hint.startswith(f"data=masks data.images={root}/{names[0]} data.masks={root}/{names[1]}")
+    assert (f" data.mask_suffix={suffix}" in hint) == bool(suffix)
+
+
+def test_classes_with_such_names_stay_classes() -> None:
+    write_classes(Path("a"), {"images": 3, "masks": 3, "other": 3})
+    assert read_pictures(classes_in(Path("a"))).classes == ("images", "masks", "other")
+    write_classes(Path("b"), {"images": 3})
+    for row in range(3):
+        write_picture(Path("b/masks") / f"m{row}.png", made(5, 4, 1, seed=row))
+    assert read_pictures(classes_in(Path("b"))).classes == ("images", "masks")
+    shutil.rmtree("b/masks")
+    Path("b/masks").mkdir()
+    with pytest.raises(DataError, match=r"class folder .*masks has no picture"):
+        read_pictures(classes_in(Path("b")))
+
+
+def classes_in(root: Path) -> ImagesConfig:
+    return ImagesConfig(kind="images", path=str(root), cache=None, val_fraction=0.1, test_fraction=0.1)
 
 
 NAMES = st.sets(st.text("ab1", min_size=1, max_size=4), min_size=1, max_size=8)
