@@ -41,7 +41,7 @@ Where each pixel has a class, a mask is written for each picture, in its own siz
 of which class.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
-  --masks FOLDER     where masks go (default: masks-of-INPUT in the run's folder)
+  --masks FOLDER     where masks go: a new folder, or one of answers (default: masks-of-INPUT in the run's folder)
   --proba            the probability of each class, too
   --tta N            answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   --on-bad skip      leave out rows that cannot be read, and say which (default: error)

@@ -72,9 +72,9 @@ def hint_at_colours(paths: Sequence[str]) -> str:
     made file by file would not be.
     """
     colours = _colours(paths)
-    if not 2 <= len(colours) <= MANY_COLOURS:
+    if not 1 <= len(colours) <= MANY_COLOURS:
         return "these look like pictures, not like masks: is data.masks the right folder?"
-    shown = ", ".join(str(tuple(colour)) for colour in colours)
+    shown = ", ".join(str(colour) for colour in colours)
     for channel, name in enumerate("RGB"):
         if len({colour[channel] for colour in colours}) == len(colours):
             how = f'Image.open(FILE).convert("RGB").getchannel("{name}").save(NEW)'
@@ -82,18 +82,18 @@ def hint_at_colours(paths: Sequence[str]) -> str:
     return f"the colours are {shown}; give each one a number, the same in all files, and save those as a grey PNG"
 
 
-def _colours(paths: Sequence[str]) -> list[list[int]]:
+def _colours(paths: Sequence[str]) -> list[tuple[int, int, int]]:
     """Return the colours of some files that can be read, at most one more than a mask may have."""
     from PIL import Image
 
-    found: set[tuple[int, ...]] = set()
+    found: set[int] = set()
     for path in paths:
         try:
             with quiet(), open(path, "rb") as file, Image.open(file) as picture:
-                pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+                pixels = np.asarray(picture.convert("RGB")).astype(np.uint32)
         except UNREADABLE:
             continue
-        found |= {tuple(colour) for colour in np.unique(pixels, axis=0)[: MANY_COLOURS + 1].tolist()}
+        found |= set(np.unique(pixels @ np.array([1 << 16, 1 << 8, 1], np.uint32))[: MANY_COLOURS + 1].tolist())
         if len(found) > MANY_COLOURS:
             break
-    return [list(colour) for colour in sorted(found)]
+    return [(colour >> 16, colour >> 8 & 0xFF, colour & 0xFF) for colour in sorted(found)]

@@ -128,8 +128,6 @@ def _read_mask(
         return Fault(place, name, error.reason)
     except MaskValueError as error:
         return Fault(place, name, str(error), error.hint, kind=str(error))
-    except ValueError as error:
-        return Fault(place, name, str(error))
     try:
         wanted = read_header(images.place(row))[:2]
     except BadPictureError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from nnkit.errors import StorageError
@@ -27,12 +27,12 @@ def free_name(folder: Path, name: str, source: str, forms: Sequence[str]) -> str
         forms: names of what will be written, with {} for the name; each is free, or holds answers to the same input.
     """
     known = _known(folder)
-    for number in count(1):
-        end = name if number == 1 else f"{name}-{number}"
+
+    def is_free(end: str) -> bool:
         names = [form.format(end) for form in forms]
-        if all(not os.path.lexists(folder / each) or known.get(each) == source for each in names):
-            return end
-    raise AssertionError("count ends nowhere")
+        return all(not os.path.lexists(folder / each) or known.get(each) == source for each in names)
+
+    return next(filter(is_free, chain([name], (f"{name}-{number}" for number in count(2)))))
 
 
 def identity(source: str) -> str:

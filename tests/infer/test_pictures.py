@@ -130,6 +130,13 @@ def test_several_pictures_are_told_what_works(
     assert set(words) <= {str(path) for path in Path().glob(pattern)}
 
 
+def test_several_tables_are_told_of_a_glob_of_tables(capsys: Capsys) -> None:
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("x")
+    assert command(capsys, "predict", "last", "a.csv", "b.csv")[0] == 2
+    assert 'several files as a glob in quotes: "part-*.csv"' in command(capsys, "predict", "last", "a.csv", "b.csv")[2]
+
+
 def test_many_pictures_are_not_all_told(capsys: Capsys) -> None:
     write_inputs(9)
     code, _, err = command(capsys, "predict", "last", *sorted(INPUT.iterdir()))
