@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
@@ -50,6 +50,7 @@ of which class.
 HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
 SUFFIXES = (".csv", ".parquet")
 ARRAYS = (".npz", ".npy")
+DATA_FILES = ("path", "val_path", "test_path")
 OF_INPUT, MASKS_OF_INPUT = "predictions-of-", "masks-of-"
 
 
@@ -75,6 +76,7 @@ def command(argv: list[str]) -> int:
     name = _name(folder, source, read)
     out = _output(read, source, folder / f"{OF_INPUT}{name}.csv")
     run = opened(folder, read, views)
+    _spare_data(run, out)
     from nnkit.infer.answers import check_has_probabilities
     from nnkit.infer.places import identity, remember
     from nnkit.infer.predict import Told, ahead, predict_parts
@@ -161,6 +163,19 @@ def _output(read: Read, source: str, default: Path) -> Path | None:
     if source != "-" and out == Path(source).expanduser().absolute():
         raise ConfigError(f"the answers would overwrite their input {source}", hint="another name behind -o")
     return out
+
+
+def _spare_data(run: Finished, out: Path | None) -> None:
+    """Refuse to write over a file that the run learned from. Raises: ConfigError."""
+    from nnkit.data.tables import found_files
+
+    words = [getattr(run.config.data, key, None) or [] for key in DATA_FILES]
+    for word in (word for given in words for word in ([given] if isinstance(given, str) else given)):
+        with suppress(DataError):  # what is not there any more cannot be lost
+            if out is not None and out.resolve() in (path.resolve() for path in found_files(word)):
+                raise ConfigError(
+                    f"the answers would overwrite what the run learned from: {out}", hint="-o another.csv"
+                )
 
 
 def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Part]:
