@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nnkit.config.schema import Config
@@ -40,7 +40,7 @@ def dry_run(config: Config) -> None:
         with worded_out_of_memory(prepared.config), worded_norms(prepared.config):
             take_step(run, next(iter(run.train.epoch(0))), state)
         run.check_weights(state)
-    _print_layers(found)
+    _print_layers(found, _paces(run, prepared.config))
     for name, text in _facts(prepared, run, found, state.first_loss).items():
         print(f"{name:<12}{text}")
     for line in (*origin.lines, *(f"warning: {text}" for text in origin.warnings)):
@@ -86,13 +86,32 @@ def training_bytes(found: Sequence[Layer], parameters: int, samples: Samples, mi
     return data + 4 * 4 * parameters + 2 * activations
 
 
-def _print_layers(found: Sequence[Layer]) -> None:
+def _paces(run: Run, config: Config) -> dict[str, str]:
+    """Return when and how fast each layer learns, by its name; nothing where all do at once and at the same rate."""
+    from nnkit.optim.flat import Pace
+    from nnkit.train.layers import paces_of
+
+    paces, found = paces_of(run.model, config), dict[str, str]()
+    for name in run.model.state_dict():
+        opens, factor = paces.opens.get(name, 0), paces.learning.get(name, Pace()).factor
+        at = [f"from epoch {opens + 1}"] if opens else []
+        rate = [f"{factor:.3g} of the rate"] if factor != 1 else []
+        text = "never" if opens is None else ", ".join([*at, *rate])
+        if text:
+            found[name.rpartition(".")[0]] = text
+    return found
+
+
+def _print_layers(found: Sequence[Layer], paces: Mapping[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("layer", "kind", "output shape", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
+    if paces:
+        table.add_column("learns")
     for layer in found:
         shape = "x".join(str(n) for n in layer.shape)
-        table.add_row(layer.name, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
+        row = [layer.name, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else ""]
+        table.add_row(*row, *([paces.get(layer.name, "")] if paces else []))
     Console(width=None if Console().is_terminal else 100).print(table)

@@ -73,16 +73,29 @@ def command(argv: list[str]) -> int:
 
     source, rows = new_rows(run, read.path("data", folder)) if "data" in read.values else own_rows(run, split)
     found = evaluate(run, source, rows)
-    _report(run, found, read, _name(read.values.get("data"), split), place)
+    _report(run, found, read, _name(read.values.get("data"), split, folder, place), place)
     return 0
 
 
-def _name(data: str | None, split: str) -> str:
-    """Return what the files are called after: the part, or the new data, which must not overwrite a part's."""
+def _name(data: str | None, split: str, folder: Path, place: Path) -> str:
+    """Return what the files are called after: the part, or the new data.
+
+    In the run's folder new data overwrite neither a part's, nor those of other data of the same name.
+    """
     if data is None:
         return split
-    name = name_of(data)
-    return f"{name}-data" if name in PARTS else name
+    own = name_of(data)
+    own = f"{own}-data" if own in PARTS else own
+    if place != folder:
+        return own
+    from nnkit.infer.places import free_name, identity, remember
+
+    forms = ("predictions-{}.csv", "evaluation-{}.json")
+    name = free_name(folder, own, identity(data), forms)
+    remember(folder, [folder / form.format(name) for form in forms], identity(data))
+    if name != own:
+        note(f"{folder.name} has figures of other data called {own}, so these are called {name}")
+    return name
 
 
 def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path) -> None:

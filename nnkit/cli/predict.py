@@ -7,8 +7,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
@@ -34,14 +34,15 @@ usage: nnkit predict RUN INPUT [-o FILE] [--masks FOLDER] [--proba] [--tta N] [-
 
 RUN is a run folder, a sweep folder (its best run), or last (the newest below outputs/ or output_dir=FOLDER).
 INPUT is a file in the form of the run's data without its target, a glob of such tables, - for CSV from standard input,
-a picture or a folder of pictures. The order of the columns is free; columns that the run does not know go along into
-the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the column of texts; of
-series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window of its table, whose
-rows end with those of known columns ahead, where there are such; its answers are the steps ahead. Where each pixel has
-a class, a mask is written for each picture, in its own size, and the file says how much of it is of which class.
+a picture, a folder or a glob (in quotes) of pictures. The order of the columns is free; columns that the run does not
+know go along into the answers. Of texts it is a file with a text a line (or - for such lines), or a table with the
+column of texts; of series a .ts file, or an array x (.npz with lengths, .npy). A forecast starts from the last window
+of its table, whose rows end with those of known columns ahead, where there are such; its answers are the steps ahead.
+Where each pixel has a class, a mask is written for each picture, in its own size, and the file says how much of it is
+of which class.
 
   -o, --output FILE  .csv or .parquet, or - for standard output (default: predictions-of-INPUT.csv in the run's folder)
-  --masks FOLDER     where masks go (default: masks-of-INPUT in the run's folder)
+  --masks FOLDER     where masks go: a new folder, or one of answers (default: masks-of-INPUT in the run's folder)
   --proba            the probability of each class, too
   --tta N            answer with the mean over N views: the row itself, and N - 1 that the run's augmentation draws
   --on-bad skip      leave out rows that cannot be read, and say which (default: error)
@@ -50,6 +51,8 @@ a class, a mask is written for each picture, in its own size, and the file says 
 HINT = 'nnkit predict last rows.csv; several files as a glob in quotes: "part-*.csv"'
 SUFFIXES = (".csv", ".parquet")
 ARRAYS = (".npz", ".npy")
+DATA_FILES = ("path", "val_path", "test_path")
+OF_INPUT, MASKS_OF_INPUT = "predictions-of-", "masks-of-"
 
 
 def command(argv: list[str]) -> int:
@@ -66,32 +69,50 @@ def command(argv: list[str]) -> int:
     )
     on_bad: Any = read.choice("on-bad", ("error", "skip"), "error")
     views = read.count("tta", MOST_VIEWS)
-    words, output_dir = read.operands("predict", "a run and an input", 2, HINT)
+    words, output_dir = read.operands("predict", "a run and an input", 2, _hint(read.words))
     if len(words) < 2:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
     folder = _run_folder(word, source, output_dir, read.links)
-    out = _output(read, source, folder)
+    name = _name(folder, source, read)
+    out = _output(read, source, folder / f"{OF_INPUT}{name}.csv")
     run = opened(folder, read, views)
+    _spare_data(run, out)
     from nnkit.infer.answers import check_has_probabilities
+    from nnkit.infer.places import identity, remember
     from nnkit.infer.predict import Told, ahead, predict_parts
 
     if "proba" in read.flags:
         check_has_probabilities(run, "leave out --proba")
     told = Told()
-    masks = _masks(read, run, source, folder)
+    masks = _masks(read, run, source, folder / f"{MASKS_OF_INPUT}{name}")
     columns = None if masks is None else masks.columns
     parts = _parts(run, source, told, on_bad)
     parts = parts if source == "-" else ahead(parts)
     batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=columns)
+    remember(folder, [out, None if masks is None else masks.path], identity(source))  # first: masks are written early
     with _ending_at_sigterm():
         _write(batches, out, told)
-    if masks is not None:
-        note(f"{masks.count:,} masks are in {masks.path}")
-    _tell(told, run)
+    _tell(told, run, masks)
     if out is not None:
         print(out)
     return 0
+
+
+def _hint(words: Sequence[str]) -> str:
+    """Return what to type instead of so many words: of several pictures their folder, or a glob of them."""
+    if len(words) < 3 or not all(Path(word).is_file() for word in words[1:]):
+        return HINT
+    from nnkit.data.images import looks_like_picture
+
+    if not all(map(looks_like_picture, words[1:])):
+        return HINT
+    folders, endings = ({getattr(Path(word), part) for word in words[1:]} for part in ("parent", "suffix"))
+    folder = Path(os.path.commonpath(folders)) if len(folders) > 1 else folders.pop()
+    pattern = folder / ("**" if folders else "") / f"*{endings.pop() if len(endings) == 1 else ''}"
+    return (
+        f"nnkit predict {words[0]} '{pattern}' (a glob, in quotes), or their folder: nnkit predict {words[0]} {folder}"
+    )
 
 
 def _run_folder(word: str, source: str, output_dir: str | None, links: Links) -> Path:
@@ -103,32 +124,59 @@ def _run_folder(word: str, source: str, output_dir: str | None, links: Links) ->
         raise
 
 
-def _masks(read: Read, run: Finished, source: str, folder: Path) -> MaskFolder | None:
+def _name(folder: Path, source: str, read: Read) -> str:
+    """Return what the answers are called after in the run's folder."""
+    from nnkit.infer.places import free_name, identity
+
+    own = "stdin" if source == "-" else name_of(source)
+    name = free_name(folder, own, identity(source), (f"{OF_INPUT}{{}}.csv", f"{MASKS_OF_INPUT}{{}}"))
+    if name != own and "output" not in read.values:
+        note(f"{folder.name} has answers to another input called {own}, so these are called {name}")
+    return name
+
+
+def _masks(read: Read, run: Finished, source: str, default: Path) -> MaskFolder | None:
     """Return what writes masks; None where the run has none. Raises: ConfigError."""
     if not run.spec.is_per_pixel:
         if "masks" in read.values:
             raise ConfigError(f"--masks is for masks, but the run is for {run.spec.task}", hint="leave out --masks")
         return None
-    from nnkit.infer.mask_files import MaskFolder
+    from nnkit.infer.mask_files import MaskFolder, check_place, is_within
 
-    place = read.path("masks", folder / f"masks-of-{name_of(source)}")
+    place = read.path("masks", default)
     if place.is_file():
         raise ConfigError(f"--masks names a folder, but {place} is a file", hint=f"--masks {place.parent / 'masks'}")
     given = Path(source).expanduser().absolute()
     if place.resolve() == (given if given.is_dir() else given.parent).resolve():
         raise ConfigError(f"the masks would overwrite their pictures in {source}", hint="another --masks FOLDER")
+    if "masks" in read.values and given.is_dir() and is_within(place, given):
+        told = f"{place} lies among the pictures in {source}: its masks would be pictures to predict, the next time"
+        raise ConfigError(told, hint=f"--masks {given}-predicted")
+    check_place(run, place)
     return MaskFolder(run, place)
 
 
-def _output(read: Read, source: str, folder: Path) -> Path | None:
+def _output(read: Read, source: str, default: Path) -> Path | None:
     """Return where the answers go; None for standard output. Raises: ConfigError."""
     if read.values.get("output") == "-":
         return None
-    name = "stdin" if source == "-" else name_of(source)
-    out = read.file(folder / f"predictions-of-{name}.csv", SUFFIXES)
+    out = read.file(default, SUFFIXES)
     if source != "-" and out == Path(source).expanduser().absolute():
         raise ConfigError(f"the answers would overwrite their input {source}", hint="another name behind -o")
     return out
+
+
+def _spare_data(run: Finished, out: Path | None) -> None:
+    """Refuse to write over a file that the run learned from. Raises: ConfigError."""
+    from nnkit.data.tables import found_files
+
+    words = [getattr(run.config.data, key, None) or [] for key in DATA_FILES]
+    for word in (word for given in words for word in ([given] if isinstance(given, str) else given)):
+        with suppress(DataError):  # what is not there any more cannot be lost
+            if out is not None and out.resolve() in (path.resolve() for path in found_files(word)):
+                raise ConfigError(
+                    f"the answers would overwrite what the run learned from: {out}", hint="-o another.csv"
+                )
 
 
 def _parts(run: Finished, source: str, told: Told, on_bad: OnBad) -> Iterator[Part]:
@@ -214,7 +262,9 @@ def _ending_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(told: Told, run: Finished) -> None:
+def _tell(told: Told, run: Finished, masks: MaskFolder | None = None) -> None:
+    if masks is not None:
+        note(f"{masks.count:,} masks are in {masks.path}")
     for line in told.lines:
         print(f"left out: {line}", file=sys.stderr)
     if told.skipped:

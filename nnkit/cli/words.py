@@ -95,7 +95,8 @@ class Read:
             setting = next((word for word in words[1:] if "=" in word and not Path(word).exists()), None)
             if setting is not None:
                 raise ConfigError(f"{setting}: a run keeps its settings", hint=f"nnkit {command} --help")
-            raise ConfigError(f"{command} takes {takes}, got {' '.join(words)}", hint=hint)
+            more = f" … ({len(words)} words)" if len(words) > MOST_NAMED else ""  # of a glob that the shell has opened
+            raise ConfigError(f"{command} takes {takes}, got {' '.join(words[:MOST_NAMED])}{more}", hint=hint)
         return words, folders[-1].removeprefix(OUTPUT_DIR) if folders else None
 
 
@@ -186,9 +187,13 @@ def opened(folder: Path, read: Read, views: int = 1) -> Finished:
 
 
 def name_of(data: str) -> str:
-    """Return what the files about some data are called after: its own name, without folder, endings and wildcards."""
-    name = Path(data).absolute().name.split(".")[0] or "data"
-    return re.sub(r"[^\w-]+", "_", name)
+    """Return what the files about some data are called after: its own name, without folder, endings and wildcards.
+
+    Of wildcards alone it is the name of their folder.
+    """
+    path = Path(data).absolute()
+    names = (re.sub(r"[^\w-]+", "_", place.name.split(".")[0]) for place in (path, path.parent))
+    return next((name for name in names if name.strip("_")), "data")
 
 
 def note_unknown(unknown: Mapping[str, int], tokens: int) -> None:

@@ -107,6 +107,8 @@ def unread_of_transfer(config: Config) -> dict[str, str]:
         unread["model.unfreeze_after"] = "model.freeze=none"
     if model.unfreeze_after is None:
         unread["model.unfreeze_layers"] = "model.unfreeze_after=null"
+        if model.freeze == "backbone":  # the head alone learns, at the whole rate
+            unread |= {f"optimizer.{name}": "model.freeze=backbone" for name in RATES}
     return unread
 
 

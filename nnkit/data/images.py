@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, final
 
@@ -215,6 +216,28 @@ def list_files(path: Path) -> ImageList:
         found.problem(f"{path} has no picture")
     report(found.problems)
     return ImageList(found.files(path), None, notes=found.notes())
+
+
+def list_matching(pattern: Path) -> ImageList:
+    """Return the pictures that a glob names, in the order of their names, without labels.
+
+    Their paths are below the folder that stands before the first wildcard.
+
+    Raises:
+        DataError: there is no such picture.
+    """
+    depth = next(k for k, part in enumerate(pattern.parts) if has_magic(part))
+    root, found = Path(*pattern.parts[:depth]), Found()
+    words = str(Path(*pattern.parts[depth:]))
+    for name in sorted(glob(words, root_dir=root, recursive=True)):  # noqa: PTH207 - folders behind ** too
+        place = root / name
+        if found.is_picture(name) and place.is_file():
+            found.add(name, place.stat())
+        elif place.is_file():
+            found.no_pictures.append(name)
+    if not found.paths:
+        raise DataError(f"no picture matches {pattern}", hint="a picture, a folder of pictures, or a CSV file of paths")
+    return ImageList(found.files(root), None, notes=found.notes())
 
 
 def _folders(root: Path, below: str, found: Found) -> list[str]:

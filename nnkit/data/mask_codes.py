@@ -19,6 +19,19 @@ MANY_CLASSES = 20
 ANY = "data.values=any makes one class of all that is not 0, as where instances are numbered"
 
 
+FEW_PIXELS = 10  # a value that has fewer, in all masks together, may be a slip of the pen
+
+
+@final
+class MaskValueError(ValueError):
+    """A value that is no class, in words that follow the mask's name."""
+
+    def __init__(self, told: str, hint: str = "") -> None:
+        """Take what is wrong, and what would help."""
+        super().__init__(told)
+        self.hint = hint
+
+
 @final
 class MaskCodes:
     """The classes of some masks, found while they are read, on several threads."""
@@ -28,34 +41,61 @@ class MaskCodes:
         self._any, self._free = values == "any", values == "auto"
         self._of = {} if isinstance(values, str) else {int(value): code for code, value in enumerate(values)}
         self._ignore = ignore
+        self._pixels: dict[int, int] = {}  # of each value that became a class by itself
+        self._first: dict[int, str] = {}
         self._lock = Lock()
 
-    def of(self, mask: npt.NDArray[Any]) -> Codes:
-        """Return a mask (H, W) with a number for each value, IGNORED where it does not count.
+    def of(self, mask: npt.NDArray[Any], name: str) -> Codes:
+        """Return a mask (H, W), called by a name, with a number for each value, IGNORED where it does not count.
 
         Raises:
-            ValueError: a value is no class, in words that follow the mask's name.
+            MaskValueError: a value is no class.
         """
         low, high = int(mask.min()), int(mask.max())
         if low < 0 or high > LARGEST_VALUE:
-            raise ValueError(f"has the value {low if low < 0 else high}, but those of a mask are 0 to {LARGEST_VALUE}")
-        found = np.flatnonzero(np.bincount(mask.ravel(), minlength=1)).tolist()
+            wrong = low if low < 0 else high
+            raise MaskValueError(f"has the value {wrong}, but those of a mask are 0 to {LARGEST_VALUE}")
+        counts = np.bincount(mask.ravel(), minlength=1)
         table = np.full(high + 1, IGNORED, np.uint8)
-        for value in found:
+        for value in np.flatnonzero(counts).tolist():
             if value != self._ignore:
-                table[value] = int(value != 0) if self._any else self._number(value)
+                table[value] = int(value != 0) if self._any else self._number(value, int(counts[value]), name)
         return table.take(mask)
 
-    def _number(self, value: int) -> int:
+    def _number(self, value: int, pixels: int, name: str) -> int:
         with self._lock:
             if value not in self._of:
                 if not self._free:
-                    known = ", ".join(map(str, self._of))
-                    raise ValueError(f"has the value {value}, which is neither among data.values={known} nor ignored")
+                    raise self._no_class(value)
                 if len(self._of) == MOST_CLASSES:
-                    raise ValueError(f"brings more values than {MOST_CLASSES}: {ANY}")
+                    raise MaskValueError(f"brings more values than {MOST_CLASSES}: {ANY}")
                 self._of[value] = len(self._of)
+            if self._free:
+                self._pixels[value] = self._pixels.get(value, 0) + pixels
+                self._first[value] = min(name, self._first.get(value, name))
             return self._of[value]
+
+    def strays(self) -> tuple[str, ...]:
+        """Return which values became classes by very few pixels, where those are, and what to do, in words."""
+        often = sorted(value for value, pixels in self._pixels.items() if pixels >= FEW_PIXELS)
+        rare = sorted(self._pixels.keys() - set(often))
+        if len(often) < 2 or len(self._pixels) > MANY_CLASSES:
+            return ()
+        known = ",".join(map(str, often))
+        refused = f"'data.values=[{known}]' refuses such masks by name"
+        ways = refused if self._ignore is not None else f"data.ignore={{}} leaves it out, {refused}"
+        return tuple(
+            f"the value {value}, in {_pixels(self._pixels[value])} of all masks, the first of them "
+            f"{self._first[value]}, is taken for a class: {ways.format(value)}"
+            for value in rare
+        )
+
+    def _no_class(self, value: int) -> MaskValueError:
+        known = list(self._of)
+        told = f"has the value {value}, which is neither among data.values={', '.join(map(str, known))} nor ignored"
+        as_class = f"or take it for a class: 'data.values=[{','.join(map(str, [*known, value]))}]'"
+        ignored = "" if self._ignore is not None else f"data.ignore={value}, or "
+        return MaskValueError(told, f"{ignored}mend the mask, {as_class}")
 
     def sort(self, codes: Codes) -> list[int]:
         """Give all masks (N, H, W) their final numbers, in place: classes in the order of their values.
@@ -74,6 +114,10 @@ class MaskCodes:
         for mask in codes:
             mask[:] = table[mask]
         return values
+
+
+def _pixels(count: int) -> str:
+    return f"{count} pixel{'' if count == 1 else 's'}"
 
 
 def class_names(values: Sequence[int], names: Sequence[str] | None, source: str) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from nnkit.config.sections.data import MasksConfig
 from nnkit.data.array import as_inputs, load_arrays
 from nnkit.data.decode import decode_each, digests_of, each
 from nnkit.data.images import PARTS, Files, list_files, report
-from nnkit.data.mask_codes import Codes, MaskCodes, class_names, notes_on
+from nnkit.data.mask_codes import Codes, MaskCodes, MaskValueError, class_names, notes_on
+from nnkit.data.mask_faults import Fault, folded
+from nnkit.data.mask_pairs import paired, stem
 from nnkit.data.picture import (
     BadPictureError,
     Channels,
@@ -83,31 +85,58 @@ def _of_folders(config: MasksConfig, codes: MaskCodes) -> _Read:
     if config.masks is None:
         raise ConfigError(f"data.images={config.images} is a folder, so data.masks has to name one", hint=_FOLDERS)
     masks = _listed(config.masks, "masks")
-    images, masks = _paired(images, masks, config.mask_suffix)
+    images, masks, problems = paired(images, masks, config.mask_suffix)
+    if not len(images):
+        report(problems)
     progress = sys.stderr.isatty()
-    form = picture_format(config, images, None, progress)
+    form = _form_of_files(config, images, problems, progress)
     _check_memory(len(images), form)
     found = np.empty((len(images), form.height, form.width), np.uint8)
+    faults: dict[int, Fault] = {}
 
     def read(row: int) -> None:
-        path = masks.place(row)
-        try:
-            values = mask_values(path)
-            height, width, _ = read_header(images.place(row))
-            if values.shape != (height, width):
-                size = f"{values.shape[1]} x {values.shape[0]}"
-                raise ValueError(f"has {size} pixels, but its picture {images.paths[row]} has {width} x {height}")
-            found[row] = mask_in(codes.of(values), form, around=IGNORED)
-        except ValueError as error:
-            raise BadPictureError(path, str(error)) from error
+        fault = _read_mask(images, masks, row, codes, form, found)
+        if fault is not None:
+            faults[row] = fault
 
-    bad = each(read, range(len(masks)), title="masks", progress=progress)
-    problems = {masks.place(row): reason for row, reason in sorted(bad.items())}
+    each(read, range(len(masks)), title="masks", progress=progress)
     pixels, unreadable = decode_each([images.place(row) for row in range(len(images))], form)
-    problems |= {images.place(row): reason for row, reason in sorted(unreadable.items())}
-    report([Problem(f"{path} {reason}") for path, reason in problems.items()])
-    names = tuple(_stem(path) for path in images.paths)
-    return _Read(pixels, found, names, _parts(names), ())
+    of_images = [Fault(images.place(row), images.paths[row], reason) for row, reason in sorted(unreadable.items())]
+    report([*problems, *folded(fault for _, fault in sorted(faults.items())), *folded(of_images)])
+    names = tuple(stem(path) for path in images.paths)
+    return _Read(pixels, found, names, _parts(names), codes.strays())
+
+
+def _form_of_files(config: MasksConfig, images: Files, problems: Sequence[Problem], progress: bool) -> ImageFormat:
+    """Return what each picture is made to be. Raises: DataError, where no picture can be read."""
+    try:
+        return picture_format(config, images, None, progress)
+    except DataError as error:
+        raise DataError(*problems, *error.problems) from error
+
+
+def _read_mask(
+    images: Files, masks: Files, row: int, codes: MaskCodes, form: ImageFormat, found: Codes
+) -> Fault | None:
+    """Put the codes of a mask into its row of all (N, H, W), or return what is wrong with it."""
+    place, name = masks.place(row), masks.paths[row]
+    try:
+        values = mask_values(place)
+        found[row] = mask_in(codes.of(values, name), form, around=IGNORED)
+        height, width = values.shape
+    except BadPictureError as error:
+        return Fault(place, name, error.reason)
+    except MaskValueError as error:
+        return Fault(place, name, str(error), error.hint, kind=str(error))
+    try:
+        wanted = read_header(images.place(row))[:2]
+    except BadPictureError:
+        return None  # which is told of the picture
+    if (height, width) == wanted:
+        return None
+    told = f"has {width} x {height} pixels, but its picture {images.paths[row]} has {wanted[1]} x {wanted[0]}"
+    hint = "is it the mask of another picture? Else give it that size without mixing values (NEAREST)"
+    return Fault(place, name, told, hint, kind="size")
 
 
 def _listed(folder: str, setting: str) -> Files:
@@ -117,43 +146,6 @@ def _listed(folder: str, setting: str) -> Files:
         told = "is no folder" if path.exists() else "is not there"
         raise DataError(f"data.{setting}: {path} {told}", hint=f"{_FOLDERS}, or data.images=FILE.npz")
     return list_files(path).files
-
-
-def _stem(path: str) -> str:
-    """Return a path below a folder without the ending of its file."""
-    return str(PurePosixPath(path).with_suffix(""))
-
-
-def _paired(images: Files, masks: Files, suffix: str) -> tuple[Files, Files]:
-    """Return the pictures in order, and their masks in the same one. Raises: DataError, file by file."""
-    problems: list[Problem] = []
-    of_image = _by_name(images, "", problems)
-    of_mask = _by_name(masks, suffix, problems)
-    for name, row in of_image.items():
-        if name not in of_mask:
-            problems.append(Problem(f"{images.place(row)} has no mask", f"{masks.root}/{name}{suffix}.png"))
-    for name, row in of_mask.items():
-        if name not in of_image:
-            problems.append(Problem(f"{masks.place(row)} is the mask of no picture", f"{images.root}/{name}.png"))
-    report(problems)
-    names = sorted(of_image)
-    return images[[of_image[name] for name in names]], masks[[of_mask[name] for name in names]]
-
-
-def _by_name(files: Files, suffix: str, problems: list[Problem]) -> dict[str, int]:
-    """Return which file has which name, by its path without ending and suffix."""
-    found: dict[str, int] = {}
-    for row, path in enumerate(files.paths):
-        name = _stem(path)
-        if not name.endswith(suffix):
-            hint = "data.mask_suffix"
-            problems.append(Problem(f"{files.place(row)} does not end with {suffix}, as data.mask_suffix has it", hint))
-            continue
-        name = name.removesuffix(suffix)
-        if name in found:
-            problems.append(Problem(f"{files.place(found[name])} and {files.place(row)} have the same name"))
-        found.setdefault(name, row)
-    return found
 
 
 def _parts(names: Sequence[str]) -> tuple[str, ...]:
@@ -194,14 +186,15 @@ def _of_arrays(config: MasksConfig, codes: MaskCodes) -> _Read:
     _check_memory(len(x), form)
     pixels = x if x.shape[1:] == form.shape else np.stack([_fitted(one, form) for one in x])
     found = np.empty((len(y), form.height, form.width), np.uint8)
-    problems = []
+    faults = []
     for row, mask in enumerate(y):
         try:
-            found[row] = mask_in(codes.of(mask.astype(np.int64)), form, around=IGNORED)
-        except ValueError as error:
-            problems.append(Problem(f"{path}: {config.mask_array}, row {row + 1}, {error}"))
-    report(problems)
-    return _Read(pixels, found, names, ("",) * len(names))
+            found[row] = mask_in(codes.of(mask.astype(np.int64), f"row {row + 1}"), form, around=IGNORED)
+        except MaskValueError as error:
+            where = f"{path}: {config.mask_array}, row {row + 1}"
+            faults.append(Fault(f"{where},", f"row {row + 1}", str(error), error.hint, kind=str(error)))
+    report(folded(faults))
+    return _Read(pixels, found, names, ("",) * len(names), codes.strays())
 
 
 def _as_pictures(x: Any) -> Any:

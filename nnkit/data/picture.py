@@ -47,6 +47,7 @@ UNREADABLE = (
     zlib.error,
 )
 
+IN_COLOURS = "is in colours, but a mask has one number a pixel: grey, or a palette"
 Pixels = npt.NDArray[np.uint8]
 Channels = Literal[1, 3]
 Resize = Literal["squash", "crop", "pad"]
@@ -141,6 +142,12 @@ def read_header(path: str) -> tuple[int, int, bool]:
         return height, width, is_grey(picture)
 
 
+def upright_size(picture: Picture) -> tuple[int, int]:
+    """Return height and width of a picture that Pillow has loaded, once it stands upright."""
+    width, height = picture.size
+    return (width, height) if _orientation(picture) >= 5 else (height, width)
+
+
 def decode_quietly(path: str, form: ImageFormat) -> Pixels:
     """Return what `decode` returns, on any thread; some thread must hold `quiet`. Raises: BadPictureError."""
     with _opened(path) as picture:
@@ -171,7 +178,7 @@ def mask_values(path: str) -> npt.NDArray[np.int64]:
         if found.ndim == 3:  # (H, W, colours), with or without opacity
             colours = found[..., : 1 if picture.mode in ("LA", "La", "PA") else 3]
             if (colours != colours[..., :1]).any():
-                raise BadPictureError(path, "is in colours, but a mask has one number a pixel: grey, or a palette")
+                raise BadPictureError(path, IN_COLOURS)
             found = colours[..., 0]
         return found
 

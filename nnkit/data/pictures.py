@@ -12,6 +12,7 @@ from nnkit.config.sections.data import ImagesConfig, MasksConfig
 from nnkit.data.decode import Decoded, Verified, auto_format, decode_all, digests_of, read_headers, verify_all
 from nnkit.data.image_table import TABLE_SUFFIXES, list_csv
 from nnkit.data.images import Files, ImageList, list_folder, looks_like_picture
+from nnkit.data.mask_pairs import check_no_masks
 from nnkit.data.picture import ImageFormat
 from nnkit.data.source import Account, Rows, Source
 from nnkit.errors import DataError
@@ -45,6 +46,7 @@ def read_pictures(config: ImagesConfig) -> Source:
 def _listed(config: ImagesConfig) -> ImageList:
     path = Path(config.path).expanduser().absolute()
     if path.is_dir():
+        check_no_masks(path)
         return list_folder(path)
     if not path.is_file():
         raise DataError(f"{path} is not there", hint=_FOLDER)

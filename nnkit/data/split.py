@@ -193,5 +193,6 @@ def _check_classes(source: Source, parts: Splits) -> None:
         hint = "give more data, smaller fractions, a larger data.limit, or leave the class out with data.classes"
         if source.task == "segmentation":
             what = f"class {name} of {source.name} has no pixel in a training picture of this size"
-            raise DataError(what, hint="a larger data.size, more data, or other data.values")
+            ignored = f", or data.ignore={name} for a slip of the pen" if name.isdecimal() else ""
+            raise DataError(what, hint=f"a larger data.size, more data, or other data.values{ignored}")
         raise DataError(f"class {name} of {source.name} has no training sample", hint=hint)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nnkit.errors import ConfigError, DataError, Problem
+from nnkit.errors import ConfigError, DataError, NnkitError, Problem
 
 # Of window and horizon, which are settings of data as well, and of its parts.
 SMALLER = ("make them smaller", "make it smaller", "larger fractions")
@@ -42,6 +42,28 @@ def calling(path: Path, name: str) -> Iterator[None]:
     """Replace a path in messages by what the user knows it as. Raises: DataError, ConfigError."""
     with _reworded(lambda problem: Problem(problem.text.replace(str(path), name), problem.hint)):
         yield
+
+
+@contextmanager
+def in_python() -> Iterator[None]:
+    """Put the hints into the text of an error, for whom no command shows them; flags become arguments, or are left out.
+
+    Raises: what is raised within.
+    """
+    try:
+        yield
+    except NnkitError as error:
+        told = [(problem.text, _as_argument(problem.hint)) for problem in error.problems]
+        lines = [f"{text}\nhint: {hint}" if hint else text for text, hint in told]
+        error.args = (("\n" if any(hint for _, hint in told) else "; ").join(lines),)
+        raise
+
+
+def _as_argument(hint: str) -> str:
+    """Return a hint without what only a command understands."""
+    if "--trust" in hint:
+        return "trust=True, where you know where the run is from"
+    return "" if "--" in hint else hint
 
 
 @contextmanager

@@ -121,7 +121,9 @@ def masks_section(run: Finished, path: Path) -> MasksConfig:
     arrays = path.suffix.lower() == ".npz"
     if not arrays and not ((path / "images").is_dir() and (path / "masks").is_dir()):
         told = f"{path} is neither an .npz file nor a folder with the folders images and masks"
-        raise ConfigError(told, hint="--data FOLDER")
+        holds_both = path.parent / "images", path.parent / "masks"
+        hint = f"--data {path.parent}" if path in holds_both and all(map(Path.is_dir, holds_both)) else "--data FOLDER"
+        raise ConfigError(told, hint=hint)
     where: dict[str, Any] = {"images": str(path if arrays else path / "images")}
     where["masks"] = None if arrays else str(path / "masks")
     if isinstance(section, MasksConfig):

@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nnkit.config.sections.data import ImagesConfig, OnBad
 from nnkit.data.decode import decode_each
 from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
-from nnkit.data.images import ImageList, list_files
-from nnkit.data.picture import ImageFormat
+from nnkit.data.images import ImageList, list_files, list_matching
+from nnkit.data.picture import ImageFormat, upright_size
+from nnkit.data.picture import pixels_of as pixels_in
 from nnkit.data.preprocess import ArrayEncoder
 from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.finished import Finished
@@ -28,7 +32,7 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
 
     Args:
         run: trained on pictures.
-        path: a picture, a folder, or a CSV file with the path column of the run's data.
+        path: a picture, a folder, a glob of pictures, or a CSV file with the path column of the run's data.
         told: grows by what there is to tell.
         on_bad: whether a picture that cannot be read ends it all, or is left out.
 
@@ -66,6 +70,18 @@ def _decoded(found: ImageList, rows: range, form: ImageFormat) -> tuple[Any, dic
     return pixels, absent | {there[k]: reason for k, reason in bad.items()}
 
 
+def parts_of_pictures(run: Finished, pictures: Sequence[Any]) -> Iterator[Part]:
+    """Yield pictures that are given by their paths, or as Pillow has them. Raises: DataError, ConfigError."""
+    form = image_format(run)
+    for start in range(0, len(pictures), AT_ONCE):
+        some = pictures[start : start + AT_ONCE]
+        if isinstance(some[0], Path):
+            yield Part((pixels_of(run, some),), places=tuple(map(str, some)))
+        else:
+            pixels = np.stack([pixels_in(picture, form) for picture in some])
+            yield Part((pixels,), sizes=tuple(map(upright_size, some)))
+
+
 def pixels_of(run: Finished, paths: Sequence[Path]) -> Any:
     """Return the pixels of some pictures, (N, C, H, W) uint8. Raises: DataError, ConfigError."""
     pixels, bad = decode_each([str(path) for path in paths], image_format(run))
@@ -97,4 +113,4 @@ def _listed(run: Finished, path: Path) -> ImageList:
         column = section.path_column if isinstance(section, ImagesConfig) else "path"
         with hinting(f"a CSV file with the pictures' paths in the column {column}, below the file's own folder"):
             return list_unlabelled(path, path_column=column)
-    return list_files(path)
+    return list_matching(path) if has_magic(str(path)) and not path.exists() else list_files(path)

@@ -64,6 +64,7 @@ class Part:
         rows: how many rows they are, where that is not the number of answers.
         names: of pictures, after which their masks are called; below their folder, or row numbers.
         places: of pictures, their files; empty where they are rows of an array.
+        sizes: of pictures without a file, height and width.
     """
 
     inputs: tuple[Any, ...]
@@ -71,6 +72,7 @@ class Part:
     rows: int | None = None
     names: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 # From a part and its masks (N, H, W) to columns.

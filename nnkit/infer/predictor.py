@@ -19,12 +19,17 @@ from nnkit.errors import ConfigError, DataError, Problem
 from nnkit.infer.answers import Answers, answers_to, check_has_probabilities
 from nnkit.infer.finished import Finished, open_run
 from nnkit.infer.generate import generate, language_model
+from nnkit.infer.hints import in_python
 from nnkit.infer.history import history_part, window_of_array, windows_of_frame
+from nnkit.infer.mask_files import mask_values_of, own_mask
+from nnkit.infer.pictures import parts_of_pictures, picture_parts
 from nnkit.infer.pixels import probabilities_to
 from nnkit.infer.predict import MOST_TOLD, Part, Told
 from nnkit.infer.rows import finite_rows, read_rows, samples_of, table_parts
 from nnkit.infer.sequences import as_trained, tokens_of
 from nnkit.runs import find_run
+
+MOST_SHOWN = 10  # classes
 
 
 @final
@@ -41,40 +46,50 @@ class Predictor:
         self.run = run
         self.classes = run.spec.target.classes or (run.spec.target.names if run.spec.task == "multilabel" else ())
 
+    def __repr__(self) -> str:
+        """Return what was trained on what, for which classes, and where it lies."""
+        shown = ", ".join(self.classes[:MOST_SHOWN]) + (", …" if len(self.classes) > MOST_SHOWN else "")
+        classes = f" ({shown})" if shown else ""
+        return f"<nnkit {self.run.spec.task} by {self.run.title}{classes}, in {self.run.folder}>"
+
+    @in_python()
     def predict(self, rows: Any) -> Any:
         """Return the answers for some rows.
 
         Args:
             rows: of a run on a table: a pandas.DataFrame with its columns, in any order, or the path of a file of the
-                same form; of a run on pictures an array, the path of a picture, or a list of such; on texts a list of
-                texts; on series an array (N, T, C), or a list of arrays (T, C) where lengths vary; of a forecast the
-                past, one step a row: a DataFrame with the columns of the training, an array (S, C), or the path of a
-                file as `nnkit predict` takes it. Of other runs an array (N, …) of samples as in training.
+                same form; of a run on pictures an array, the path of a picture, of a folder of them or a glob, a
+                picture of Pillow, or a list of either; on texts a list of texts; on series an array (N, T, C), or a
+                list of arrays (T, C) where lengths vary; of a forecast the past, one step a row: a DataFrame with the
+                columns of the training, an array (S, C), or the path of a file as `nnkit predict` takes it. Of other
+                runs an array (N, …) of samples as in training.
 
         Returns:
             Class names (N,), labels (N, L) of 0 and 1, or values (N,) or (N, K) float64. Where each step has a class, a
             list of N arrays (T,); of a forecast (H, K), or (H,) where there is one target. Where each pixel has a
-            class, the places of the classes in `classes`, (N, H, W) uint8, of pictures in the size of the training.
+            class, masks as `nnkit predict` writes them, with the values of the training's masks: of pictures a list of
+            N arrays (H, W), each in its picture's own size; of an array (N, H, W).
 
         Raises:
             ConfigError: columns are missing, or the run takes no such rows.
             DataError: a cell or a picture cannot be read, a text is empty, or the past is too short.
         """
+        if self.run.spec.is_per_pixel:
+            return self._masks(rows)
         task = self.run.spec.task
         found, lengths = self._answers(rows)
         predicted = found.predicted
-        if self.run.spec.is_per_pixel:
-            return predicted
         if self.run.spec.num_classes:
             predicted = np.array(self.classes, dtype=object)[predicted]
             return predicted if lengths is None else np.split(predicted, lengths.cumsum()[:-1])
         predicted = predicted[0] if task == "forecast" else predicted
         return predicted[:, 0] if task != "multilabel" and predicted.shape[1] == 1 else predicted
 
+    @in_python()
     def predict_proba(self, rows: Any) -> Any:
         """Return the probability of each class or label, (N, C) float32; where each step has a class, N arrays (T, C).
 
-        Where each pixel has a class, (N, C, H, W).
+        Where each pixel has a class, (N, C, H, W), of pictures in the size of the training.
 
         Raises: as `predict`; ConfigError.
         """
@@ -84,6 +99,7 @@ class Predictor:
         found, lengths = self._answers(rows)
         return found.probabilities if lengths is None else np.split(found.probabilities, lengths.cumsum()[:-1])
 
+    @in_python()
     def generate(
         self,
         prompt: str = "",
@@ -95,6 +111,16 @@ class Predictor:
     ) -> str:
         """Return a text of a language model: the prompt, and what follows. See `nnkit.infer.generate.generate`."""
         return "".join(generate(self.run, prompt, length=length, temperature=temperature, top_k=top_k, seed=seed))
+
+    def _masks(self, rows: Any) -> Any:
+        """Return the masks of pictures, each of its own size, or of the rows of an array (N, H, W)."""
+        values, found, has_sizes = mask_values_of(self.run), [], False
+        for part in self._parts(rows):
+            masks, has_sizes = answers_to(self.run, part.inputs).predicted, bool(part.places or part.sizes)
+            found += [own_mask(self.run, part, row, mask, values) for row, mask in enumerate(masks)]
+        if not found:
+            raise DataError("there is no row to predict")
+        return found if has_sizes else np.stack(found)
 
     def _answers(self, rows: Any) -> tuple[Answers, Any]:
         """Return the answers of all rows; where each step has one, also the steps of each row (N,)."""
@@ -129,10 +155,12 @@ class Predictor:
             return
         if encoder is not None:
             inputs: Any = self._frame(rows, encoder)
-        elif (paths := _as_paths(rows)) is not None:
-            from nnkit.infer.pictures import pixels_of
-
-            inputs = pixels_of(self.run, paths)
+        elif isinstance(rows, (str, Path)):
+            yield from picture_parts(self.run, Path(rows).expanduser().absolute(), Told(), on_bad="error")
+            return
+        elif (pictures := _as_pictures(rows)) is not None:
+            yield from parts_of_pictures(self.run, pictures)
+            return
         else:
             inputs = self._samples(rows)
             if not (is_finite := finite_rows(inputs)).all():
@@ -197,15 +225,18 @@ def _lengths(given: Any) -> Any:
     return given.lengths if isinstance(given, Sequences) else np.full(len(given), given.shape[1])
 
 
-def _as_paths(rows: Any) -> list[Path] | None:
-    """Return a path, or a list of them, as paths; None for anything else."""
-    if isinstance(rows, (str, Path)):
-        return [Path(rows)]
-    if isinstance(rows, Sequence) and rows and all(isinstance(row, (str, Path)) for row in rows):
-        return [Path(row) for row in rows]
-    return None
+def _as_pictures(rows: Any) -> list[Any] | None:
+    """Return a list of paths as such, and a picture of Pillow, or a list of them, as a list; None for anything else."""
+    if hasattr(rows, "getbands"):
+        return [rows]
+    if not isinstance(rows, Sequence) or not rows:
+        return None
+    if all(isinstance(row, (str, Path)) for row in rows):
+        return [Path(row).expanduser() for row in rows]
+    return list(rows) if all(hasattr(row, "getbands") for row in rows) else None
 
 
+@in_python()
 def load(run: str | Path, *, trust: bool = False) -> Predictor:
     """Return a finished run, ready to predict.
 

@@ -252,7 +252,9 @@ def samples_of(run: Finished, array: Any, name: str, beside: Mapping[str, Any] |
     if given.kind == "series":
         return as_trained(run, with_lengths(beside or {}, samples, name), name)
     if spec.shape != given.shape:
-        raise DataError(f"{name} has samples of shape {spec.shape}, but the run was trained on {given.shape}")
+        hint = "pictures of any size are taken as files (in Python as Pillow's, too)" if kind == "image" else ""
+        told = f"{name} has samples of shape {spec.shape}, but the run was trained on {given.shape}"
+        raise DataError(told, hint=hint)
     return samples
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import nnkit
 from nnkit.cli import main
 from nnkit.config.check import check
 from nnkit.config.compose import compose
+from nnkit.errors import DataError
 from nnkit.run import resume, train
 from nnkit.runs import new_folder
 from nnkit.train.stopping import Signals
@@ -94,7 +96,7 @@ def test_masks_are_written_in_the_size_and_with_the_values_of_the_users(run: Pat
     assert lines["share_200"][2] == pytest.approx((mask == 200).mean(), abs=0.01)
 
 
-def test_arrays_are_predicted_and_python_gets_class_numbers(run: Path) -> None:
+def test_arrays_are_predicted_and_python_gets_the_same_masks(run: Path) -> None:
     pictures = np.stack([picture_of(square(k), k) for k in range(3)])
     np.save("x.npy", pictures)
     assert main(["predict", str(run), "x.npy"]) == 0
@@ -102,8 +104,30 @@ def test_arrays_are_predicted_and_python_gets_class_numbers(run: Path) -> None:
     predictor = nnkit.load(run)
     masks = predictor.predict(pictures)
     assert (masks.shape, masks.dtype, predictor.classes) == ((3, 12, 12), np.uint8, ("0", "200"))
-    assert np.array_equal(np.asarray(Image.open(run / "masks-of-x/2.png")), masks[1] * 200)
-    assert np.array_equal(predictor.predict_proba(pictures).argmax(1), masks)
+    assert np.array_equal(pixels_in(f"{run}/masks-of-x/2.png"), masks[1])
+    assert np.array_equal(predictor.predict_proba(pictures).argmax(1) * 200, masks)
+
+
+def test_python_gets_the_masks_that_the_command_writes(run: Path) -> None:
+    write_picture(Path("new/a.png"), np.kron(picture_of(square(2), 2), np.ones((2, 3, 1), np.uint8)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    write_picture(Path("new/b.png"), picture_of(square(4, side=16), 4)[:10], exif=turned)
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "made"]) == 0
+    wanted = [pixels_in(f"made/{name}.png") for name in "ab"]
+    assert [mask.shape for mask in wanted] == [(24, 36), (16, 10)]
+    predictor, paths = nnkit.load(run), [Path("new/a.png"), "new/b.png"]
+    with Image.open(paths[0]) as a, Image.open(paths[1]) as b:
+        for rows in (paths, "new", "new/*.png", [a, b]):
+            found = predictor.predict(rows)
+            assert len(found) == 2
+            assert all(map(np.array_equal, found, wanted))
+        assert np.array_equal(predictor.predict(b)[0], wanted[1])
+    assert repr(predictor) == f"<nnkit segmentation by unet on masks (0, 200), in {run}>"
+    with pytest.raises(DataError, match=r"(?s)samples of shape .*hint: pictures of any size are taken as files"):
+        predictor.predict(np.zeros((2, 9, 9, 3), np.uint8))
+    with pytest.raises(DataError, match="there is no row to predict"):
+        predictor.predict(np.zeros((0, 12, 12, 3), np.uint8))
 
 
 def test_new_pairs_are_evaluated_with_the_classes_of_the_run(run: Path, capsys: Capsys) -> None:
@@ -118,7 +142,9 @@ def test_new_pairs_are_evaluated_with_the_classes_of_the_run(run: Path, capsys: 
     assert main(["eval", str(run), "--data", str(new)]) == 3
     assert "p01.png has the value 7, which is neither among data.values=0, 200" in capsys.readouterr().err
     assert main(["eval", str(run), "--data", str(new / "images")]) == 2
-    assert "a folder with the folders images and masks" in capsys.readouterr().err
+    assert f"a folder with the folders images and masks\nhint: --data {new}\n" in capsys.readouterr().err
+    assert main(["eval", str(run), "--data", "."]) == 2
+    assert "hint: --data FOLDER" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -138,6 +164,99 @@ def test_what_cannot_be_written_is_refused_before_anything_is(
     assert told in capsys.readouterr().err
     assert Path("new/a.png").read_bytes() == before
     assert not Path("out.csv").exists()
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["masks", "masks/deeper", "images", "images/deeper", "link", "."])
+def test_what_the_run_learned_from_is_never_overwritten(run: Path, capsys: Capsys, place: str) -> None:
+    if place == "link":
+        Path("link").symlink_to(pairs() / "masks")
+    before, where = everything_in(pairs()), Path("link") if place == "link" else pairs() / place
+    assert main(["predict", str(run), f"{pairs()}/images", "-o", "out.csv", "--masks", str(where)]) == 2
+    err = capsys.readouterr().err.replace("their pictures", "the pictures")
+    assert ("the pictures in" if "images" in place else "that the run learned from, and overwrite them") in err
+    assert "hint: " in err
+    assert everything_in(pairs()) == before
+    assert not Path("out.csv").exists()
+
+
+def test_answers_replace_answers_and_nothing_else(run: Path, capsys: Capsys) -> None:
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    words = ["predict", str(run), "new", "-o", "made/out.csv", "--masks", "made"]
+    for _ in range(2):
+        assert main(words) == 0
+    mask = 200 - pixels_in("made/a.png")
+    write_picture(Path("made/a.png"), mask, pnginfo=_seal_of(Path("made/a.png")))  # set right by hand
+    before = everything_in(Path("made"))
+    capsys.readouterr()
+    assert main(words) == 2
+    told = "made/a.png is no mask that nnkit wrote, or was changed since"
+    assert told in capsys.readouterr().err
+    assert everything_in(Path("made")) == before
+
+
+def pixels_in(path: str) -> Any:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def _seal_of(path: Path) -> PngInfo:
+    """Return the texts of a PNG file, as an editor keeps them."""
+    kept = PngInfo()
+    with Image.open(path) as picture:
+        for key, value in picture.info.items():
+            kept.add_text(key, value)
+    return kept
+
+
+def test_a_folder_with_pictures_of_another_name_or_behind_a_link_is_no_place_for_masks(
+    run: Path, capsys: Capsys
+) -> None:
+    write_picture(Path("new/sub/a.png"), picture_of(square(4), 4))
+    write_picture(Path("other/b.png"), square(1))
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "other"]) == 2
+    assert "other/b.png is no mask that nnkit wrote" in capsys.readouterr().err
+    write_picture(Path("truth/a.png"), square(1))
+    before = everything_in(Path("truth"))
+    Path("made").mkdir()
+    Path("made/sub").symlink_to(Path("truth").absolute())
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "made"]) == 2
+    assert "made/sub/a.png is no mask that nnkit wrote" in capsys.readouterr().err
+    assert everything_in(Path("truth")) == before
+
+
+def test_two_folders_of_the_same_name_have_answers_of_their_own(run: Path, capsys: Capsys) -> None:
+    for place, count in (("one", 2), ("two", 3)):
+        write_pairs(Path(place), count)
+        assert main(["predict", str(run), f"{place}/images"]) == 0
+    assert "run has answers to another input called images, so these are called images-2" in capsys.readouterr().err
+    for end, count in (("images", 2), ("images-2", 3)):
+        assert len(pd.read_csv(run / f"predictions-of-{end}.csv")) == count
+        assert len(list((run / f"masks-of-{end}").iterdir())) == count
+    before = sorted(path.name for path in run.iterdir())
+    assert main(["predict", str(run), "one/images"]) == 0
+    assert sorted(path.name for path in run.iterdir()) == before
+    assert "so these are called" not in capsys.readouterr().err
+
+
+def test_evaluations_of_data_of_the_same_name_are_kept_apart(run: Path, capsys: Capsys) -> None:
+    for place, count in (("one/new", 2), ("two/new", 3), ("one/new", 2)):
+        write_pairs(Path(place), count)
+        assert main(["eval", str(run), "--data", place, "--no-plots"]) == 0
+    assert "run has figures of other data called new, so these are called new-2" in capsys.readouterr().err
+    assert [len(pd.read_csv(run / f"predictions-{name}.csv")) for name in ("new", "new-2")] == [2, 3]
+    assert json.loads((run / "evaluation-new-2.json").read_text())["on"] == "two/new"
+    assert not (run / "predictions-new-3.csv").exists()
+
+
+def test_masks_do_not_go_into_the_folder_of_their_pictures(run: Path, capsys: Capsys) -> None:
+    write_picture(Path("new/a.png"), picture_of(square(4), 4))
+    assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "new/made"]) == 2
+    assert "lies among the pictures in new" in capsys.readouterr().err
+    assert not Path("new/made").exists()
 
 
 def test_a_network_is_exported_with_its_meaning(run: Path) -> None:

@@ -27,6 +27,7 @@ from tests.finished import (
     change_facts,
     command,
     copy_of,
+    data_path,
     folder_of,
     load_table,
     opened,
@@ -128,6 +129,16 @@ def test_a_full_disk_behind_standard_output_is_told(capsys: Capsys, monkeypatch:
     assert "error: cannot write standard output: No space left on device" in capsys.readouterr().err
     with suppress(OSError):
         full.close()
+
+
+def test_what_the_run_learned_from_is_not_overwritten(capsys: Capsys) -> None:
+    Path("link.csv").symlink_to(data_path("binary"))
+    before = data_path("binary").read_bytes()
+    for out in (data_path("binary"), "link.csv"):
+        code, _, err = command(capsys, "predict", folder_of("binary"), written(unlabelled()), "-o", out)
+        assert code == 2
+        assert "the answers would overwrite what the run learned from" in err
+    assert data_path("binary").read_bytes() == before
 
 
 def test_bad_rows_end_it_and_leave_nothing_behind(capsys: Capsys) -> None:

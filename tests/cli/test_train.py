@@ -110,6 +110,18 @@ def test_a_dry_run_prints_layers_and_sizes_and_leaves_nothing(capsys: pytest.Cap
     assert not Path("outputs").exists()
 
 
+def test_a_dry_run_tells_when_and_how_fast_each_layer_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["model.channels=[4,8]", "model.freeze=1", "model.unfreeze_after=2", "optimizer.layer_decay=0.5"]
+    code, out, _ = run(["train", "model=cnn", *words, "--dry-run"], capsys)
+    rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
+    assert code == 0
+    assert rows["blocks.0.conv"].endswith("from epoch 3, 0.25 of the rate")
+    assert rows["blocks.1.norm"].endswith("16 0.5 of the rate")
+    assert rows["output"].endswith("650")
+    words = ["model.channels=[4,8]", "model.freeze=backbone"]
+    assert run(["train", "model=cnn", *words, "--dry-run"], capsys)[1].count("never") == 4
+
+
 def test_a_dry_run_of_what_learns_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(["train", "model=naive", "data=sine", "--dry-run"], capsys)
     assert code == 0

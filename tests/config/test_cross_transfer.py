@@ -55,6 +55,12 @@ def test_words_that_cannot_be_are_refused(words: list[str], text: str, hint: str
         (["model.unfreeze_after=2"], "model.unfreeze_after", "model.freeze=none"),
         (["model.freeze=1", "model.unfreeze_layers=2"], "model.unfreeze_layers", "model.unfreeze_after=null"),
         (["model.from_run=a", "model.weights=b"], "model.weights", "model.from_run"),
+        (
+            ["model.freeze=backbone", "optimizer.backbone_lr_factor=0.1"],
+            "optimizer.backbone_lr_factor",
+            "model.freeze=backbone",
+        ),
+        (["model.freeze=backbone", "optimizer.layer_decay=0.5"], "optimizer.layer_decay", "model.freeze=backbone"),
         (["model=linear", "optimizer.layer_decay=0.5"], "optimizer.layer_decay", "model=linear"),
         (["model=naive", "data=sine", "optimizer.backbone_lr_factor=0.5"], "optimizer.backbone_lr_factor", "naive"),
         ([*RESNET, "init=he_normal"], "init", "model=pretrained"),

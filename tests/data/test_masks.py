@@ -79,6 +79,53 @@ def test_what_cannot_be_a_mask_is_named_file_by_file() -> None:
     ):
         assert text in told
     assert "p05" not in told
+    assert "masks/p04.png" not in told  # the picture is at fault, not its mask
+
+
+def test_all_that_is_wrong_is_told_in_one_look_with_what_helps() -> None:
+    root = write_pairs(Path("a").absolute(), 8)
+    (root / "masks" / "p00.png").unlink()
+    (root / "images" / "p01.png").unlink()
+    write_picture(root / "masks" / "p02.png", square(2, side=11))
+    write_picture(root / "masks" / "p03.png", np.stack([square(3), square(3) * 0, square(3) * 0], 2))
+    (root / "images" / "p04.png").write_bytes(b"")
+    write_picture(root / "masks" / "p05.png", square(5, value=7))
+    with pytest.raises(DataError) as raised:
+        read_masks(section(root, values=[0, 200]))
+    told = {Path(problem.text.split()[0]).parts[-2:]: problem for problem in raised.value.problems}
+    assert set(told) == {
+        *(("images", name) for name in ("p00.png", "p04.png")),
+        *(("masks", name) for name in ("p01.png", "p02.png", "p03.png", "p05.png")),
+    }
+    assert all(problem.hint for problem in told.values())
+    assert told["masks", "p05.png"].hint.startswith("data.ignore=7, or mend the mask, or")
+    assert 'getchannel("R")' in told["masks", "p03.png"].hint
+
+
+def test_pictures_that_cannot_be_read_hide_no_missing_mask() -> None:
+    root = write_pairs(Path("a").absolute(), 3)
+    (root / "masks" / "p00.png").unlink()
+    for row in (1, 2):
+        (root / "images" / f"p{row:02}.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"p00.png has no mask; none of the pictures can be read"):
+        read_masks(section(root))
+
+
+def test_a_value_of_a_few_pixels_is_told_with_its_file_and_the_ways_out() -> None:
+    root = write_pairs(Path("a").absolute(), 4)
+    mask = square(2)
+    mask[0, 0] = 7
+    write_picture(root / "masks" / "p02.png", mask)
+    source = read_masks(section(root))
+    assert source.classes == ("0", "7", "200")
+    (told,) = source.rows.notes
+    assert told.startswith("the value 7, in 1 pixel of all masks, the first of them p02.png, is taken for a class")
+    assert "data.ignore=7 leaves it out, 'data.values=[0,200]' refuses" in told
+    assert read_masks(section(root, ignore=7)).classes == ("0", "200")
+    assert "data.ignore" not in read_masks(section(root, ignore=9)).rows.notes[0]  # which takes one value
+    with pytest.raises(DataError) as raised:
+        read_masks(section(root, values=[0, 200], ignore=9))
+    assert raised.value.problems[0].hint == "mend the mask, or take it for a class: 'data.values=[0,200,7]'"
 
 
 def test_masks_may_be_grey_in_colours_in_a_palette_or_of_16_bits() -> None:
@@ -234,5 +281,6 @@ def test_a_class_that_no_training_picture_shows_is_told() -> None:
     mask = square(int(row))
     mask[0, 0] = 99
     write_picture(root / "masks" / f"{source.names[row]}.png", mask)
-    with pytest.raises(DataError, match=r"class 99 of .* has no pixel in a training picture of this size"):
+    with pytest.raises(DataError, match=r"class 99 of .* has no pixel in a training picture of this size") as raised:
         split_by(config, read(config))
+    assert raised.value.problems[0].hint.endswith("or data.ignore=99 for a slip of the pen")

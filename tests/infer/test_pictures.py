@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import nnkit
+from nnkit.cli.words import name_of
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer import pictures
 from nnkit.infer.finished import Finished, open_run
@@ -86,6 +87,62 @@ def test_a_folder_is_answered_in_the_order_of_its_names(capsys: Capsys, monkeypa
     assert found["path"].tolist() == [*(f"{number:03}.png" for number in range(8)), "deeper/8.jpg"]
     assert found["prediction"].tolist() == [*kinds, "bright"]
     assert "left out: 1 file is no picture: notes.txt" in err
+
+
+def test_a_glob_is_answered_below_the_folder_before_its_wildcards(capsys: Capsys) -> None:
+    kinds = write_inputs(4)
+    write_picture(INPUT / "deeper" / "8.png", shade(True, 5))
+    (INPUT / "1.txt").write_text("x")
+    found, err = answered(capsys, INPUT / "00[0-2].*")
+    assert found["path"].tolist() == ["000.png", "001.png", "002.png"]
+    assert found["prediction"].tolist() == kinds[:3]
+    found, err = answered(capsys, INPUT / "**" / "*")
+    assert found["path"].tolist() == [*(f"{number:03}.png" for number in range(4)), "deeper/8.png"]
+    assert "left out: 1 file is no picture: 1.txt" in err
+    write_picture(Path("odd[1]/a.png"), shade(True, 5))
+    assert answered(capsys, "odd[1]/a.png")[0]["path"].tolist() == ["a.png"]
+    assert command(capsys, "predict", photos_run(), "in/*.jpg", "-o", "out.csv")[0] == 3
+
+
+def test_answers_to_all_of_a_folder_are_called_after_it() -> None:
+    assert [name_of(word) for word in ("in/*.png", "in/00*.png", "/*.png")] == ["in", "00_", "data"]
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern", "folder"),
+    [
+        (("in/000.png", "in/001.png"), "in/*.png", "in"),
+        (("in/000.png", "in/deeper/8.png"), "in/**/*.png", "in"),
+        (("in/000.png", "in/9.jpg"), "in/*", "in"),
+    ],
+)
+def test_several_pictures_are_told_what_works(
+    words: tuple[str, ...], pattern: str, folder: str, capsys: Capsys
+) -> None:
+    write_inputs(2)
+    write_picture(INPUT / "deeper" / "8.png", shade(True, 5))
+    write_picture(INPUT / "9.jpg", shade(True, 5))
+    code, _, err = command(capsys, "predict", "last", *words)
+    assert code == 2
+    assert (
+        f"hint: nnkit predict last '{pattern}' (a glob, in quotes), or their folder: nnkit predict last {folder}" in err
+    )
+    assert set(words) <= {str(path) for path in Path().glob(pattern)}
+
+
+def test_several_tables_are_told_of_a_glob_of_tables(capsys: Capsys) -> None:
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("x")
+    assert command(capsys, "predict", "last", "a.csv", "b.csv")[0] == 2
+    assert 'several files as a glob in quotes: "part-*.csv"' in command(capsys, "predict", "last", "a.csv", "b.csv")[2]
+
+
+def test_many_pictures_are_not_all_told(capsys: Capsys) -> None:
+    write_inputs(9)
+    code, _, err = command(capsys, "predict", "last", *sorted(INPUT.iterdir()))
+    assert code == 2
+    assert "in/003.png … (10 words)" in err
+    assert "in/004.png" not in err
 
 
 def test_a_table_is_answered_with_its_other_columns(capsys: Capsys) -> None:

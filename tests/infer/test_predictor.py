@@ -116,6 +116,25 @@ def test_a_run_is_named_by_any_word_that_commands_take(monkeypatch: pytest.Monke
         nnkit.load("nowhere")
 
 
+def test_errors_carry_their_hints_and_no_flag_of_a_command() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)nowhere is not a run folder.*\nhint: last, or a folder"):
+        nnkit.load("nowhere")
+    with pytest.raises(ConfigError, match=r"(?s)model runs code of its own.*\nhint: trust=True"):
+        nnkit.load(own_folder())
+    unlabelled().assign(weight="x").to_csv("bad.csv", index=False)
+    with pytest.raises(DataError, match="column weight") as raised:
+        of("binary").predict("bad.csv")
+    assert "--on-bad" not in str(raised.value)
+    with pytest.raises(ConfigError, match=r'(?s)predicts a list of texts, got str\nhint: \["a text"\]'):
+        of("reviews").predict("a fine film")
+
+
+def test_a_run_shows_what_it_is() -> None:
+    folder = folder_of("binary")
+    assert repr(of("binary")).startswith("<nnkit classification by ")
+    assert repr(of("binary")).endswith(f" on table (no, yes, gladly), in {folder}>")
+
+
 @pytest.mark.parametrize(
     ("kind", "rows", "error", "text"),
     [
