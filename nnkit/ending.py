@@ -89,8 +89,14 @@ def note_failure(
     if facts is not None:
         with suppress(StorageError):
             told = {"status": status, "error": str(error) or type(error).__name__}
-            write_run(folder, {**facts, **told, **({"exit_code": code_of(error)} if status == "failed" else {})})
+            write_run(folder, {**facts, **told, **(cause_of(error) if status == "failed" else {})})
     return status
+
+
+def cause_of(error: BaseException) -> dict[str, Any]:
+    """Return what run.json says of an error beside its text: its exit code, and what to type, where that is known."""
+    hint = {"hint": error.hint} if isinstance(error, NnkitError) and error.hint else {}
+    return {**hint, "exit_code": code_of(error)}
 
 
 @contextmanager

@@ -44,6 +44,11 @@ class NnkitError(Exception):
         self.problems: Sequence[Problem] = tuple(listed)
         super().__init__("; ".join(p.text for p in listed))
 
+    @property
+    def hint(self) -> str:
+        """The hints of all problems, as one text."""
+        return "; ".join(dict.fromkeys(p.hint for p in self.problems if p.hint))
+
 
 class ConfigError(NnkitError):
     """Wrong words on the command line, or a config that cannot be run."""

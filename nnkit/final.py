@@ -34,6 +34,7 @@ OF_THE_END = (
     "metrics",
     "decision_threshold",
     "error",
+    "hint",
     "exit_code",
 )
 
@@ -57,6 +58,7 @@ class Result:
         notes: what the user should know.
         threshold: with two classes, the probability from which the second one is predicted.
         title: what was trained on what, in words.
+        untold: trackers with which something went wrong.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Result:
     notes: tuple[str, ...] = ()
     threshold: float = 0.5
     title: str = ""
+    untold: frozenset[str] = frozenset()
 
 
 def outcome_of(result: Result) -> dict[str, Any]:

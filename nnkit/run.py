@@ -279,7 +279,6 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         tracked.metrics = result.metrics
         for line in ways_on(job.prepared.config, job.folder, job.command) if status == "interrupted" else ():
             log.note(line)
-        return result
     except BaseException as error:
         given = None if has_ended else job.facts  # whatever comes now, run.json says how the run has ended
         noted = note_failure(job.folder, job.prepared.config, job.command, error, given)
@@ -289,6 +288,7 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
         for sink in sinks:
             sink.close(status)
         log.close()
+    return replace(result, untold=frozenset(tracked.failed))
 
 
 def _tell(job: _Job, sinks: Sequence[Sink], log: RunLog) -> None:

@@ -122,10 +122,9 @@ def write_run(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def run_bytes(facts: dict[str, Any]) -> bytes:
-    """Return the content of run.json; an error that names a secret is kept without it."""
-    if "error" in facts:
-        facts = {**facts, "error": redacted(str(facts["error"]))}
-    return json_bytes({"format": FORMAT, **facts})
+    """Return the content of run.json; an error, or its hint, that names a secret is kept without it."""
+    said = {name: redacted(str(facts[name])) for name in ("error", "hint") if name in facts}
+    return json_bytes({"format": FORMAT, **facts, **said})
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from nnkit.errors import OutOfMemoryError, StorageError
 from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
 TEMPORARY = ".tmp-"
-ROOM = "free some space"
+ROOM, BACK, RIGHTS = "free some space", "put it back", "it is somebody else's, or protected: ls -ld"  # how hints begin
+ELSEWHERE = "choose another place (output_dir=FOLDER, or behind -o)"
 
 
 @contextmanager
@@ -35,11 +36,27 @@ def reporting(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = f"{ROOM}, or choose another place (output_dir=FOLDER, or behind -o)"
-        if action == "read":
-            hint = "is it there, is it a file, and may you read it?"
-        told = f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})"
-        raise StorageError(told, hint=hint) from error
+        raise StorageError(
+            f"cannot {action} {path}: {error.strerror or error} (errno {error.errno})",
+            hint=_remedy(action, path, error.errno),
+        ) from error
+
+
+def _remedy(action: str, path: Path, code: int | None) -> str:
+    """Return what can be done about an error of the operating system."""
+    is_read = action == "read"
+    other = "another file" if is_read else ELSEWHERE
+    match code:
+        case errno.ENOENT:
+            return f"{BACK}, or name another one" if is_read else f"its folder is not there; {other}"
+        case errno.EISDIR:
+            return "name a file, not a folder" if is_read else f"a folder stands in its place; {other}"
+        case errno.ENOTDIR:
+            return f"a file stands where a folder is needed; {other}"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{RIGHTS} {path}; or {other}"
+        case _:
+            return other if is_read else f"{ROOM}, or {other}"
 
 
 def make_folder(path: Path, *, lasting: bool = True) -> None:

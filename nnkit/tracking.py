@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nnkit.config.origin import flatten
 from nnkit.config.schema import Config, to_plain
@@ -15,9 +17,12 @@ from nnkit.errors import StorageError
 from nnkit.runs import CONFIG, FOLDS, JOURNAL, MLFLOW, read_run
 from nnkit.secrets import HIDDEN, is_secret, redacted
 from nnkit.storage import read_json, write_json
+from nnkit.track.jsonl import read_events
+from nnkit.track.trackers import mlflow, tensorboard, wandb
 from nnkit.track.trackers.hosted import Trackers
 from nnkit.track.trackers.start import Start
 from nnkit.train.sink import RunInfo
+from nnkit.train.state import Record
 
 TRACKER = "tracker.json"
 SHORTEST_ID, LONGEST_ID = 8, 64
@@ -31,7 +36,60 @@ def trackers(config: Config, folder: Path, warn: Callable[[str], None]) -> Track
         folder: of it.
         warn: tells the user what goes wrong.
     """
-    return Trackers(partial(_start, config, folder, warn), config.tracker.chosen, warn)
+    return Trackers(partial(_start, config, folder, warn), config.tracker.chosen, warn, _history)
+
+
+def _history(info: RunInfo) -> Sequence[Record]:
+    """Return the events of a run before it goes on: a tracker may not have heard of them."""
+    try:
+        return list(read_events(info.folder, info.records))
+    except StorageError:  # what it lacks costs no training
+        return ()
+
+
+def where_to_look(config: Config, folder: Path, failed: Container[str] = ()) -> Iterator[str]:
+    """Yield what to type to look at what trackers have been told of a run, or of the runs in a folder.
+
+    Args:
+        config: of it.
+        folder: of the run, or of a sweep.
+        failed: names of trackers that have not been told all.
+    """
+    for name in config.tracker.chosen:
+        if name == "tensorboard" and any(folder.rglob(f"{tensorboard.FOLDER}/*tfevents*")):
+            yield f"tracker=tensorboard: tensorboard --logdir {shlex.quote(str(folder))}"
+        elif name == "wandb":
+            yield from _of_wandb(config, folder, failed)
+        elif name == "mlflow" and name not in failed:
+            yield _of_mlflow(config)
+
+
+def _of_wandb(config: Config, folder: Path, failed: Container[str]) -> Iterator[str]:
+    offline = sorted(folder.rglob(f"{wandb.FOLDER}/offline-run-*"))
+    if offline:
+        places = {each.parent for each in offline}
+        levels = len(offline[0].relative_to(folder).parts) - 2
+        pattern = "/".join([shlex.quote(str(folder)), *["*"] * levels, wandb.FOLDER, "offline-run-*"])
+        place = shlex.quote(str(offline[0])) if len(offline) == 1 else pattern
+        append = "--append " if len(offline) > len(places) else ""  # a run that went on, in parts
+        yield f"tracker=wandb is offline; to send it: wandb sync {append}{place}"
+    elif "wandb" not in failed:
+        yield f"tracker=wandb was sent to the project {config.tracker.wandb.project}"
+
+
+def _of_mlflow(config: Config) -> str:
+    uri = mlflow.uri_of(config.tracker.mlflow.uri, _store(config))
+    place = mlflow.folder_of(uri)
+    if place is not None:
+        return f"tracker=mlflow: {mlflow.ALLOW_FOLDERS}=true mlflow ui --backend-store-uri {shlex.quote(str(place))}"
+    if urlsplit(uri).scheme in mlflow.PORTS or uri.startswith("databricks"):
+        return f"tracker=mlflow was sent to {redacted(uri)}"
+    return f"tracker=mlflow: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
+
+
+def _store(config: Config) -> str:
+    """Return the folder beside the runs that MLflow has where it is told no other place."""
+    return str(Path(config.output_dir).expanduser().absolute() / MLFLOW)
 
 
 def tell_metrics(config: Config, folder: Path, metrics: Mapping[str, float], warn: Callable[[str], None]) -> None:
@@ -63,7 +121,7 @@ def _start(config: Config, folder: Path, warn: Callable[[str], None], info: RunI
         job=job,
         tags=[redacted(tag) for tag in config.tags],
         folder=str(folder),
-        store=str(Path(config.output_dir).expanduser().absolute() / MLFLOW),
+        store=_store(config),
         step=info.step,
         goes_on=goes_on,
         config=settings_told(config),

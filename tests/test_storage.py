@@ -12,7 +12,7 @@ import pytest
 
 from nnkit import storage
 from nnkit.errors import StorageError
-from nnkit.storage import LineFile, read_bytes, write_bytes, write_file, write_folder, write_json, writing
+from nnkit.storage import LineFile, read_bytes, reporting, write_bytes, write_file, write_folder, write_json, writing
 
 
 def failing(*_: object) -> None:
@@ -78,7 +78,7 @@ def test_folders_are_made_and_removed(tmp_path: Path) -> None:
         storage.make_folder(tmp_path / "file" / "x")
     with pytest.raises(StorageError, match=r"cannot read .*/nothing") as told:
         read_bytes(tmp_path / "nothing")
-    assert told.value.problems[0].hint == "is it there, is it a file, and may you read it?"  # room would not help
+    assert told.value.problems[0].hint == "put it back, or name another one"  # room would not help
 
 
 def test_lines_are_added_and_cut_back(tmp_path: Path) -> None:
@@ -267,3 +267,24 @@ def test_a_discarded_folder_is_gone_and_one_that_is_not_there_is_an_error(tmp_pa
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StorageError, match=r"cannot remove .*/run"):
         storage.discard_folder(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "hint"),
+    [
+        ("write", errno.ENOSPC, "free some space, or choose another place"),
+        ("write", errno.EIO, "free some space, or choose another place"),
+        ("read", errno.ENOENT, "put it back, or name another one"),
+        ("read", errno.EISDIR, "name a file, not a folder"),
+        ("write", errno.EISDIR, "a folder stands in its place; choose another place"),
+        ("write", errno.ENOENT, "its folder is not there; choose another place"),
+        ("make folder", errno.ENOTDIR, "a file stands where a folder is needed; choose another place"),
+        ("write", errno.EROFS, "it is somebody else's, or protected: ls -ld here; or choose another place"),
+        ("read", errno.EACCES, "it is somebody else's, or protected: ls -ld here; or another file"),
+        ("read", errno.EIO, "another file"),
+    ],
+)
+def test_what_can_be_done_is_of_the_error(action: str, code: int, hint: str) -> None:
+    with pytest.raises(StorageError) as caught, reporting(action, Path("here")):
+        raise OSError(code, os.strerror(code))
+    assert caught.value.problems[0].hint.startswith(hint)

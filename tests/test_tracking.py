@@ -15,7 +15,7 @@ from nnkit.folds import cross_validate
 from nnkit.run import resume, train
 from nnkit.runs import new_folder, read_run
 from nnkit.storage import remove_folder
-from nnkit.tracking import TRACKER, place_of, settings_told, tell_metrics, trackers
+from nnkit.tracking import TRACKER, place_of, settings_told, tell_metrics, trackers, where_to_look
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
@@ -114,7 +114,7 @@ def test_the_winner_of_a_sweep_tells_its_test_metrics(capsys: pytest.CaptureFixt
     ("harm", "text"),
     [
         ("tensorboard", "tracker=tensorboard: StorageError: "),
-        ("config.yaml", "its trackers could not be told its test metrics: "),
+        ("run.json", "its trackers could not be told its test metrics: "),
     ],
 )
 def test_what_keeps_the_winner_from_telling_costs_nothing_else(
@@ -183,3 +183,58 @@ def test_a_name_that_cannot_be_kept_is_told_and_a_torn_one_begins_anew(tmp_path:
     sink.close("completed")
     assert len(told) == 1
     assert "begins a new curve with tracker=tensorboard" in told[0]
+
+
+def test_a_tracker_that_missed_a_run_is_told_all_of_it_later(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "model.hidden=[2]", "trainer.max_epochs=3", "trainer.plots=false"]
+    assert main(["train", *words]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert main(["resume", str(folder), "tracker.tensorboard.use=true"]) == 0
+    assert scalars(folder)["val/loss"] == curve(folder)
+    told = capsys.readouterr().err
+    assert f"note: tracker=tensorboard: tensorboard --logdir {folder}\n" in told
+    assert main(["resume", str(folder), "tracker.tensorboard.use=true"]) == 0  # asked for once more
+    assert "the run has ended" not in capsys.readouterr().err
+    assert scalars(folder)["val/loss"] == curve(folder)
+
+
+def test_a_sweep_says_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "model.hidden=[2]", "trainer.max_epochs=1", "trainer.plots=false", "seed=1,2"]
+    assert main(["train", "-m", *words, BOARD]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.count("tensorboard --logdir") == 1
+    assert f"note: tracker=tensorboard: tensorboard --logdir {shown.out.strip()}\n" in shown.err
+
+
+def test_what_is_typed_to_look_at_a_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def shown(*words: str, failed: tuple[str, ...] = (), uri: str | None = None) -> list[str]:
+        config = config_of(*words)
+        told = replace(config.tracker, mlflow=replace(config.tracker.mlflow, uri=uri))
+        return list(where_to_look(replace(config, tracker=told), tmp_path, failed))
+
+    assert shown(BOARD) == []  # nothing was written
+    assert shown() == []
+    assert shown("tracker=wandb") == ["tracker=wandb was sent to the project nnkit"]
+    assert shown("tracker=wandb", failed=("wandb",)) == []
+    first = tmp_path / "wandb" / "offline-run-1"
+    first.mkdir(parents=True)
+    assert shown("tracker=wandb") == [f"tracker=wandb is offline; to send it: wandb sync {first}"]
+    (tmp_path / "wandb" / "offline-run-2").mkdir()
+    pattern = f"{tmp_path}/wandb/offline-run-*"
+    assert shown("tracker=wandb") == [f"tracker=wandb is offline; to send it: wandb sync --append {pattern}"]
+    store = Path("outputs/mlruns").absolute()
+    ui = f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {store}"
+    assert shown("tracker=mlflow") == [f"tracker=mlflow: {ui}"]
+    assert shown("tracker=mlflow", failed=("mlflow",)) == []
+    assert shown("tracker=mlflow", uri="http://host:5000") == ["tracker=mlflow was sent to http://host:5000"]
+    database = shown("tracker=mlflow", uri="sqlite:///x.db")
+    assert database == ["tracker=mlflow: mlflow ui --backend-store-uri sqlite:///x.db"]
+
+
+def test_offline_runs_of_several_trials_are_sent_by_one_command(tmp_path: Path) -> None:
+    for trial in ("000", "001"):
+        (tmp_path / trial / "wandb" / "offline-run-1").mkdir(parents=True)
+    (line,) = where_to_look(config_of("tracker=wandb"), tmp_path)
+    assert line == f"tracker=wandb is offline; to send it: wandb sync {tmp_path}/*/wandb/offline-run-*"

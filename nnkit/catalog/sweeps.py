@@ -35,7 +35,7 @@ def _sweep(name: str, trials: Sequence[Entry], count: int, facts: Mapping[str, A
     statuses = Counter(entry.status for entry in trials)
     kept = {
         **(best.facts if best else {}),
-        "started": min((str(entry.value("started") or "") for entry in trials), default=""),
+        "started": min((str(at) for entry in trials if (at := entry.value("started"))), default=""),
         "seconds": sum(entry.value("seconds") or 0.0 for entry in trials),
         "ended": max((str(entry.value("ended") or "") for entry in trials), default=""),
     }

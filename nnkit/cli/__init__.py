@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -148,6 +149,8 @@ def _unknown_command(words: list[str]) -> ConfigError:
         "compare": "runs diff",
         "options": "list",
     }
+    if words[0] in ("sweep", "multirun", "grid"):
+        return ConfigError(f"{words[0]} is not a command", hint=shlex.join(["nnkit", "train", "-m", *words[1:]]))
     near = [synonyms[words[0]]] if words[0] in synonyms else get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean nnkit {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
     return ConfigError(f"{words[0]} is not a command", hint=hint)

@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from nnkit.config.architectures import CLASSIFIERS, SEGMENTERS
 from nnkit.config.options import PRIMARY, Groups, config_dir, find_groups, search_dirs
 from nnkit.config.synonyms import nearest
 from nnkit.config.words import SWEEPERS
 from nnkit.errors import ConfigError
 
+ARCH = "model.arch"
+NETWORKS = {"pictures": CLASSIFIERS, "masks": SEGMENTERS}
 OURS = (SWEEPERS,)  # the groups of Hydra that have options of nnkit
-USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION] [--json]"
+USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION | model.arch] [--json]"
 
 
 def command(argv: list[str]) -> int:
@@ -26,6 +29,9 @@ def command(argv: list[str]) -> int:
         raise ConfigError(
             f"list takes one group or option, got {' '.join(wrong or words)}", hint=USAGE.removeprefix("usage: ")
         )
+    if words[:1] == [ARCH]:
+        print(json.dumps({ARCH: NETWORKS}, indent=2) if "--json" in argv else _architectures())
+        return 0
     if words[:1] == ["cv"]:
         print(_of_primary("cv"))
         return 0
@@ -42,6 +48,11 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"{group} has no option {option}", hint=hint)
     print(_as_json(groups, group) if "--json" in argv else _as_text(groups, group, option))
     return 0
+
+
+def _architectures() -> str:
+    """Return torchvision's networks as words, with what each answers for."""
+    return "\n".join(f"{ARCH}={arch:<32}for {what}" for what, names in NETWORKS.items() for arch in names)
 
 
 def _of_primary(section: str) -> str:

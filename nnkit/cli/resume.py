@@ -82,7 +82,8 @@ def command(argv: list[str]) -> int:
         refuse_missing(config)
         facts = begun(folder)
         damage = damaged(folder, config) if not changes and facts.get("status") in FINISHED else None
-        if damage is None and (told := _nothing_to_do(facts, changes, config.model.kind)) is not None:
+        asked = {**changes, **{key: word for key, word in words.items() if key.startswith("tracker.")}}  # to be told
+        if damage is None and (told := _nothing_to_do(facts, asked, config.model.kind)) is not None:
             note(told)
             print(folder)
             return 0
@@ -107,7 +108,7 @@ def _go_on(folder: Path, config: Config, changes: dict[str, Any], typed: Command
             stop = never if ended is None else until(int(ended.get("steps", 0)), str(ended.get("reason")))
             test = ended is None or any(str(name).startswith("test/") for name in ended.get("metrics", {}))
             result = resume(config, folder, sinks, signals, changes=changes, command=typed, stop=stop, test=test)
-    return report(result, signals.number, plots=config.trainer.plots)
+    return report(result, signals.number, config)
 
 
 def _sweep_at(word: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -21,6 +22,7 @@ from nnkit.errors import NnkitError, Problem, SweepError
 from nnkit.lock import FolderLock
 from nnkit.runs import JOURNAL, default_name, timestamp
 from nnkit.storage import make_folder
+from nnkit.sweep.failures import by_cause, cause
 from nnkit.sweep.journal import Journal
 from nnkit.sweep.plan import Plan
 from nnkit.usercode import sections_with_code
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from nnkit.sweep.executor import Executor
     from nnkit.sweep.run import SweepResult
     from nnkit.sweep.source import Source
+    from nnkit.sweep.trials import Outcome
     from nnkit.sweep.work import Terms
     from nnkit.train.stopping import Signals
+
+MOST_NAMED = 8  # trials of one cause, by number
 
 
 class InterruptedSweepError(NnkitError):
@@ -75,6 +80,7 @@ def sweep(kind: str, settings: Mapping[str, Any], config: Any, hydra_context: An
             sweeper.timeout_s,
             retries_failed=sweeper.retry_failed,
             ends_running=asked.is_tuning,
+            ends_at_common_cause=asked.is_tuning,
         )
         source = _source(checked, journal)
         with catching_signals() as signals, View(source.planned, checked.given) as view:
@@ -163,6 +169,7 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
     """Print the table and the folder. Raises: SweepError, InterruptedSweepError."""
     from nnkit.cli.sweep_view import ENDLESS, show
     from nnkit.sweep.outputs import BEST, importances, write_importance
+    from nnkit.tracking import where_to_look
 
     show(result)
     for text in result.warnings:
@@ -170,6 +177,8 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
     if result.groups:
         trust = " --trust" if sections_with_code(to_plain(checked.configs[0])) else ""  # a file may be a stranger's
         note(f"the same again: nnkit train {result.folder / BEST}{trust}")
+    for line in where_to_look(checked.configs[0], result.folder, _untold(result)) if result.outcomes else ():
+        note(line)
     if result.ended:
         of = f" of {result.planned}" if result.planned < ENDLESS else ""
         print(f"ended after {len(result.outcomes)}{of} trials: {result.ended}", file=sys.stderr)
@@ -187,9 +196,34 @@ def _close(result: SweepResult, signal_number: int, checked: Checked) -> None:
         told = f"stopped after {done} of {result.planned} trials"
         told = "stopped before the winner was tested" if done == result.planned else told
         raise InterruptedSweepError(signal_number, told, f"nnkit resume {result.folder}")
-    failed = [outcome for outcome in result.outcomes if outcome.status == "failed"]
-    problems = [Problem(f"trial {o.trial.number} ({words_of(o.trial.changed)}) failed: {o.error}") for o in failed]
+    _raise_failures(result)
+
+
+def _untold(result: SweepResult) -> set[str]:
+    """Return the trackers that did not take the winner's end; what they made of other trials their run.log says."""
+    found = (re.search(r"tracker=(\w+)", text) for text in result.warnings)
+    return {match[1] for match in found if match is not None}
+
+
+def _raise_failures(result: SweepResult) -> None:
+    """Raise what went wrong, one problem a cause. Raises: SweepError, with the cause's exit code where it ended all."""
+    problems = [_failure(outcomes) for outcomes in by_cause(result.outcomes)]
     if result.problem:
         problems.append(Problem(f"the winner could not be tested: {result.problem}"))
     if problems:
-        raise SweepError(*problems)
+        error = SweepError(*problems)
+        if result.cause is not None:
+            error.exit_code = result.cause.exit_code  # type: ignore[misc]
+        raise error
+
+
+def _failure(outcomes: Sequence[Outcome]) -> Problem:
+    """Return what is told of failed trials of one cause."""
+    first = outcomes[0]
+    words = words_of(first.trial.changed)
+    if len(outcomes) == 1:
+        return Problem(f"trial {first.trial.number} ({words}) failed: {first.error}", first.hint)
+    numbers = ", ".join(str(outcome.trial.number) for outcome in outcomes[:MOST_NAMED])
+    more = f" and {len(outcomes) - MOST_NAMED} more" if len(outcomes) > MOST_NAMED else ""
+    told = f"{len(outcomes)} trials ({numbers}{more}; the first: {words}) failed for one cause: {cause(first)}"
+    return Problem(told, first.hint)

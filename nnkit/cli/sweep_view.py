@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from nnkit.config.beside import words_of
 from nnkit.config.cross import Objective
+from nnkit.sweep.failures import cause
 from nnkit.sweep.trials import Group, Outcome, Trial, objective, ranked
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class View:
         self._running: dict[int, tuple[Trial, Score | None]] = {}
         self._groups: Sequence[Group] = ()
         self._done = 0
+        self._causes: dict[str, int] = {}  # of failures, and the first trial of each
         self._live: object | None = None
 
     def __enter__(self) -> View:
@@ -84,10 +86,17 @@ class View:
 
     def _line(self, outcome: Outcome) -> str:
         name, _ = objective([outcome], self._given)
-        said = outcome.error or (f"{name} {outcome.metrics[name]:.4g}" if name in outcome.metrics else "")
+        said = self._why(outcome) or (f"{name} {outcome.metrics[name]:.4g}" if name in outcome.metrics else "")
         of = f"/{self._planned}" if self._planned < ENDLESS else ""
         head = f"[{self._done}{of}] trial {outcome.trial.number}: {words_of(outcome.trial.changed)}"
         return f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}"
+
+    def _why(self, outcome: Outcome) -> str:
+        """Return why a trial failed; of a cause that was told before, the trial it was told of."""
+        if not outcome.error:
+            return ""
+        first = self._causes.setdefault(cause(outcome), outcome.trial.number)
+        return outcome.error if first == outcome.trial.number else f"as trial {first}"
 
     def _say(self, text: str) -> None:
         if self._live is None:

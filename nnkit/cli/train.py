@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnkit.cli.flags import Flags, read_flags
+from nnkit.cli.messages import note
 from nnkit.cli.own_code import leaving_log, tell_log
 from nnkit.command import Command
 from nnkit.config.compose import compose
@@ -95,18 +96,21 @@ def _train(config: Config, command: Command) -> int:
                 with suppress(StorageError):  # what is wrong has been said
                     remove_folder(folder)
             raise
-    return report(result, signals.number, plots=config.trainer.plots)
+    return report(result, signals.number, config)
 
 
-def report(result: Result, signal_number: int, *, plots: bool) -> int:
+def report(result: Result, signal_number: int, config: Config) -> int:
     """Print how a run ended: a table on standard error, the folder on standard output. Returns the exit code."""
     from nnkit.cli.folds import show_folds
     from nnkit.cli.report import show_result
+    from nnkit.tracking import where_to_look
 
     show_folds(result.folder)
     show_result(result)
+    for line in where_to_look(config, result.folder, result.untold):
+        note(line)
     print(result.folder, flush=True)
-    if plots and result.best is not None and result.status != "interrupted":
+    if config.trainer.plots and result.best is not None and result.status != "interrupted":
         from nnkit.cli.pictures import draw_training
 
         draw_training(result.folder, result.title, result.best["epoch"])

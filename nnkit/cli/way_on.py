@@ -12,7 +12,7 @@ from nnkit.cli.messages import note
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import CheckpointError, DivergenceError, NnkitError, OutOfMemoryError, Problem, StorageError
 from nnkit.runs import CONFIG
-from nnkit.storage import ROOM
+from nnkit.storage import BACK, RIGHTS, ROOM
 from nnkit.way_on import line_anew, line_on
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ def telling_way_on(folder: Path, config: Config) -> Iterator[None]:
 
 def _hint(error: NnkitError, problem: Problem, folder: Path, config: Config) -> str:
     values, hint = to_plain(config), problem.hint
-    if isinstance(error, StorageError) and hint.startswith(ROOM):  # the run stays where it is
-        return f"{ROOM}, then: {line_on(folder, values)}"
+    if isinstance(error, StorageError) and (said := next((s for s in (ROOM, BACK) if hint.startswith(s)), "")):
+        return f"{said}, then: {line_on(folder, values)}"  # the run stays where it is
+    if isinstance(error, StorageError) and hint.startswith(RIGHTS):
+        return f"{hint.partition('; or ')[0]}; then: {line_on(folder, values)}"
     if isinstance(error, DivergenceError) and (way := line_on(folder, values, error.exit_code)):
         return f"{hint}; to go on with it: {way}"
     if isinstance(error, CheckpointError) and "start a new run" in hint:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from nnkit.config.synonyms import nearest
+
 _CLASSIFIERS = """
 alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169
 densenet201 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5
@@ -36,6 +40,24 @@ _SMALLEST = {
 # The networks that are built for pictures of one size, which is a multiple of a number.
 _MULTIPLES = {"maxvit_t": 224, "vit_b_16": 16, "vit_b_32": 32, "vit_h_14": 14, "vit_l_16": 16, "vit_l_32": 32}
 USUAL_SIDE = 224
+LISTED = "nnkit list model.arch names them all"
+
+
+def architecture_of(word: str) -> str | None:
+    """Return the network of that name, however its parts are joined: ResNet-34; None where there is none."""
+    squashed = _squashed(word)
+    return next((arch for arch in ARCHITECTURES if _squashed(arch) == squashed), None)
+
+
+def _squashed(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def nearest_architecture(word: str, among: Sequence[str]) -> str | None:
+    """Return the network that a word means: one that looks like it, or begins with it; None where none is near."""
+    name = word.lower().replace("-", "_")
+    begun = [arch for arch in among if arch.startswith(name)]
+    return nearest(name, begun, cutoff=0.0) if begun and name else nearest(name, among)
 
 
 def smallest_side(arch: str) -> int:

@@ -24,6 +24,7 @@ from nnkit.config.fields import (
     subsections,
     takes_list,
 )
+from nnkit.config.meant import EXAMPLES, meant_value
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
@@ -141,7 +142,7 @@ def _problem(key: str, kind: str, value: Any, known: Mapping[str, Leaf], compose
         owner = _owner(section, composed) if "." in key else "nnkit"
         return Problem(f"{key} is not a setting of {owner}{place}", key_hint(key, composed.values, value, sections()))
     if kind == "missing":
-        return Problem(f"{key} is missing: {_expected(key, known)}{place}", f"{key}=…")
+        return Problem(f"{key} is missing: {_expected(key, known)}{place}", EXAMPLES.get(key, f"{key}=…"))
     if kind.startswith("union_tag"):
         return _wrong_kind(section, value, composed.place(f"{section}.kind"))
     if key == "cv":  # it has no options
@@ -202,6 +203,8 @@ def _meant(key: str, value: Any, leaf: Leaf, default: Any) -> str | None:
 def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
     if leaf is None:
         return ""
+    if (said := meant_value(key, value, spell(value), leaf)) is not None:
+        return said
     words = choices_of(leaf.annotation)
     near = nearest(value, words) if words and isinstance(value, str) else None
     if near:

@@ -23,6 +23,7 @@ from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig, MLPConfig, ModelConfig, NaiveConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
+from nnkit.config.synonyms import nearest_metric
 from nnkit.config.trackers import tracker_problems, unread_of_trackers
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
@@ -44,7 +45,11 @@ BETTER_AT = {
     **{f"val/{name}": "max" for name in OF_MASKS},
 }
 # What lets a setting be read that is not read by default.
-READ_WITH = dict.fromkeys(("trainer.rollback_factor", "trainer.max_rollbacks"), ", or trainer.on_nonfinite=rollback")
+READ_WITH = {
+    **dict.fromkeys(("trainer.rollback_factor", "trainer.max_rollbacks"), "trainer.on_nonfinite=rollback"),
+    "model.unfreeze_after": "model.freeze=backbone",
+    "model.unfreeze_layers": "model.unfreeze_after=1",
+}
 Objective = tuple[str, str]  # a metric, and whether its "max" or its "min" is better
 # The task's metric on validation decides which of several runs is the better one; the loss breaks ties.
 OBJECTIVES: tuple[Objective, ...] = (
@@ -120,7 +125,7 @@ def _watching_problems(config: Config) -> Iterator[Problem]:
     if better is None:
         yield Problem(
             f"trainer.monitor must be one of auto, {', '.join(monitors(config))}, got '{trainer.monitor}'",
-            "trainer.monitor=auto",
+            f"trainer.monitor={nearest_metric(trainer.monitor, monitors(config)) or 'auto'}",
         )
     elif trainer.mode not in ("auto", better):
         yield Problem(f"trainer.mode={trainer.mode} contradicts trainer.monitor={trainer.monitor}", "trainer.mode=auto")
@@ -205,7 +210,15 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
             named.append("regularization")
         for name in named:
             text = f"{name} is set, but {by} does not read it{composed.place(name)}"
-            yield Problem(text, f"leave {name} out{READ_WITH.get(name, '')}")
+            yield Problem(text, _read_with(name))
+
+
+def _read_with(name: str) -> str:
+    """Return what to type for a setting that nobody reads: first what lets it be read, for it was wanted."""
+    first, _, rest = name.partition(".")
+    tracker = f"tracker={rest.partition('.')[0]}" if first == "tracker" else ""
+    with_it = READ_WITH.get(name, tracker)
+    return f"{with_it}, or leave {name} out" if with_it else f"leave {name} out"
 
 
 def unread_settings(config: Config) -> dict[str, str]:
@@ -376,7 +389,7 @@ def _trainer_problems(config: Config, spec: DataSpec, facts: DataFacts) -> Itera
     if trainer.monitor not in names:
         yield Problem(
             f"trainer.monitor must be one of {', '.join(names)} for {spec.task}, got '{trainer.monitor}'",
-            "trainer.monitor=auto",
+            f"trainer.monitor={nearest_metric(trainer.monitor, names[1:]) or 'auto'}",
         )
     yield from device_problems(config.trainer, facts.devices, computes_fp16=facts.computes_fp16)
     yield from step_problems(config, facts.train)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from nnkit.config.architectures import ARCHITECTURES, is_segmenter, side_multiple, smallest_side
+from nnkit.config.architectures import (
+    ARCHITECTURES,
+    LISTED,
+    SEGMENTERS,
+    is_segmenter,
+    nearest_architecture,
+    side_multiple,
+    smallest_side,
+)
 from nnkit.config.schema import Config
 from nnkit.config.sections.model import DEFAULT_WEIGHTS, NO_WEIGHTS, LinearConfig, PretrainedConfig, TrainableConfig
-from nnkit.config.synonyms import nearest
 from nnkit.errors import Problem
 from nnkit.spec import DataSpec
 
@@ -30,13 +38,23 @@ def transfer_problems(config: Config) -> Iterator[Problem]:
         yield Problem(f"model.weights must be DEFAULT, none or a file, got '{model.weights}'", "model.weights=DEFAULT")
     elif model.weights.lower() in ("null", "false", "no") or (model.weights != NO_WEIGHTS and model.weights == "None"):
         yield Problem(f"model.weights must be DEFAULT, none or a file, got '{model.weights}'", "model.weights=none")
+    if model.from_run is None and model.weights not in (NO_WEIGHTS, DEFAULT_WEIGHTS):
+        yield from _folder_problems(model.weights)
     if not is_published and getattr(config.data, "scaling", "") == "weights":
         told = f"data.scaling=weights is for networks with published weights, but model={model.kind} has none"
         yield Problem(told, "data.scaling=auto")
     if isinstance(model.freeze, str) and model.freeze not in ("none", "backbone"):
         yield from _pattern_problems(model.freeze)
     if isinstance(model, PretrainedConfig):
-        yield from _arch_problems(model)
+        yield from _arch_problems(model, SEGMENTERS if config.data.kind == "masks" else ARCHITECTURES)
+
+
+def _folder_problems(weights: str) -> Iterator[Problem]:
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        is_run = (folder / "run.json").is_file()
+        hint = f"model.from_run={weights}" if is_run else "a .safetensors or .pth file in it"
+        yield Problem(f"model.weights={weights} is a folder, not a file of weights", hint)
 
 
 def _pattern_problems(pattern: str) -> Iterator[Problem]:
@@ -49,11 +67,11 @@ def _pattern_problems(pattern: str) -> Iterator[Problem]:
         yield Problem(f"model.freeze is a pattern of {len(pattern)} characters, more than {LONGEST_PATTERN}")
 
 
-def _arch_problems(model: PretrainedConfig) -> Iterator[Problem]:
+def _arch_problems(model: PretrainedConfig, fitting: Sequence[str]) -> Iterator[Problem]:
     arch, side = model.arch, model.input_size
     if arch not in ARCHITECTURES:
-        near = nearest(arch.lower().replace("-", "_"), ARCHITECTURES)
-        hint = f"model.arch={near}" if near else "such as resnet18; README names them all"
+        near = nearest_architecture(arch, fitting)
+        hint = f"model.arch={near}" if near else f"such as model.arch={fitting[0]}; {LISTED}"
         yield Problem(f"model.arch must be a network of torchvision, got '{arch}'", hint)
     elif isinstance(side, int):
         yield from _side_problems(arch, side, side, f"model.input_size={side}")

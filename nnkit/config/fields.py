@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from nnkit.config.marks import Resume
 from nnkit.config.schema import Config
 
+UNIONS = (Union, types.UnionType)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def describe(annotation: Any) -> str:
         return names[0] if len(names) == 1 else "one of " + ", ".join(names)
     if origin is list:
         return f"a list, each {describe(get_args(inner)[0])}"
-    if origin in (Union, types.UnionType):
+    if origin in UNIONS:
         return " or ".join(describe(member) for member in get_args(inner))
     if origin is dict:
         return "settings by name"
@@ -153,6 +155,26 @@ def takes_list(annotation: Any) -> bool:
     return any(get_origin(m) is list for m in _union_members(_bare(annotation)))
 
 
+def least_length(annotation: Any) -> int:
+    """Return how many entries a list of a setting must have; 0 where it takes none, or any number of them."""
+    found = [annotation, *(get_args(_bare(annotation)) if get_origin(_bare(annotation)) in UNIONS else ())]
+    rules = (rule for each in found for rule in _rules(each))
+    return max((int(rule.min_length) for rule in rules if isinstance(rule, annotated_types.MinLen)), default=0)
+
+
+def upper_end(annotation: Any) -> float | None:
+    """Return the largest number that a setting takes, or what it must stay below; None for no end."""
+    rules = [rule for each in (annotation, *get_args(_bare(annotation))) for rule in _rules(each)]
+    ends = [getattr(rule, name, None) for rule in rules for name in ("le", "lt")]
+    return next((float(end) for end in ends if end is not None), None)
+
+
+def _rules(annotation: Any) -> Iterator[Any]:
+    """Yield the ranges and lengths on a type."""
+    for item in _metadata(annotation):
+        yield from item.metadata if isinstance(item, FieldInfo) else [item]
+
+
 def _bare(annotation: Any) -> Any:
     return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
 
@@ -165,7 +187,7 @@ def _metadata(annotation: Any) -> list[Any]:
 
 
 def _union_members(annotation: Any) -> list[Any]:
-    if get_origin(annotation) in (Union, types.UnionType):
+    if get_origin(annotation) in UNIONS:
         return [inner for member in get_args(annotation) for inner in _union_members(_bare(member))]
     return [annotation]
 

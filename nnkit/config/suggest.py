@@ -33,6 +33,8 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         return other
     if last in SYNONYMS:
         return _ask(SYNONYMS[last], value)
+    if last != key.lower() and (other := _under_another_option(last, values)):  # of another section
+        return other
     named = [k for k in valid if not k.endswith(".kind")]  # a kind is chosen by its group
     full = nearest(key, [*named, *groups], cutoff=0.75)
     elsewhere = nearest(key, [*named, *groups, *sorted(all_keys())], cutoff=0.75)

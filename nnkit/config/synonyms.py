@@ -47,6 +47,7 @@ SYNONYMS: Mapping[str, str] = {
     "on_nan": "trainer.on_nonfinite",
     "gradient_checkpointing": "trainer.activation_checkpointing",
     "checkpoint_activations": "trainer.activation_checkpointing",
+    "checkpointing": "trainer.activation_checkpointing",
     "auto_scale_batch_size": "batching.auto_batch_size=true",
     "drop": "regularization.dropout",
     "p": "regularization.dropout",
@@ -222,7 +223,26 @@ SYNONYMS: Mapping[str, str] = {
 }
 
 # What a setting is called under another option of its group.
-ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size"}
+ELSEWHERE: Mapping[str, str] = {"model.hidden": "model.hidden_size", "data.path": "data.images"}
+
+
+METRIC_SYNONYMS: Mapping[str, str] = {
+    "iou": "mean_iou",
+    "miou": "mean_iou",
+    "jaccard": "mean_iou",
+    "dice": "mean_dice",
+    "acc": "accuracy",
+    "f1": "macro_f1",
+    "mse": "rmse",
+    "ppl": "perplexity",
+}
+
+
+def nearest_metric(monitor: str, known: Iterable[str]) -> str | None:
+    """Return the known value to watch that was meant, such as val/mean_iou for val/iou; None when none is near."""
+    names = list(known)
+    meant = f"val/{METRIC_SYNONYMS.get(monitor.rpartition('/')[2].rpartition('_')[2].lower(), '')}"
+    return meant if meant in names else nearest(monitor, names)
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

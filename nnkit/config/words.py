@@ -10,6 +10,7 @@ from typing import cast, final
 
 import yaml
 
+from nnkit.config.architectures import architecture_of
 from nnkit.config.options import Groups
 from nnkit.config.origin import COMMAND_LINE
 from nnkit.config.sent import read_sent
@@ -240,14 +241,14 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
     if group.startswith("hydra/") and value not in options:
         return []  # plugins bring options of their own; Hydra names an unknown one
     if group == SEVERAL:
-        return _several_problems(value, options)
+        return _several_problems(value, groups)
     if value.startswith("["):
         return [Problem(f"{group} takes one option, got the list {value}", f"{group}={next(iter(options))}")]
     if "(" in value:
         return []
     if "," in value and not multirun:
         return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]
-    return [p for option in value.split(",") for p in _unknown_option(group, option, options)]
+    return [p for option in value.split(",") for p in _unknown_option(group, option, groups)]
 
 
 def mended(word: str, groups: Groups) -> str:
@@ -260,7 +261,7 @@ def mended(word: str, groups: Groups) -> str:
     return f"{key}={','.join(dict.fromkeys(option for option in meant if option))}"
 
 
-def _several_problems(value: str, options: dict[str, Path]) -> list[Problem]:
+def _several_problems(value: str, groups: Groups) -> list[Problem]:
     """Return what is wrong with one option, or with a list of them in brackets."""
     names = [name.strip() for name in value.strip().removeprefix("[").removesuffix("]").split(",")]
     listed = f"'{SEVERAL}=[{','.join(name for name in dict.fromkeys(names) if name != ALONE)}]'"
@@ -273,10 +274,11 @@ def _several_problems(value: str, options: dict[str, Path]) -> list[Problem]:
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         return [Problem(f"{SEVERAL}={value} has {double} twice", listed)]
-    return [problem for name in names for problem in _unknown_option(SEVERAL, name, options)]
+    return [problem for name in names for problem in _unknown_option(SEVERAL, name, groups)]
 
 
-def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[Problem]:
+def _unknown_option(group: str, option: str, groups: Groups) -> list[Problem]:
+    options = groups.get(group, {})
     if option in options:
         return []
     near = nearest(option, options) or (SYNONYMS.get(option) if SYNONYMS.get(option) in options else None)
@@ -284,7 +286,18 @@ def _unknown_option(group: str, option: str, options: dict[str, Path]) -> list[P
     text = f"{group}={option} is not there" if option else f"{group}= has no value"
     if group == "data" and option.endswith(TABLES):
         return [Problem(text, f"data=table data.path={option} data.target=COLUMN")]
+    if (meant := _of_another_kind(group, option, groups)) is not None:
+        return [Problem(text, f"did you mean {meant}?")]
     return [Problem(text, f"did you mean {group}={near}? ({listed})" if near else listed)]
+
+
+def _of_another_kind(group: str, option: str, groups: Groups) -> str | None:
+    """Return what is no option of the group, but is there: a network of torchvision, a switch, an experiment."""
+    if group == "model" and (arch := architecture_of(option)) is not None:
+        return f"model=pretrained model.arch={arch}"
+    if (synonym := SYNONYMS.get(option, "")).startswith(f"{group}.") and "=" in synonym:
+        return synonym
+    return f"experiment={option}" if option in groups.get("experiment", {}) else None
 
 
 def quoted(key: str, value: str, *, multirun: bool = False) -> str:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
+from threading import RLock
 from typing import Any, final
 
 from nnkit.machine import cores
@@ -153,10 +154,12 @@ class _Shared:
 def _work(connection: Connection, stop: Any, threads: int, device: str | None) -> None:
     """Train trial after trial, until the sweep's process closes the connection or dies."""
     import torch
+    from tqdm import tqdm
 
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)  # the sweep's process hears them, and tells
     end_with_parent()  # and the folder is free for a process that goes on with it
+    tqdm.set_lock(RLock())  # its own is a semaphore as well, which a process that is killed leaves behind
     os.environ[THREADS] = str(threads)
     torch.set_num_threads(threads)
     if device is not None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, final
@@ -24,8 +22,9 @@ from nnkit.final import look_at_test
 from nnkit.folds import cross_validate
 from nnkit.lock import FolderLock, is_locked
 from nnkit.runs import SWEEP, read_config, read_run
-from nnkit.storage import read_bytes, remove_folder, write_json
+from nnkit.storage import remove_folder, write_json
 from nnkit.sweep.executor import Executor
+from nnkit.sweep.failures import common_cause
 from nnkit.sweep.journal import Journal, starts
 from nnkit.sweep.outputs import write_best, write_table
 from nnkit.sweep.pruning import Pruner
@@ -41,9 +40,10 @@ from nnkit.sweep.trials import (
     ranked,
 )
 from nnkit.sweep.work import TESTS, Judge, Score, Terms, outcome_of
-from nnkit.track.jsonl import METRICS
+from nnkit.track.jsonl import read_events
 from nnkit.track.log import RunLog
 from nnkit.tracking import tell_metrics
+from nnkit.train.state import Record
 from nnkit.train.stopping import Signals
 
 FORMAT = 1
@@ -62,6 +62,8 @@ class Rules:
         timeout_s: seconds after which no other trial starts; None for never.
         retries_failed: whether trials that have failed before start anew.
         ends_running: whether the trials that run end, too, when the time is over, at their next step.
+        ends_at_common_cause: whether no other trial starts once the first ones have failed before their first step, all
+            for one cause, which then is the sweep's.
     """
 
     objective: Objective | None = None
@@ -69,6 +71,7 @@ class Rules:
     timeout_s: float | None = None
     retries_failed: bool = False
     ends_running: bool = False
+    ends_at_common_cause: bool = False
 
 
 class Watch(Protocol):
@@ -102,6 +105,7 @@ class SweepResult:
         problem: why the winner could not be tested; empty when it could.
         ended: why not all trials were started; empty where they were, or a signal came.
         warnings: what else the user should know of its end.
+        cause: of a trial that failed as all others did, so that the sweep ended; None for none.
     """
 
     folder: Path
@@ -113,6 +117,7 @@ class SweepResult:
     problem: str = ""
     ended: str = ""
     warnings: Sequence[str] = ()
+    cause: Outcome | None = None
 
 
 @final
@@ -128,6 +133,7 @@ class Sweep:
         watch: told what happens.
         signals: a signal ends the sweep after saving the trials that run.
         outcomes: of the trials that have ended, by number.
+        fresh: of them those that this process has seen end.
         started: when, by time.monotonic.
     """
 
@@ -138,6 +144,7 @@ class Sweep:
     watch: Watch
     signals: Signals
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    fresh: list[Outcome] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     written: float = 0.0
 
@@ -236,11 +243,10 @@ class Sweep:
         """Let the pruner know the validations of a trial that has begun before."""
         if self.pruner.kind == "none":
             return
-        for epoch, values in _validations(outcome.folder):
-            name, mode = objective_among(values, self.rules.objective)
-            if name in values:
-                value = math.nan if values[name] is None else values[name]  # what was not finite is null
-                score = Score(outcome.trial.number, epoch, name, mode, value)
+        for record in _events(outcome.folder):
+            name, mode = objective_among(record.values, self.rules.objective)
+            if name in record.values:
+                score = Score(outcome.trial.number, record.epoch, name, mode, record.values[name])
                 self.pruner.scored(score.trial, score.epoch, score.name, score.loss)
         self._note_end(outcome)
 
@@ -261,6 +267,7 @@ class Sweep:
 
     def _note(self, outcome: Outcome, journal: Journal) -> None:
         self.outcomes[outcome.trial.number] = outcome
+        self.fresh.append(outcome)
         journal.ended(outcome)
         self.source.ended(outcome)
         self._note_end(outcome)
@@ -275,7 +282,13 @@ class Sweep:
         failures = sum(outcome.status == "failed" for outcome in self.outcomes.values())
         if self.rules.most_failures is not None and failures > self.rules.most_failures:
             return f"{failures} failed"
+        if self._cause() is not None:
+            return "all failed before their first step, for one cause"
         return f"hydra.sweeper.timeout_s={self.rules.timeout_s:g} was over" if self.is_over else ""
+
+    def _cause(self) -> Outcome | None:
+        """Return a trial that failed as all that ended in this process did; None where that ends nothing."""
+        return common_cause(self.fresh) if self.rules.ends_at_common_cause else None
 
     def _closed(self, ended: str) -> SweepResult:
         """Look at the test set with the winner, and write the table."""
@@ -303,6 +316,7 @@ class Sweep:
             problem=problem,
             ended=ended,
             warnings=warnings,
+            cause=self._cause(),
         )
 
     def _write(self, test: dict[str, float], ended: str = "") -> None:
@@ -332,18 +346,10 @@ def _check_limits(trial: Trial, folder: Path) -> None:
             raise ConfigError(text, hint=f"move {folder} away: it is trained anew")
 
 
-def _validations(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yield the epoch and the values of each line of a run's metrics.jsonl; none where it cannot be read."""
-    try:
-        lines = read_bytes(folder / METRICS).splitlines()
-    except StorageError:
-        return
-    for line in lines:
-        try:
-            values = dict(json.loads(line))
-            yield int(values["epoch"]), values
-        except (ValueError, KeyError, TypeError):
-            continue
+def _events(folder: Path) -> Iterator[Record]:
+    """Yield the events of a run; none where they cannot be read."""
+    with suppress(StorageError):
+        yield from read_events(folder)
 
 
 def _test_of(winner: Group, signals: Signals, warn: Callable[[str], None]) -> dict[str, float]:

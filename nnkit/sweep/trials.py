@@ -63,6 +63,9 @@ class Outcome:
         epochs: finished.
         seconds: of training.
         error: why it failed; empty when it did not.
+        hint: what to type instead, where it failed and that is known.
+        exit_code: of the failure, as a run's own; 0 for none.
+        has_begun: whether it came as far as its first step.
     """
 
     trial: Trial
@@ -72,6 +75,9 @@ class Outcome:
     epochs: int = 0
     seconds: float = 0.0
     error: str = ""
+    hint: str = ""
+    exit_code: int = 0
+    has_begun: bool = True
 
     @property
     def is_finished(self) -> bool:

@@ -11,12 +11,14 @@ from typing import Any, final
 from nnkit.assemble import prepare
 from nnkit.config.cross import Objective
 from nnkit.config.schema import Config
+from nnkit.ending import cause_of
 from nnkit.ending import note_failure as note_end
 from nnkit.errors import DataError, NnkitError
+from nnkit.facts import now
 from nnkit.folds import cross_validate, fold_sizes, read_cv
 from nnkit.lock import FolderLock
 from nnkit.run import resume, train
-from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, RUN, read_run, write_config, write_run
+from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, PREPROCESS, RUN, read_run, write_config, write_run
 from nnkit.spec import Task
 from nnkit.storage import make_folder, remove_folder
 from nnkit.sweep.trials import Outcome, Trial, objective_among
@@ -116,6 +118,7 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge:
         StorageError: not even run.json can be written.
     """
     make_folder(folder)
+    started = now()
     with FolderLock(folder):
         judged = Judged(trial.number, terms, judge)
         try:
@@ -126,7 +129,7 @@ def run_trial(trial: Trial, folder: Path, signals: Signals, terms: Terms, judge:
             else:
                 train(trial.config, folder, [judged], signals, test=False, stop=judged.stop)
         except Exception as error:  # noqa: BLE001 - a bug in one trial must not cost the others
-            note_failure(trial, folder, error)
+            note_failure(trial, folder, error, started)
 
 
 def check_data(config: Config) -> Task:
@@ -151,8 +154,18 @@ def _has_begun(folder: Path) -> bool:
     return False
 
 
-def note_failure(trial: Trial, folder: Path, error: Exception | str) -> None:
-    """Note in the trial's folder why it failed, where the run has not done so itself. Raises: StorageError."""
+def note_failure(trial: Trial, folder: Path, error: Exception | str, started: str = "") -> None:
+    """Note in the trial's folder why it failed, where the run has not done so itself.
+
+    Args:
+        trial: which.
+        folder: of it.
+        error: why, or how its process died.
+        started: when, of one that may have failed before it could say so itself; now by default.
+
+    Raises:
+        StorageError: the file system refused.
+    """
     said = str(error) or type(error).__name__
     if isinstance(error, Exception) and not isinstance(error, NnkitError):
         said = f"{type(error).__name__}: {error}"
@@ -160,10 +173,11 @@ def note_failure(trial: Trial, folder: Path, error: Exception | str) -> None:
         facts = read_run(folder)
     except DataError:  # it never began
         write_config(folder, trial.config)
-        facts = {}
+        facts = {"started": started or now(), "ended": now()}
     if isinstance(error, Exception) and facts.get("status") != "failed":  # or the run has noted it itself
         note_end(folder, trial.config, None, error, None)
-    write_run(folder, {**facts, "status": "failed", "error": said})
+    cause = cause_of(error) if isinstance(error, Exception) else {"exit_code": 1}
+    write_run(folder, {**facts, "status": "failed", "error": said, **cause})
 
 
 def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
@@ -182,8 +196,21 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
     if folds is not None:  # whatever becomes of the run that the winner is trained to beyond them
         status, metrics = "completed", _of_folds(folds)
         epochs = sum(int(fold["epochs"]) for fold in folds["each"])
-    seconds, error = float(facts.get("seconds", 0.0)), str(facts.get("error", ""))
-    return Outcome(trial, folder, status, metrics, epochs, seconds, error if status == "failed" else "")
+    seconds, code = float(facts.get("seconds", 0.0)), facts.get("exit_code")
+    if status != "failed":
+        return Outcome(trial, folder, status, metrics, epochs, seconds)
+    return Outcome(
+        trial,
+        folder,
+        status,
+        metrics,
+        epochs,
+        seconds,
+        error=str(facts.get("error", "")),
+        hint=str(facts.get("hint", "")),
+        exit_code=code if isinstance(code, int) else 1,
+        has_begun=(folder / PREPROCESS).exists(),  # what a run writes before its first step
+    )
 
 
 def _of_folds(folds: Mapping[str, Any]) -> dict[str, float]:

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import final
 
 from nnkit.errors import StorageError
-from nnkit.storage import LineFile
+from nnkit.storage import LineFile, read_bytes
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
 METRICS = "metrics.jsonl"
+
+
+def read_events(folder: Path, count: int | None = None) -> Iterator[Record]:
+    """Yield the first events of a run, or all; none behind a line that is damaged. Raises: StorageError.
+
+    A value that was not finite is nan.
+    """
+    for line in read_bytes(folder / METRICS).splitlines()[:count] if count != 0 else ():
+        try:
+            values = dict(json.loads(line))
+            step, epoch = int(values.pop("step")), int(values.pop("epoch"))
+            found = {str(name): math.nan if value is None else float(value) for name, value in values.items()}
+            yield Record(step, epoch, found)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
 
 
 @final

@@ -151,3 +151,20 @@ def test_no_memory_for_a_library_is_no_bug(monkeypatch: pytest.MonkeyPatch, caps
     error, (hint,) = said(["train"], 7, capsys)
     assert error.startswith("error: not enough memory to load a library: libtorch_cpu.so")
     assert "ulimit -v" in hint
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["sweep", "model=mlp", "optimizer.lr=1,2"], "nnkit train -m model=mlp optimizer.lr=1,2"),
+        (["train", "model=ResNet-34"], "did you mean model=pretrained model.arch=resnet34?"),
+        (["train", "data=nuclei"], "did you mean experiment=nuclei?"),
+        (["train", "augmentation=randaugment"], "did you mean augmentation.policy=randaugment?"),
+        (["train", "augmentation.label_smoothing=0.1"], "loss.label_smoothing belongs to loss=cross_entropy"),
+        (["train", "data=masks", "data.images=a", "data.masks=b", "data.path=X"], "did you mean data.images=X?"),
+        (["train", "trainer.checkpointing=true"], "did you mean trainer.activation_checkpointing=true?"),
+        (["train", "model=pretrained"], "such as model.arch=resnet34; nnkit list model.arch names them all"),
+    ],
+)
+def test_what_stands_elsewhere_is_named_there(words: list[str], hint: str, capsys: Out) -> None:
+    assert said(words, 2, capsys)[1] == [hint]

@@ -12,6 +12,7 @@ import pytest
 
 from nnkit.cli import COMMANDS, main
 from nnkit.cli.completion import candidates
+from nnkit.config.architectures import ARCHITECTURES
 from nnkit.config.options import config_dir
 
 
@@ -117,3 +118,13 @@ def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_hidden_query_prints_one_word_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["_complete", "2", "train", "loss=m"]) == 0
     assert capsys.readouterr().out.split() == ["loss=mae", "loss=mse"]
+
+
+def test_the_networks_of_torchvision_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "model.arch"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [word for word, _ in lines] == [f"model.arch={arch}" for arch in ARCHITECTURES]
+    assert dict(lines)["model.arch=fcn_resnet50"] == "for masks"
+    assert main(["list", "model.arch", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["model.arch"]
+    assert [*listed["pictures"], *listed["masks"]] == list(ARCHITECTURES)

@@ -32,12 +32,14 @@ def test_three_of_ten_broken_trials_leave_seven_results_and_three_reasons(
     by_how = {how: [t for t in trials() if t["changed"]["activation.kwargs.how"] == how] for how in ("not", "diverges")}
     assert [trial["status"] for trial in by_how["not"]] == ["completed"] * 4
     assert "training loss became nan" in by_how["diverges"][0]["error"]
-    for number, reason in (
-        (4, "ZeroDivisionError: the user's own mistake"),
-        (12, "out of memory with batching.batch_size"),
+    for numbers, how, reason in (
+        ("4, 5, 6, 7", "raises", "ZeroDivisionError: the user's own mistake"),
+        ("12, 13, 14, 15", "memory", "out of memory with batching.batch_size"),
     ):
-        assert f"error: trial {number} (activation.kwargs.how=" in captured.err
-        assert reason in captured.err
+        told = f"error: 4 trials ({numbers}; the first: activation.kwargs.how={how} seed=0) failed for one cause: "
+        assert told in captured.err
+        assert captured.err.count(reason) == 2  # as it happens, and at the end
+    assert "hint: a smaller batching.batch_size" in captured.err
     with (FOLDER / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16
@@ -63,3 +65,29 @@ def test_a_sweep_without_a_finished_trial_has_no_winner(capsys: pytest.CaptureFi
     assert not (FOLDER / "best.yaml").exists()
     assert main(["eval", str(FOLDER)]) == 2
     assert "has no finished trial" in capsys.readouterr().err
+
+
+def test_trials_that_fail_for_one_cause_are_told_once_with_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "gone.pth"
+    assert main(["train", "-m", *QUICK, f"model.weights={weights}", "seed=0,1,2,3,4,5,6,7,8,9"]) == 9
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error", "hint"))]
+    assert told == [
+        f"error: 10 trials (0, 1, 2, 3, 4, 5, 6, 7 and 2 more; the first: seed=0) failed for one cause: "
+        f"model.weights={weights} is not there",
+        "hint: model.weights=FILE, a .safetensors or .pth file",
+    ]
+
+
+def test_a_trial_that_never_began_says_when_it_was_started(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*QUICK, "model.weights=none,gone.pth", "trainer.plots=false"]
+    assert main(["train", "-m", *words]) == 9
+    failed = json.loads((FOLDER / trials()[1]["folder"] / "run.json").read_text())
+    assert failed["exit_code"] == 4
+    assert failed["hint"].startswith("model.weights=FILE")
+    capsys.readouterr()
+    assert main(["runs", "--json"]) == 0
+    (sweep,) = json.loads(capsys.readouterr().out)
+    first = json.loads((FOLDER / trials()[0]["folder"] / "run.json").read_text())
+    assert sweep["started"] == first["started"] <= failed["started"]

@@ -112,8 +112,26 @@ def test_tune_keeps_its_time_and_leaves_a_run_and_the_command_that_repeats_it(
 
 @pytest.mark.usefixtures("short")
 def test_what_the_space_suggests_for_other_models_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["data=iris", "model=linear", "trainer.plots=false", "--budget", "3s", "--jobs", "1"]
+    words = ["data=iris", "model=linear", "trainer.plots=false", "--budget", "5s", "--jobs", "1"]
     assert main(["tune", *words, "trainer.max_epochs=1", "data.limit=60"]) == 0
     folder = Path(capsys.readouterr().out.strip())
     changed = [trial["changed"] for trial in json.loads((folder / "sweep.json").read_text())["trials"]]
     assert all(not any(key.startswith("model.") for key in each) for each in changed)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_breaks_every_trial_before_its_first_step_ends_the_tuning(
+    jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "gone.pth"
+    words = ["data=iris", "model=mlp", f"model.weights={weights}", "--budget", "60s", "--jobs", jobs]
+    begun = time.monotonic()
+    assert main(["tune", *words]) == 4  # of a weights file
+    assert time.monotonic() - begun < 30
+    captured = capsys.readouterr()
+    folder = Path(captured.out.strip())
+    facts = json.loads((folder / "sweep.json").read_text())
+    assert 3 <= len(facts["trials"]) <= 4
+    assert facts["ended"] == "all failed before their first step, for one cause"
+    assert captured.err.count(f"model.weights={weights} is not there") == 2  # as it happens, and at the end
+    assert "hint: model.weights=FILE" in captured.err

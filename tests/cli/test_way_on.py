@@ -13,7 +13,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.errors import StorageError
-from nnkit.storage import ROOM
+from nnkit.storage import BACK, RIGHTS, ROOM
 from nnkit.train import loop, persist, saver
 from tests.cli.test_resume import events, trained, weights
 
@@ -128,6 +128,21 @@ def test_a_full_disk_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert line.endswith(f"nnkit resume {folder}")
     assert shown(folder, capsys)["go"].split(maxsplit=1)[1] == f"nnkit resume {folder}"
     assert main(["resume", str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (f"{BACK}, or name another one", BACK),
+        (f"{RIGHTS} /x; or choose another place", f"{RIGHTS} /x;"),
+    ],
+)
+def test_a_file_that_cannot_be_had_says_how_to_go_on_with_it(
+    given: str, wanted: str, monkeypatch: pytest.MonkeyPatch, capsys: Out
+) -> None:
+    monkeypatch.setattr(loop, "learn", failing(2, StorageError("cannot read x", hint=given)))
+    folder, hint, _ = ends(capsys, QUICK, 5)
+    assert hint == f"{wanted.rstrip(';')}{';' if wanted.endswith(';') else ','} then: nnkit resume {folder}"
 
 
 def test_no_memory_says_the_words_of_a_run_that_needs_less(monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:

@@ -119,7 +119,7 @@ def test_settings_of_rollbacks_are_read_by_rollbacks_alone(policy: str, word: st
     with pytest.raises(ConfigError, match=f"trainer.on_nonfinite={policy} does not read it") as told:
         check(compose([f"trainer.on_nonfinite={policy}", word]))
     name = word.partition("=")[0]
-    assert told.value.problems[0].hint == f"leave {name} out, or trainer.on_nonfinite=rollback"
+    assert told.value.problems[0].hint == f"trainer.on_nonfinite=rollback, or leave {name} out"
     check(compose(["trainer.on_nonfinite=rollback", word]))
 
 

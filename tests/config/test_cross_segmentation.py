@@ -87,7 +87,7 @@ def test_words_that_fight_each_other_are_refused(words: tuple[str, ...], told: s
             MASKS,
             ("model=unet", "trainer.monitor=val/accuracy"),
             "trainer.monitor must be one of auto, val/loss, val/mean_iou",
-            "trainer.monitor=auto",
+            "trainer.monitor=val/pixel_accuracy",
         ),
         (
             MASKS,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.cross_transfer import transfer_data_problems
+from nnkit.config.cross_transfer import transfer_data_problems, transfer_problems
 from nnkit.errors import ConfigError
 from nnkit.spec import DataSpec, InputSpec, TargetSpec
 from tests.models.built import config_of, features, images
@@ -108,3 +109,30 @@ def test_a_picture_with_more_beside_it_is_no_picture_alone() -> None:
 )
 def test_what_people_type_first_leads_to_the_setting(word: str, hint: str) -> None:
     assert any(hint in hinted for _, hinted in problems(word))
+
+
+def test_a_folder_of_a_run_as_weights_is_the_run_that_is_meant(tmp_path: Path) -> None:
+    text = f"model.weights={tmp_path} is a folder, not a file of weights"
+    assert problems(f"model.weights={tmp_path}") == [(text, "a .safetensors or .pth file in it")]
+    (tmp_path / "none").mkdir()  # a word of ours, whatever lies here
+    check(compose(["model.weights=none"]))
+    (tmp_path / "run.json").write_text("{}")
+    assert problems(f"model.weights={tmp_path}") == [(text, f"model.from_run={tmp_path}")]
+
+
+@pytest.mark.parametrize(
+    ("data", "arch", "hint"),
+    [
+        ("digits", "deeplab", "model.arch=deeplabv3_resnet50"),
+        ("digits", "resnet-5", "model.arch=resnet50"),
+        ("digits", "xyzzy", "such as model.arch=alexnet; nnkit list model.arch names them all"),
+        ("masks", "resnet_50_fcn", "model.arch=fcn_resnet50"),
+        ("masks", "fcn", "model.arch=fcn_resnet50"),
+        ("masks", "xyzzy", "such as model.arch=deeplabv3_mobilenet_v3_large; nnkit list model.arch names them all"),
+    ],
+)
+def test_a_network_of_that_name_which_fits_the_data_is_named(data: str, arch: str, hint: str) -> None:
+    words = [f"data={data}", *(["data.images=a", "data.masks=b"] if data == "masks" else [])]
+    config = check(compose([*words, "model=pretrained", "model.arch=resnet18"]))
+    wrong = replace(config, model=replace(config.model, arch=arch))  # type: ignore[call-arg]
+    assert [problem.hint for problem in transfer_problems(wrong)] == [hint]

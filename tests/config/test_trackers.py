@@ -51,7 +51,11 @@ def test_an_experiment_chooses_several(tmp_path: Path) -> None:
         (["tracker=[wandb,tensorbord]"], "tracker=tensorbord is not there", "did you mean tracker=tensorboard?"),
         (["model=[mlp]"], "model takes one option", "model=cnn"),
         (["tracker.wandb.project=x"], "a run without tracker=wandb does not read it", "leave tracker.wandb.project"),
-        (["tracker=wandb", "tracker.mlflow.uri=x"], "a run without tracker=mlflow", "leave tracker.mlflow.uri out"),
+        (
+            ["tracker=wandb", "tracker.mlflow.uri=x"],
+            "a run without tracker=mlflow",
+            "tracker=mlflow, or leave tracker.mlflow.uri out",
+        ),
         (["tracker=wandb", "tracker.wandb.projct=x"], "not a setting of tracker", "mean tracker.wandb.project=x?"),
         (["tracker=wandb", "tracker.wandb.mode=onlin"], "one of auto, offline, online, got 'onlin'", "mode=online"),
         (["tracker=wandb", "tracker.wandb.wait_s=0"], "must be a number in (0, 3600], got 0", "wait_s=30.0"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnkit.errors import StorageError
-from nnkit.track.jsonl import METRICS, JsonLines
+from nnkit.track.jsonl import METRICS, JsonLines, read_events
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
@@ -82,3 +82,13 @@ def test_a_line_that_is_refused_waits_and_comes_before_the_next(
         sink.write(Record(20, 1, {}))
         sink.close("failed")  # no save has counted it
     assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15]
+
+
+def test_events_are_read_back_up_to_a_damaged_line(tmp_path: Path) -> None:
+    lines = ['{"step": 5, "epoch": 1, "val/loss": 0.5}', '{"step": 10, "epoch": 2, "val/loss": null}', "{", "[]"]
+    (tmp_path / METRICS).write_text("\n".join(lines))
+    first, second = read_events(tmp_path)
+    assert first == Record(5, 1, {"val/loss": 0.5})
+    assert (second.step, second.epoch, math.isnan(second.values["val/loss"])) == (10, 2, True)
+    assert list(read_events(tmp_path, 1)) == [first]
+    assert list(read_events(tmp_path / "nowhere", 0)) == []

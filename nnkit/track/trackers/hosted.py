@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from nnkit.train.state import Record
 
 MOST_WAITING = 1000  # messages of a tracker that does not take them
 LOOK_EVERY_S = 0.005  # at what still ends
+NO_KEY = "API key"  # what W&B says that it lacks
+GOES_ON = "; the training goes on"
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[3]); from nnkit.track.trackers.host import main; main()"
 
 
@@ -31,11 +34,13 @@ class Hosted:
 
     Attributes:
         problems: what went wrong, in words.
+        remedy: a setting with which a run that goes on tells it what it has missed.
     """
 
     def __init__(self, name: str, start: Start) -> None:
         """Start the process, which imports the tracker while the training goes on. Raises: OSError."""
         self.problems: list[str] = []
+        self.remedy, self._room = f"tracker.{name}.use=true", MOST_WAITING
         self._name, self._wait_s = name, start.wait_s
         self._waiting: deque[bytes] = deque()
         self._lost, self._half, self._is_closing = 0, b"", False
@@ -56,13 +61,19 @@ class Hosted:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Let a message go, or wait for its turn."""
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= self._room:
             self._lost += 1
             if self._lost == 1:
                 self.problems.append(f"does not keep up; from step {message.get('step')} on it lacks events")
         else:
             self._waiting.append(json.dumps(message).encode() + b"\n")
         self.move()
+
+    def recall(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Let go what was told before this process began, however much that is."""
+        self._room += len(messages)
+        for message in messages:
+            self.send(message)
 
     def move(self) -> None:
         """Give the process what it takes, and hear what it tells."""
@@ -77,6 +88,8 @@ class Hosted:
             while heard := os.read(self._replies, 65536):
                 *lines, self._half = (self._half + heard).split(b"\n")
                 self.problems += [redacted(str(json.loads(line))) for line in lines]
+        if any(NO_KEY in problem for problem in self.problems):
+            self.remedy = "tracker.wandb.mode=offline"
 
     def has_ended(self) -> bool:
         """Tell whether the process is gone."""
@@ -105,8 +118,8 @@ class Hosted:
             select.select([self._replies], [], [], LOOK_EVERY_S)
             time.sleep(LOOK_EVERY_S)
         if not self.has_ended():
-            more = f"tracker.{self._name}.wait_s={6 * self._wait_s:g} gives it more"
-            self.problems.append(f"was not done {self._wait_s:g} s after the run, and was stopped; {more}")
+            self.remedy = f"tracker.{self._name}.wait_s={6 * self._wait_s:g}"
+            self.problems.append(f"was not done {self._wait_s:g} s after the run, and was stopped")
         self.watch()
         with suppress(OSError):  # it is gone, with all that it has started
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -116,12 +129,25 @@ class Hosted:
                 pipe.close()
 
 
+def _none(_: RunInfo) -> Sequence[Record]:
+    return ()
+
+
 @final
 class Trackers:
-    """A sink that tells all trackers of a run, and the user the first thing that goes wrong with each."""
+    """A sink that tells all trackers of a run, and the user the first thing that goes wrong with each.
+
+    Attributes:
+        metrics: the final ones, to be told at the end.
+        failed: names of trackers with which something went wrong.
+    """
 
     def __init__(
-        self, start: Callable[[RunInfo, str], Start], names: Sequence[str], warn: Callable[[str], None]
+        self,
+        start: Callable[[RunInfo, str], Start],
+        names: Sequence[str],
+        warn: Callable[[str], None],
+        history: Callable[[RunInfo], Sequence[Record]] = _none,
     ) -> None:
         """Take what there is to tell.
 
@@ -129,10 +155,12 @@ class Trackers:
             start: returns what a tracker of this name is told first. Raises: StorageError.
             names: of the trackers.
             warn: tells the user.
+            history: returns the events before those that this process will see.
         """
+        self._history, self._starts = history, dict[str, Start]()
         self._start, self._names, self._warn = start, names, warn
         self._hosted: dict[str, Hosted] = {}
-        self._told: set[str] = set()
+        self.failed: set[str] = set()
         self._steps: list[int] = []
         self._first, self._records = 0, 0
         self.metrics: Mapping[str, float] = {}
@@ -142,20 +170,24 @@ class Trackers:
         self._first, self._records = info.step, info.records
         for name in self._names:
             try:
-                self._hosted[name] = Hosted(name, self._start(info, name))
+                start = self._starts[name] = self._start(info, name)
+                hosted = self._hosted[name] = Hosted(name, start)
             except OSError as error:
-                self._tell(name, f"cannot be started: {error}")
+                self._tell(name, f"cannot be started: {error}{GOES_ON}")
+                continue
+            if name != "tensorboard" or not start.goes_on:  # whose files it keeps; the others know what they have
+                hosted.recall([_message(record) for record in self._history(info)])
 
     def write(self, record: Record) -> None:
         """Tell each one an event."""
         self._steps.append(record.step)
-        self._send({"do": "write", "step": record.step, "epoch": record.epoch, "values": dict(record.values)})
+        self._send(_message(record))
 
     def _send(self, message: Mapping[str, Any]) -> None:
         for name, hosted in self._hosted.items():
             if not hosted.watch():
                 hosted.send(message)
-            self._tell_problems(name, hosted)
+            self._tell_problems(name, hosted, GOES_ON)
 
     def sync(self) -> None:
         """Nothing to do: no save waits for a tracker."""
@@ -179,11 +211,26 @@ class Trackers:
             self._tell_problems(name, hosted)
         self._hosted.clear()
 
-    def _tell_problems(self, name: str, hosted: Hosted) -> None:
+    def _tell_problems(self, name: str, hosted: Hosted, and_now: str = "") -> None:
         if hosted.problems:
-            self._tell(name, hosted.problems[0])
+            later = _later(name, hosted.remedy, self._starts[name])
+            self._tell(name, f"{hosted.problems[0]}{and_now}{later}")
 
-    def _tell(self, name: str, problem: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
-            self._warn(f"tracker={name}: {problem}; the training goes on")
+    def _tell(self, name: str, text: str) -> None:
+        if name not in self.failed:
+            self.failed.add(name)
+            self._warn(f"tracker={name}: {text}")
+
+
+def _message(record: Record) -> dict[str, Any]:
+    return {"do": "write", "step": record.step, "epoch": record.epoch, "values": dict(record.values)}
+
+
+def _later(name: str, remedy: str, start: Start) -> str:
+    """Return what to type once the run has ended, for a tracker to hear of it; nothing for a fold."""
+    if start.job == "fold":
+        return ""
+    modes = (start.settings.get("mode"), remedy.partition("=")[2])
+    is_here = name == "tensorboard" or (name == "wandb" and "offline" in modes)  # and so of no stranger's choice
+    words = ["nnkit", "resume", start.folder, *([] if is_here else ["--trust"]), remedy]
+    return f"; later: {shlex.join(words)}"

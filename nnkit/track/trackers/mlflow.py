@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 from nnkit.errors import FolderInUseError
 from nnkit.lock import FolderLock
@@ -20,6 +22,9 @@ IDENTITY = "nnkit.id"  # the tag by which a run is found that goes on: MLflow al
 MOST_PARAMETERS, LONGEST = 100, 500  # of one message, and signs of a value
 ENDS = {"failed": "FAILED", "lost": "FAILED", "interrupted": "KILLED"}
 TRIES, TRY_EVERY_S = 100, 0.1
+ALLOW_FOLDERS = "MLFLOW_ALLOW_FILE_STORE"  # a variable without which it refuses folders, from version 3.7 on
+PORTS = {"http": 80, "https": 443}
+LONGEST_WAIT_S = 10.0  # for a server to take a connection
 _NO_NAME = re.compile(r"[^\w .:/-]")
 
 
@@ -29,11 +34,13 @@ class Mlflow:
 
     def __init__(self, start: Start) -> None:
         """Begin the run, or go on with it. Raises: whatever MLflow raises."""
-        uri = start.settings["uri"] or os.environ.get("MLFLOW_TRACKING_URI") or start.store
+        uri = uri_of(start.settings["uri"], start.store)
         folder = folder_of(uri)
         if folder is not None:
             make_folder(folder)
-            os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # from version 3.7 on it refuses folders without
+            os.environ[ALLOW_FOLDERS] = "true"
+        else:
+            check_answers(uri)
         from mlflow.tracking import MlflowClient
 
         self._client: Any = MlflowClient(tracking_uri=uri if folder is None else folder.as_uri())
@@ -108,6 +115,26 @@ class Mlflow:
 def _parameters(start: Start) -> dict[str, str]:
     """Return the settings as MLflow takes them."""
     return {_NO_NAME.sub("_", key): str(value)[:LONGEST] for key, value in start.config.items()}
+
+
+def uri_of(wanted: str | None, store: str) -> str:
+    """Return where MLflow writes to: what is wanted, else what the environment says, else a folder."""
+    return wanted or os.environ.get("MLFLOW_TRACKING_URI") or store
+
+
+def check_answers(uri: str) -> None:
+    """Check that somebody listens at an address: MLflow itself would try again for minutes.
+
+    Raises:
+        ConnectionError: nobody does; where a proxy stands between, that cannot be told from here.
+    """
+    address = urlsplit(uri)
+    if address.scheme not in PORTS or not address.hostname or address.scheme in getproxies():
+        return
+    try:
+        socket.create_connection((address.hostname, address.port or PORTS[address.scheme]), LONGEST_WAIT_S).close()
+    except OSError as error:
+        raise ConnectionError(f"no answer from {uri} ({(error.strerror or str(error)).lower()})") from error
 
 
 def folder_of(uri: str) -> Path | None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,8 @@ def test_one_that_hangs_is_told_and_ended_in_its_time(
     sink.close("completed")
     assert 0.6 < time.monotonic() - began < 2.5
     assert told == [
-        "tracker=wandb: was not done 0.7 s after the run, and was stopped; tracker.wandb.wait_s=4.2 gives it more; "
-        "the training goes on"
+        "tracker=wandb: was not done 0.7 s after the run, and was stopped; "
+        f"later: nnkit resume {tmp_path} tracker.wandb.wait_s=4.2"
     ]
     assert nobody_in(pid)
 
@@ -105,7 +106,58 @@ def test_one_that_raises_or_dies_is_told_once(
         sink.write(Record(step, 1, {"val/loss": 0.5}))
         time.sleep(0.001)
     sink.close("completed")
-    assert told == [f"tracker=wandb: {wanted}; the training goes on"]
+    assert told[0].replace("; the training goes on", "") == (
+        f"tracker=wandb: {wanted}; later: nnkit resume {tmp_path} tracker.wandb.use=true"
+    )
+    assert len(told) == 1
+    assert "finish" not in acts or "goes on" not in told[0]  # it is over
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"settings": {"mode": "online"}}, " --trust tracker.wandb.use=true"),
+        ({"settings": {"mode": "offline"}}, " tracker.wandb.use=true"),
+        ({"job": "fold"}, None),
+    ],
+)
+def test_the_command_that_tells_it_later_is_named(
+    changes: dict[str, object], wanted: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, monkeypatch, finish=RAISE)
+    settings = {"project": "p", "entity": None, "experiment": "e", "uri": None, "mode": "auto"}
+    given = changes.get("settings")
+    start = start_of(tmp_path, wait_s=10)
+    start = replace(start, **{**changes, "settings": {**settings, **(given if isinstance(given, dict) else {})}})
+    told: list[str] = []
+    sink = Trackers(lambda *_: start, ["wandb"], told.append)
+    sink.start(RunInfo(tmp_path, "mlp on iris", 3, 5, "val/loss"))
+    sink.close("completed")
+    assert told[0].endswith(f"later: nnkit resume {tmp_path}{wanted}" if wanted else "no route to host")
+    assert sink.failed == {"wandb"}
+
+
+def test_without_a_key_the_run_can_be_kept_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(tmp_path, monkeypatch, init="raise ValueError('No API key configured. Use `wandb login`')")
+    told: list[str] = []
+    sink = sink_of(tmp_path, told, wait_s=10)
+    sink.close("completed")
+    assert told[0].endswith(f"; later: nnkit resume {tmp_path} tracker.wandb.mode=offline")
+
+
+def test_what_was_told_before_is_told_again_where_it_was_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosted, "MOST_WAITING", 2)
+    before = [Record(step, step // 5, {"val/loss": 1 / step}) for step in range(5, 105, 5)]
+    for goes_on in (False, True):  # its files keep what they have been told
+        told: list[str] = []
+        start = start_of(tmp_path, step=100, goes_on=goes_on)
+        sink = Trackers(lambda *_, start=start: start, ["tensorboard"], told.append, lambda _: before)
+        sink.start(RunInfo(tmp_path, "mlp on iris", 3, 5, "val/loss", step=100, records=20))
+        sink.close("completed")
+        assert told == []
+        assert scalars(tmp_path)["val/loss"] == [(each.step, pytest.approx(1 / each.step)) for each in before]
 
 
 def test_what_does_not_fit_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

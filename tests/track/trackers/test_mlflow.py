@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
+from nnkit.track.trackers import mlflow
 from nnkit.track.trackers.hosted import Trackers
-from nnkit.track.trackers.mlflow import folder_of
+from nnkit.track.trackers.mlflow import check_answers, folder_of
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 from tests.track.trackers.read_back import mlflow_runs, start_of
@@ -59,3 +62,35 @@ def test_an_address_is_a_folder_or_a_server(uri: str, wanted: str | None) -> Non
 
 def test_a_relative_folder_lies_where_one_is(tmp_path: Path) -> None:
     assert folder_of("mlruns") == tmp_path / "mlruns"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_a_server_that_does_not_answer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow, "getproxies", dict)
+    uri, told = f"http://127.0.0.1:{free_port()}", list[str]()
+    start = start_of(tmp_path)
+    start = start_of(tmp_path, settings={**start.settings, "uri": uri})
+    sink = Trackers(lambda *_: start, ["mlflow"], told.append)
+    begun = time.monotonic()
+    sink.start(RunInfo(tmp_path, "mlp on iris", 3, 5, "val/loss"))
+    sink.close("completed")
+    assert time.monotonic() - begun < 15  # a start of Python beside other tests
+    way = f"nnkit resume {tmp_path} --trust tracker.mlflow.use=true"
+    assert told == [f"tracker=mlflow: ConnectionError: no answer from {uri} (connection refused); later: {way}"]
+
+
+def test_who_answers_is_not_asked_twice_and_a_proxy_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow, "getproxies", dict)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_answers(f"http://127.0.0.1:{server.getsockname()[1]}")
+    check_answers("sqlite:///here.db")
+    closed = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ConnectionError, match="connection refused"):
+        check_answers(closed)
+    monkeypatch.setattr(mlflow, "getproxies", lambda: {"http": "http://proxy"})
+    check_answers(closed)
