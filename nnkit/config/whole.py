@@ -44,9 +44,14 @@ def lost_since(values: Mapping[str, Any], kept: object) -> list[str]:
         now = there.get(section)
         if now is None:
             lost.append(section)
-        elif not equals or now.get("kind", kind) == kind:
+        elif (not equals or now.get("kind", kind) == kind) and not _new(now, names):
             lost += [".".join(filter(None, (section, name))) for name in names.split() if name not in now]
     return lost
+
+
+def _new(now: Mapping[str, Any], names: str) -> list[str]:
+    """Return the settings that were not there before: they may be others, mistyped, and are told as such."""
+    return [key for key, x in now.items() if key not in ("kind", *names.split()) and not isinstance(x, Mapping)]
 
 
 def cut_short(values: Mapping[str, Any], data: bytes, kept: object) -> str | None:
