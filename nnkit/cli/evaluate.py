@@ -88,11 +88,12 @@ def _name(data: str | None, split: str, folder: Path, place: Path) -> str:
     own = f"{own}-data" if own in PARTS else own
     if place != folder:
         return own
-    from nnkit.infer.places import free_name, identity, remember
+    from nnkit.infer.places import free_name, identity, is_there, remember
 
     forms = ("predictions-{}.csv", "evaluation-{}.json")
     name = free_name(folder, own, identity(data), forms)
-    remember(folder, [folder / form.format(name) for form in forms], identity(data))
+    if is_there(data):
+        remember(folder, [folder / form.format(name) for form in forms], identity(data))
     if name != own:
         note(f"{folder.name} has figures of other data called {own}, so these are called {name}")
     return name

@@ -79,7 +79,7 @@ def command(argv: list[str]) -> int:
     run = opened(folder, read, views)
     _spare_data(run, out)
     from nnkit.infer.answers import check_has_probabilities
-    from nnkit.infer.places import identity, remember
+    from nnkit.infer.places import identity, is_there, remember
     from nnkit.infer.predict import Told, ahead, predict_parts
 
     if "proba" in read.flags:
@@ -90,7 +90,8 @@ def command(argv: list[str]) -> int:
     parts = _parts(run, source, told, on_bad)
     parts = parts if source == "-" else ahead(parts)
     batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=columns)
-    remember(folder, [out, None if masks is None else masks.path], identity(source))  # first: masks are written early
+    if is_there(source):  # noted first: masks are written early
+        remember(folder, [out, None if masks is None else masks.path], identity(source))
     with _ending_at_sigterm():
         _write(batches, out, told)
     _tell(told, run, masks)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
 from nnkit.cli.messages import warn
 from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import LAST
-from nnkit.config.beside import Told, telling_all
+from nnkit.config.beside import MOST_WRONG, Told, telling_all
 from nnkit.config.check import check
 from nnkit.config.compose import foreign_code, parse
 from nnkit.config.cross import METRICS, Objective, better_at, monitors
@@ -21,7 +22,7 @@ from nnkit.config.options import find_groups, search_dirs
 from nnkit.config.points import ends, points, probes
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.metric import CodeMetricConfig
-from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, RandomConfig, SweepConfig
+from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
 from nnkit.config.stranger import Stranger, sender_of
 from nnkit.config.suggest import spell
@@ -142,8 +143,8 @@ def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: 
         raise ConfigError(f"{config.hydra.launcher.get('_target_')} would run programs", hint=FOLDER_TRUST)
     told = Told(space)
     configs = _checked(found, stranger, told)
-    if told.problems and isinstance(sweeper, RandomConfig):  # what no draw has met is told all the same
-        _checked([*ends(space)], stranger, told)
+    if told.problems and not isinstance(sweeper, BayesConfig):  # what no draw has met, and each value of a long grid
+        _checked([*islice(ends(space), MOST_WRONG)], stranger, told)
     looks: list[Callable[[], object]] = [partial(_check_launcher, sweeper, config.hydra.launcher)]
     looks += [partial(_check_read, sweeper)]
     if configs:
@@ -208,10 +209,16 @@ def _objective(name: str, configs: Sequence[Config]) -> Objective | None:
 
 
 def _checked(combinations: Sequence[Combination], stranger: Stranger | None, told: Told) -> list[Config]:
-    """Return the configs of those points that are right. Raises: OwnCodeError, where code of the user's own fails."""
+    """Return the configs of those points that are right; of a long sweep that is refused already, not of all.
+
+    Raises:
+        OwnCodeError: code of the user's own fails.
+    """
     configs: list[Config] = []
     failed: list[tuple[Config, OwnCodeError]] = []
-    for combination in combinations:
+    for number, combination in enumerate(combinations):
+        if number >= MOST_WRONG and told.problems:
+            break
         try:
             config = check(combination.composed)
             if stranger is not None and (wrong := stranger.problems(combination.composed)):

@@ -17,7 +17,7 @@ from nnkit.config.space import Combination, Space
 from nnkit.config.words import mended, read_words
 from nnkit.errors import ConfigError, Problem
 
-MOST_LOOKS = 200  # points that are looked at where the sweep is wrong already
+MOST_WRONG = 100  # points that are looked at where the sweep is wrong already
 
 
 @final
@@ -88,7 +88,7 @@ def _problems_of_the_rest(
         refused = {_key(word) for word in words} - {_key(word) for word in taken}
         read = read_words(taken, groups, multirun=True)
         space = Space(hydra_overrides(read, dirs, trust=trust), config_name, groups, trust=trust)
-        found = problems_of(islice(ends(space), MOST_LOOKS), space)
+        found = problems_of(islice(ends(space), MOST_WRONG), space)
     return [each for each in found if each.text.partition(" is missing: ")[0] not in refused]
 
 

@@ -83,7 +83,8 @@ def _problems_behind(error: ValidationError, composed: Composed) -> list[Problem
     for item in error.errors(include_url=False):
         if item["type"] != "unexpected_keyword_argument":
             return []
-        *above, name = _key(item["loc"], composed.values).split(".")
+        key = _key(item["loc"], composed.values)
+        *above, name = [key] if key in values else key.split(".")  # a file may have a dot in a name at its top
         reduce(lambda section, part: section[part], above, values).pop(name)
     config = _validated(values)
     return [*cross_problems(config), *unread_problems(config, composed)]

@@ -78,6 +78,12 @@ def leaves(values: Mapping[str, Any]) -> dict[str, Leaf]:
 
 
 @cache
+def keys_under(section: str, kind: str) -> frozenset[str]:
+    """Return every setting of a section that exists under one of its kinds, by key."""
+    return frozenset(leaf.key for leaf in _leaves_of(sections()[section][kind], f"{section}."))
+
+
+@cache
 def all_keys() -> frozenset[str]:
     """Return every setting that exists under any kinds."""
     found = {leaf.key for leaf in _leaves_of(Config, "") if leaf.key not in sections()}
@@ -104,7 +110,12 @@ def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
     return known[key]
 
 
-def _leaves_of(cls: type, prefix: str) -> Iterator[Leaf]:
+@cache
+def _leaves_of(cls: type, prefix: str) -> tuple[Leaf, ...]:
+    return tuple(_found_in(cls, prefix))
+
+
+def _found_in(cls: type, prefix: str) -> Iterator[Leaf]:
     for field in fields(cls):
         annotation = hints(cls)[field.name]
         inner = _within(cls, field.name)

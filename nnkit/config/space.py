@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, final
 
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
@@ -159,7 +159,7 @@ class Space:
         domain = self.domains[key]
         if isinstance(domain, Interval):
             return int(values[key]) if domain.is_int else float(values[key])
-        return parse([f"++{key}={values[key]}"])[0].value()
+        return copy.deepcopy(_read(f"++{key}={values[key]}").value())
 
     def _base(self, values: Mapping[str, str], idle: frozenset[str]) -> _Base:
         words = [_word(o, values) for o in self._parsed if not _is_setting(o) and o.key_or_group not in idle]
@@ -264,6 +264,11 @@ def _last_of_each(parsed: Sequence[Override]) -> list[Override]:
     if problems:
         raise ConfigError(*problems)
     return list({override.key_or_group: override for override in parsed}.values())
+
+
+@lru_cache(4096)  # each value of a sweep comes many times
+def _read(word: str) -> Override:
+    return parse([word])[0]
 
 
 def _is_setting(override: Override) -> bool:

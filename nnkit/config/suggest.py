@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from nnkit.config.fields import all_keys, leaves, sections
+from nnkit.config.fields import all_keys, keys_under, leaves, sections
 from nnkit.config.synonyms import ELSEWHERE, SYNONYMS, nearest
 
 
@@ -29,16 +29,16 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     for target in (meant, ELSEWHERE.get(meant)):
         if target in valid:
             return _ask(target, value)
-    if other := _under_another_option(last if last in SYNONYMS else key, values):
+    if other := _under_another_option(last if last in SYNONYMS else key):
         return other
     if last in SYNONYMS:
         return _ask(SYNONYMS[last], value)
-    if last != key.lower() and (other := _under_another_option(last, values)):  # of another section
+    if last != key.lower() and (other := _under_another_option(last)):  # of another section
         return other
     named = [k for k in valid if not k.endswith(".kind")]  # a kind is chosen by its group
     full = nearest(key, [*named, *groups], cutoff=0.75)
     elsewhere = nearest(key, [*named, *groups, *sorted(all_keys())], cutoff=0.75)
-    if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere, values)):
+    if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere)):
         return other
     if full:
         return _ask(full, value)
@@ -49,14 +49,14 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     return _ask(by_last.get(close) or SYNONYMS.get(close, close), value)
 
 
-def _under_another_option(key: str, values: Mapping[str, Any]) -> str | None:
+def _under_another_option(key: str) -> str | None:
     """Return the hint for a setting that exists, but under options that were not chosen."""
     key = SYNONYMS.get(key, key)
     section, _, last = key.rpartition(".")
     names = [section] if section in sections() else [] if section else list(sections())
     found = []
     for name in names:
-        kinds = [k for k in sections()[name] if k and f"{name}.{last}" in leaves({**values, name: {"kind": k}})]
+        kinds = [k for k in sections()[name] if k and f"{name}.{last}" in keys_under(name, k)]
         if kinds:
             found.append(f"{name}.{last} belongs to {' and '.join(f'{name}={kind}' for kind in kinds)}")
     return "; ".join(found) or None

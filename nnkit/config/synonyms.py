@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 # What people type first, by the last word of their key. A value of the form "key=value" replaces theirs.
 SYNONYMS: Mapping[str, str] = {
@@ -247,5 +248,10 @@ def nearest_metric(monitor: str, known: Iterable[str]) -> str | None:
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the known word that looks most like `word`, or None when none is near."""
-    found = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return _nearest(word, tuple(known), cutoff)
+
+
+@lru_cache(4096)  # one mistake in a sweep is looked at once a trial
+def _nearest(word: str, known: tuple[str, ...], cutoff: float) -> str | None:
+    found = get_close_matches(word, known, n=1, cutoff=cutoff)
     return found[0] if found else None

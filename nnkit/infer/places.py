@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from glob import glob
+from hashlib import sha256
 from itertools import chain, count
 from pathlib import Path
 
 from nnkit.errors import StorageError
 from nnkit.storage import read_json, write_json
 
-ANSWERS = "answers.json"  # {"files": {name in the run folder: input}}
+ANSWERS = "answers.json"  # {"files": {name in the run folder: identity of the input}}
 STREAM = "-"
 
 
@@ -36,8 +38,15 @@ def free_name(folder: Path, name: str, source: str, forms: Sequence[str]) -> str
 
 
 def identity(source: str) -> str:
-    """Return an input as it is known in any folder: its absolute path, or - for standard input."""
-    return source if source == STREAM else str(Path(source).expanduser().absolute())
+    """Return what an input is known by in any folder: the SHA-256 of its path, which may hold a secret, or -."""
+    return source if source == STREAM else sha256(os.fsencode(Path(source).expanduser().absolute())).hexdigest()
+
+
+def is_there(source: str) -> bool:
+    """Tell whether there is an input at all: of another, whose name may hold a secret, nothing is noted."""
+    if source == STREAM or os.path.lexists(Path(source).expanduser()):
+        return True
+    return bool(glob(source, recursive=True))  # noqa: PTH207 - it may be absolute
 
 
 def remember(folder: Path, places: Sequence[Path | None], source: str) -> None:

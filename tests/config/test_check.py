@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -336,3 +337,9 @@ def test_bytes_that_are_no_text_are_told() -> None:
     (problem,) = problems("name=a\udcff")
     assert problem.text == "name has bytes that are no UTF-8"
     assert "ln -s" in problem.hint
+
+
+def test_a_name_with_a_dot_at_the_top_of_a_file_is_told() -> None:
+    composed = compose([])
+    with pytest.raises(ConfigError, match=r"tracker\.tensorboard is not a setting of tracker"):
+        check(replace(composed, values={**composed.values, "tracker.tensorboard": {"sue": 1}}))

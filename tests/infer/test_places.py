@@ -56,5 +56,6 @@ def test_nothing_is_noted_of_what_lies_elsewhere() -> None:
 
 
 def test_an_input_is_known_by_its_whole_path_and_a_stream_as_one() -> None:
-    assert identity("x/../a.csv") == str(Path("x/../a.csv").absolute())
+    assert identity("a.csv") == identity(str(Path("a.csv").absolute())) != identity("b/a.csv")
+    assert "hunter2" not in identity("https://me:hunter2@host/a.csv")
     assert identity("-") == "-"
