@@ -86,10 +86,9 @@ def command(argv: list[str]) -> int:
         check_has_probabilities(run, "leave out --proba")
     told = Told()
     masks = _masks(read, run, source, folder / f"{MASKS_OF_INPUT}{name}")
-    columns = None if masks is None else masks.columns
     parts = _parts(run, source, told, on_bad)
     parts = parts if source == "-" else ahead(parts)
-    batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=columns)
+    batches = predict_parts(run, parts, told, proba="proba" in read.flags, masks=masks and masks.columns)
     if is_there(source):  # noted first: masks are written early
         remember(folder, [out, None if masks is None else masks.path], identity(source))
     with _ending_at_sigterm():
