@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from nnkit.cli import main
+from nnkit.config.check import check
+from nnkit.config.origin import Composed
+from nnkit.config.schema import Config
 
 Capture = pytest.CaptureFixture[str]
 LR, HIDDEN, EPOCHS = "optimizer.lrr is not", "model.hiddn is not", "trainer.max_epochs must be"
@@ -116,3 +119,22 @@ def test_words_that_exclude_each_other_are_told_and_no_more(capsys: Capture) -> 
     Path("a.yaml").write_text("seed: 1\n")
     assert len(told(["train", "a.yaml", "a.yaml"], capsys)) == 1
     assert len(told(["train", "-m", "a.yaml", "a.yaml"], capsys)) == 1
+
+
+def test_a_long_sweep_that_is_refused_is_not_looked_at_trial_by_trial(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def counted(composed: Composed) -> Config:
+        looks.append(composed)
+        return check(composed)
+
+    for module in ("nnkit.cli.sweep_asked", "nnkit.config.beside"):
+        monkeypatch.setattr(f"{module}.check", counted)
+    values = ",".join(map(str, range(1, 21)))
+    lines = told(
+        ["train", "-m", f"seed={values}", f"batching.batch_size={values}", "trainer.max_epochs=1,2,-1"], capsys
+    )
+    assert len(lines) == 1  # the last value of the last setting is told nevertheless
+    assert len(looks) < 20 * 20 * 3 / 2
