@@ -108,7 +108,7 @@ def test_a_module_that_fails_while_it_is_imported_is_told(text: str, reason: str
 def test_a_name_that_cannot_be_called_is_told_what_there_is(name: str, what: str) -> None:
     with pytest.raises(ConfigError, match=rf"^model\.code: {name} {what} in tests\.own_code$") as raised:
         load(f"{HERE}:{name}", key="model.code")
-    assert raised.value.problems[0].hint.startswith("it has Net, Bump, ")  # what it imports is not its own
+    assert raised.value.problems[0].hint.startswith("it has Net, Tied, Bump, ")  # what it imports is not its own
 
 
 def test_an_empty_module_has_nothing(module: Any) -> None:

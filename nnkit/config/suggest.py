@@ -8,12 +8,15 @@ from typing import Any
 from nnkit.config.fields import all_keys, keys_under, leaves, sections
 from nnkit.config.synonyms import ELSEWHERE, SYNONYMS, nearest
 
+ONE_LETTER = 0.85  # how like each other words of five letters and more are that differ by one left out, or put in
+
 
 def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Collection[str] = ()) -> str:
     """Return the hint for a key that is not a setting.
 
     Tried in this order: an everyday synonym, the same last word in another section, the same key under another option
-    of its group, the nearest key by its full path (also under another option), the nearest by its last word.
+    of its group, a key of its section that differs by a letter, the same last word under an option of another group,
+    the nearest key by its full path (also under another option), the nearest by its last word.
 
     Args:
         key: what was written.
@@ -21,7 +24,7 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         value: what was written behind the key; carried into the hint when it is a scalar.
         groups: names of the config groups.
     """
-    valid, last = leaves(values), key.rpartition(".")[2].lower()
+    valid, (section, dot, last) = leaves(values), key.lower().rpartition(".")
     same_last = [k for k in valid if k.rpartition(".")[2] == last and k.rpartition(".")[2] != "kind"]
     if same_last:
         return _ask(nearest(key, same_last, cutoff=0) or same_last[0], value)
@@ -33,9 +36,13 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         return other
     if last in SYNONYMS:
         return _ask(SYNONYMS[last], value)
-    if last != key.lower() and (other := _under_another_option(last)):  # of another section
-        return other
     named = [k for k in valid if not k.endswith(".kind")]  # a kind is chosen by its group
+    if dot:  # a slip of one letter in its section, or a setting of another one
+        siblings = [k.removeprefix(section + dot) for k in named if k.startswith(section + dot)]
+        if sibling := nearest(last, siblings, cutoff=ONE_LETTER):
+            return _ask(section + dot + sibling, value)
+        if other := _under_another_option(last):
+            return other
     full = nearest(key, [*named, *groups], cutoff=0.75)
     elsewhere = nearest(key, [*named, *groups, *sorted(all_keys())], cutoff=0.75)
     if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere)):

@@ -325,6 +325,11 @@ def test_a_section_that_does_not_exist_is_set_right_with_its_settings() -> None:
         assert (problem.text, problem.hint) == (f"{word} is not a setting of nnkit", f"did you mean {key}=1?")
 
 
+def test_a_slip_of_one_letter_goes_before_the_same_name_under_another_option() -> None:
+    (problem,) = problems("optimizer.beta=0.9")  # activation=swish has a beta, which nobody meant who wrote optimizer
+    assert problem.hint == "did you mean optimizer.beta2=0.9?"
+
+
 def test_a_setting_that_was_misspelled_or_refused_is_not_missing_too() -> None:
     (misspelled,) = problems("data=table", "data.pth=x.csv", "data.target=y")
     assert misspelled.hint == "did you mean data.path=x.csv?"
