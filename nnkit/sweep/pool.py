@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawValue
+from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import RLock
 from typing import Any, final
@@ -57,6 +58,8 @@ class Pool:
         self._jobs, self._devices, self._signals, self._terms, self._judge = jobs, devices, signals, terms, judge
         self._stop = RawValue(ctypes.c_int, 0)
         self._workers: list[_Worker] = []
+        # A second SIGINT may come anywhere, also in `close`: at its end Python would wait for a process without work.
+        self._at_exit = Finalize(None, _end, (self._workers,), exitpriority=0)
 
     def free(self) -> int:
         """How many trials can start now."""
@@ -77,9 +80,9 @@ class Pool:
         threads = max(1, cores() // self._jobs)
         device = self._devices[place % len(self._devices)] if self._devices else None
         process = self._context.Process(target=_work, args=(theirs, self._stop, threads, device))
+        self._workers.append(_Worker(process, ours))  # before it starts: whatever comes between, it is known
         process.start()
         theirs.close()
-        self._workers.append(_Worker(process, ours))
         return self._workers[-1]
 
     def wait(self) -> Outcome | None:
@@ -114,12 +117,20 @@ class Pool:
 
     def close(self) -> None:
         """Stop whatever still runs, at once."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.connection.close()
-        self._workers.clear()
+        _end(self._workers)
+        self._at_exit.cancel()
+
+
+def _end(workers: list[_Worker]) -> None:
+    """Kill processes, and wait until they are gone. Where that is interrupted, it can be called again."""
+    started = [worker for worker in workers if worker.process.pid is not None]
+    for worker in started:
+        worker.process.kill()
+    for worker in started:
+        worker.process.join()
+    for worker in workers:
+        worker.connection.close()
+    workers.clear()
 
 
 def gpus() -> list[str]:

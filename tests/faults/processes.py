@@ -155,7 +155,9 @@ def serve() -> None:
     for line in sys.stdin:
         question = json.loads(line)
         if "words" in question:
-            answer: int | None = _started(**question)
+            pid = _started(**question)
+            codes.pop(pid, None)  # of a process that had its number before
+            answer: int | None = pid
         else:
             _reap(codes)
             answer = codes.get(question["ended"])
