@@ -70,9 +70,11 @@ def command(argv: list[str]) -> int:
     run = opened(folder, read, views)
     from nnkit.infer.evaluate import evaluate
     from nnkit.infer.labelled import new_rows, own_rows
+    from nnkit.storage import make_folder
 
     source, rows = new_rows(run, read.path("data", folder)) if "data" in read.values else own_rows(run, split)
     found = evaluate(run, source, rows)
+    make_folder(place)
     _report(run, found, read, _name(read.values.get("data"), split, folder, place), place)
     return 0
 
@@ -80,30 +82,30 @@ def command(argv: list[str]) -> int:
 def _name(data: str | None, split: str, folder: Path, place: Path) -> str:
     """Return what the files are called after: the part, or the new data.
 
-    In the run's folder new data overwrite neither a part's, nor those of other data of the same name.
+    New data overwrite neither a part's files, nor those of other data of the same name; in a folder of the user's own,
+    nothing overwrites what another run has left there.
     """
-    if data is None:
-        return split
-    own = name_of(data)
-    own = f"{own}-data" if own in PARTS else own
-    if place != folder:
-        return own
     from nnkit.infer.places import free_name, identity, is_there, remember
 
+    if data is None and place == folder:
+        return split
+    own = split if data is None else name_of(data)
+    own = f"{own}-data" if data is not None and own in PARTS else own
+    source = identity(*([] if place == folder else [str(folder)]), *([] if data is None else [data]))
     forms = ("predictions-{}.csv", "evaluation-{}.json")
-    name = free_name(folder, own, identity(data), forms)
-    if is_there(data):
-        remember(folder, [folder / form.format(name) for form in forms], identity(data))
+    name = free_name(place, own, source, forms)
+    if data is None or is_there(data):
+        remember(place, [place / form.format(name) for form in forms], source)
     if name != own:
-        note(f"{folder.name} has figures of other data called {own}, so these are called {name}")
+        what = "data" if place == folder else "data, or of another run,"
+        note(f"{place.name} has figures of other {what} called {own}, so these are called {name}")
     return name
 
 
 def _report(run: Finished, found: Evaluation, read: Read, name: str, place: Path) -> None:
     from nnkit.infer.predictions import write_evaluated
-    from nnkit.storage import make_folder, write_json
+    from nnkit.storage import write_json
 
-    make_folder(place)
     predictions = place / f"predictions-{name}.csv"
     write_evaluated(run, found, predictions)
     seen = {} if run.views is None else {"views": run.views.count}

@@ -13,6 +13,7 @@ from nnkit.config.words import SWEEPERS
 from nnkit.errors import ConfigError
 
 ARCH = "model.arch"
+FOLDS = "cv"  # a section without options
 NETWORKS = {"pictures": CLASSIFIERS, "masks": SEGMENTERS}
 OURS = (SWEEPERS,)  # the groups of Hydra that have options of nnkit
 USAGE = "usage: nnkit list [GROUP | GROUP/OPTION | GROUP=OPTION | model.arch] [--json]"
@@ -32,13 +33,13 @@ def command(argv: list[str]) -> int:
     if words[:1] == [ARCH]:
         print(json.dumps({ARCH: NETWORKS}, indent=2) if "--json" in argv else _architectures())
         return 0
-    if words[:1] == ["cv"]:
-        print(_of_primary("cv"))
+    if words[:1] == [FOLDS]:
+        print(_of_primary(FOLDS))
         return 0
     groups = {name: options for name, options in find_groups(search_dirs()).items() if "/" not in name or name in OURS}
     group, option = _asked(words[0] if words else "", groups)
     if group and group not in groups:
-        near = nearest(group, groups)
+        near = nearest(group, [*groups, ARCH])
         raise ConfigError(
             f"{group} is not a group", hint=f"did you mean {near}?" if near else f"groups: {', '.join(groups)}"
         )

@@ -1,4 +1,4 @@
-"""Under which names answers lie in a run folder: a name belongs to the input that it answers.
+"""Under which names answers lie in a folder: a name belongs to the input, and the run, that it answers for.
 
 Many folders are called images, and many files test.csv: the answers to one would replace those to another.
 """
@@ -37,9 +37,12 @@ def free_name(folder: Path, name: str, source: str, forms: Sequence[str]) -> str
     return next(filter(is_free, chain([name], (f"{name}-{number}" for number in count(2)))))
 
 
-def identity(source: str) -> str:
-    """Return what an input is known by in any folder: the SHA-256 of its path, which may hold a secret, or -."""
-    return source if source == STREAM else sha256(os.fsencode(Path(source).expanduser().absolute())).hexdigest()
+def identity(*sources: str) -> str:
+    """Return what inputs are known by in any folder: the SHA-256 of their paths, which may hold a secret, or -."""
+    if sources == (STREAM,):
+        return STREAM
+    paths = (os.fsencode(Path(source).expanduser().absolute()) for source in sources)
+    return sha256(b"\0".join(paths)).hexdigest()
 
 
 def is_there(source: str) -> bool:

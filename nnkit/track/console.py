@@ -55,6 +55,7 @@ class ProgressBar:
         """Start without a bar; `start` draws it."""
         self._bar: tqdm[Any] | None = None
         self._steps_per_epoch = 1
+        self._told: set[str] = set()
 
     def start(self, info: RunInfo) -> None:
         """Draw the bar when standard error is a terminal."""
@@ -89,7 +90,10 @@ class ProgressBar:
         """Nothing to do: a terminal keeps nothing."""
 
     def warn(self, text: str) -> None:
-        """Print a warning, above the bar where there is one."""
+        """Print a warning that was not printed yet, above the bar where there is one: folds say the same one by one."""
+        if text in self._told:
+            return
+        self._told.add(text)
         with suppress(OSError):
             tqdm.write(f"warning: {text}", file=sys.stderr)
 

@@ -62,6 +62,23 @@ def test_tasks_of_all_kinds_are_shown(kind: str, capsys: Capsys) -> None:
     assert not Path("here/plots").exists()
 
 
+def test_in_a_folder_of_the_users_own_nothing_overwrites_figures_of_others(capsys: Capsys) -> None:
+    Path("other").mkdir()
+    for place in (".", "other"):
+        table().to_csv(f"{place}/new.csv", index=False)
+    words = ("-o", "here", "--no-plots")
+    runs = [folder_of("binary"), folder_of("labels")]
+    for _ in range(2):
+        for run in runs:
+            assert command(capsys, "eval", run, *words)[0] == 0
+        assert command(capsys, "eval", runs[0], "--data", "new.csv", *words)[0] == 0
+        _, _, err = command(capsys, "eval", runs[0], "--data", "other/new.csv", *words)
+        assert "here has figures of other data, or of another run, called new, so these are called new-2" in err
+    names = {path.name: json.loads(path.read_text()) for path in Path("here").glob("evaluation-*.json")}
+    assert set(names) == {f"evaluation-{name}.json" for name in ("test", "test-2", "new", "new-2")}
+    assert [names[f"evaluation-{name}.json"]["run"] for name in ("test", "test-2")] == [str(run) for run in runs]
+
+
 def test_a_first_format_run_is_evaluated(capsys: Capsys) -> None:
     folder = copy_of(OLD)
     code, out, _ = command(capsys, "eval", folder, "--json", "--no-plots")

@@ -40,6 +40,7 @@ def test_list_as_json_is_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "text"),
     [
         (["modell"], "did you mean model?"),
+        (["model.ach"], "did you mean model.arch?"),
         (["hydra/sweper"], "did you mean hydra/sweeper?"),
         (["hydra/sweeper=randm"], "did you mean hydra/sweeper/random?"),
         (["zzzz"], "groups: "),

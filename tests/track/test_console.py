@@ -47,6 +47,9 @@ def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_warning_is_printed_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    ProgressBar().warn("a save failed")
-    assert capsys.readouterr() == ("", "warning: a save failed\n")
+def test_a_warning_is_printed_on_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = ProgressBar()
+    bar.warn("a save failed")
+    bar.warn("another one failed")
+    bar.warn("a save failed")
+    assert capsys.readouterr() == ("", "warning: a save failed\nwarning: another one failed\n")
