@@ -44,7 +44,8 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
         if other := _under_another_option(last):
             return other
     full = nearest(key, [*named, *groups], cutoff=0.75)
-    elsewhere = nearest(key, [*named, *groups, *sorted(all_keys())], cutoff=0.75)
+    others = [k for k in sorted(all_keys()) if not k.endswith(".kind")]
+    elsewhere = nearest(key, [*named, *groups, *others], cutoff=0.75)
     if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere)):
         return other
     if full:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from nnkit.config.check import check
 from nnkit.config.compose import compose
-from nnkit.config.fields import leaves
+from nnkit.config.fields import all_keys, leaves
 from nnkit.config.identity import identity
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.suggest import key_hint
+from nnkit.config.synonyms import SYNONYMS
 from nnkit.errors import ConfigError, Problem
 
 TABLE = ("data=table", "data.path=x.csv", "data.target=y")
@@ -290,7 +291,7 @@ def test_a_one_letter_typo_is_told_the_key(data: st.DataObject) -> None:
         )
     )
     typo = f"{head}.{wrong}" if head else wrong
-    if typo not in KEYS and wrong not in {k.rpartition(".")[2] for k in KEYS}:
+    if typo not in KEYS and wrong not in SYNONYMS and wrong not in {k.rpartition(".")[2] for k in all_keys()}:
         hint = key_hint(typo, compose_values())
         suggested = hint.removeprefix("did you mean ").rstrip("?")
         as_near = SequenceMatcher(None, suggested, typo).ratio() >= SequenceMatcher(None, key, typo).ratio()
