@@ -51,7 +51,7 @@ def _remedy(action: str, path: Path, code: int | None) -> str:
             return f"{BACK}, or name another one" if is_read else f"its folder is not there; {other}"
         case errno.EISDIR:
             return "name a file, not a folder" if is_read else f"a folder stands in its place; {other}"
-        case errno.ENOTDIR:
+        case errno.ENOTDIR | errno.EEXIST:
             return f"a file stands where a folder is needed; {other}"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{RIGHTS} {path}; or {other}"

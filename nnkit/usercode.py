@@ -144,8 +144,12 @@ def refuse_untrusted(values: Mapping[str, Any], folder: Path) -> None:
         raise ConfigError(*problems)
 
 
-def check_code(values: Mapping[str, Any]) -> None:
+def check_code(values: Mapping[str, Any], failed: dict[tuple[str, str], ConfigError] | None = None) -> None:
     """Import every piece of user code that a plain config names, and bind it to its arguments.
+
+    Args:
+        values: of the config.
+        failed: what could not be imported for earlier configs, and why, by section and code; it is not run again.
 
     Raises:
         ConfigError: with every problem.
@@ -155,7 +159,7 @@ def check_code(values: Mapping[str, Any]) -> None:
     raised: OwnCodeError | None = None
     for place, code in sections_with_code(values).items():
         try:
-            found = load(code, key=f"{place}.code")
+            found = _loaded(place, code, {} if failed is None else failed)
             check_signature(found, values[place].get("kwargs") or {}, PLACES[place], key=place)
         except ConfigError as error:
             problems += error.problems
@@ -164,3 +168,13 @@ def check_code(values: Mapping[str, Any]) -> None:
         raise OwnCodeError(*problems) from raised.__cause__
     if problems:
         raise ConfigError(*problems)
+
+
+def _loaded(place: str, code: str, failed: dict[tuple[str, str], ConfigError]) -> Any:
+    if (place, code) in failed:
+        raise failed[place, code]
+    try:
+        return load(code, key=f"{place}.code")
+    except ConfigError as error:
+        failed[place, code] = error
+        raise

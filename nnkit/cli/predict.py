@@ -108,6 +108,8 @@ def _hint(words: Sequence[str]) -> str:
     if not all(map(looks_like_picture, words[1:])):
         return HINT
     folders, endings = ({getattr(Path(word), part) for word in words[1:]} for part in ("parent", "suffix"))
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        folders = {folder.absolute() for folder in folders}
     folder = Path(os.path.commonpath(folders)) if len(folders) > 1 else folders.pop()
     pattern = folder / ("**" if folders else "") / f"*{endings.pop() if len(endings) == 1 else ''}"
     return (

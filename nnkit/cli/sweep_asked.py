@@ -216,6 +216,7 @@ def _checked(combinations: Sequence[Combination], stranger: Stranger | None, tol
     """
     configs: list[Config] = []
     failed: list[tuple[Config, OwnCodeError]] = []
+    unloaded: dict[tuple[str, str], ConfigError] = {}
     for number, combination in enumerate(combinations):
         if number >= MOST_WRONG and told.problems:
             break
@@ -223,7 +224,7 @@ def _checked(combinations: Sequence[Combination], stranger: Stranger | None, tol
             config = check(combination.composed)
             if stranger is not None and (wrong := stranger.problems(combination.composed)):
                 raise ConfigError(*wrong)
-            check_code(combination.composed.values)
+            check_code(combination.composed.values, unloaded)
             if getattr(config.model, "from_run", None) == LAST:
                 text = f"model.from_run={LAST} would be another run for each trial"
                 raise ConfigError(text, hint="model.from_run=FOLDER")

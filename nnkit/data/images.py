@@ -221,13 +221,13 @@ def list_files(path: Path) -> ImageList:
 def list_matching(pattern: Path) -> ImageList:
     """Return the pictures that a glob names, in the order of their names, without labels.
 
-    Their paths are below the folder that stands before the first wildcard.
+    Their paths are below the folder that stands before the first wildcard; a folder of that very name is none.
 
     Raises:
         DataError: there is no such picture.
     """
-    depth = next(k for k, part in enumerate(pattern.parts) if has_magic(part))
-    root, found = Path(*pattern.parts[:depth]), Found()
+    depth = next(k for k, part in enumerate(pattern.parts) if has_magic(part) and not _above(pattern, k + 1).exists())
+    root, found = _above(pattern, depth), Found()
     words = str(Path(*pattern.parts[depth:]))
     for name in sorted(glob(words, root_dir=root, recursive=True)):  # noqa: PTH207 - folders behind ** too
         place = root / name
@@ -238,6 +238,10 @@ def list_matching(pattern: Path) -> ImageList:
     if not found.paths:
         raise DataError(f"no picture matches {pattern}", hint="a picture, a folder of pictures, or a CSV file of paths")
     return ImageList(found.files(root), None, notes=found.notes())
+
+
+def _above(path: Path, depth: int) -> Path:
+    return Path(*path.parts[:depth])
 
 
 def _folders(root: Path, below: str, found: Found) -> list[str]:

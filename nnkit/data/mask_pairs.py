@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -55,9 +56,9 @@ def check_no_masks(folder: Path) -> None:
         told = (
             f"{masks[0]} has a mask for {pairs} of the {len(known)} pictures in {images[0].name}: they are no classes"
         )
+        places = shlex.join([f"data.images={images[0]}", f"data.masks={masks[0]}"])
         more = f" {_setting(suffix)}" if suffix else ""
-        hint = f"data=masks data.images={images[0]} data.masks={masks[0]}{more}, and model=unet"
-        raise DataError(told, hint=hint)
+        raise DataError(told, hint=f"data=masks {places}{more} model=unet")
 
 
 def likely_suffix(images: Collection[str], masks: Collection[str], given: str) -> str:

@@ -62,7 +62,7 @@ class Rules:
         timeout_s: seconds after which no other trial starts; None for never.
         retries_failed: whether trials that have failed before start anew.
         ends_running: whether the trials that run end, too, when the time is over, at their next step.
-        ends_at_common_cause: whether no other trial starts once the first ones have failed before their first step, all
+        ends_at_common_cause: whether no other trial starts once the first ones have failed before any validation, all
             for one cause, which then is the sweep's.
     """
 
@@ -283,7 +283,7 @@ class Sweep:
         if self.rules.most_failures is not None and failures > self.rules.most_failures:
             return f"{failures} failed"
         if self._cause() is not None:
-            return "all failed before their first step, for one cause"
+            return "all failed before their first validation, for one cause"
         return f"hydra.sweeper.timeout_s={self.rules.timeout_s:g} was over" if self.is_over else ""
 
     def _cause(self) -> Outcome | None:

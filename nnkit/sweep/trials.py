@@ -65,7 +65,7 @@ class Outcome:
         error: why it failed; empty when it did not.
         hint: what to type instead, where it failed and that is known.
         exit_code: of the failure, as a run's own; 0 for none.
-        has_begun: whether it came as far as its first step.
+        has_begun: whether it came as far as its first validation, or where it failed at what another trial may not.
     """
 
     trial: Trial

@@ -13,7 +13,7 @@ from nnkit.config.cross import Objective
 from nnkit.config.schema import Config
 from nnkit.ending import cause_of
 from nnkit.ending import note_failure as note_end
-from nnkit.errors import DataError, NnkitError
+from nnkit.errors import DataError, DataWorkerError, DivergenceError, NnkitError, OutOfMemoryError
 from nnkit.facts import now
 from nnkit.folds import cross_validate, fold_sizes, read_cv
 from nnkit.lock import FolderLock
@@ -22,11 +22,14 @@ from nnkit.runs import CHECKPOINTS, CONFIG, FINISHED, PREPROCESS, RUN, read_run,
 from nnkit.spec import Task
 from nnkit.storage import make_folder, remove_folder
 from nnkit.sweep.trials import Outcome, Trial, objective_among
+from nnkit.track.jsonl import METRICS
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record, TrainState
 from nnkit.train.stopping import Signals
 
 TESTS = ("test/", "baseline/")  # metrics that rank no trial
+# Other settings can end otherwise: a smaller batch, another worker, a lower rate.
+OF_SETTINGS = (OutOfMemoryError.exit_code, DataWorkerError.exit_code, DivergenceError.exit_code)
 
 
 @final
@@ -190,6 +193,8 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
         return None
     status = str(facts["status"])
     metrics = facts.get("metrics") or {} if status in FINISHED else {}
+    if status == "stopped_early" and facts.get("steps") == 0:  # its time was over before it began to learn
+        metrics = {}
     metrics = {name: value for name, value in metrics.items() if not name.startswith(TESTS)}
     epochs = int(facts.get("epochs", 0))
     folds = read_cv(folder) if trial.config.cv.is_on else None
@@ -209,8 +214,16 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
         error=str(facts.get("error", "")),
         hint=str(facts.get("hint", "")),
         exit_code=code if isinstance(code, int) else 1,
-        has_begun=(folder / PREPROCESS).exists(),  # what a run writes before its first step
+        has_begun=_has_learned(folder, code),
     )
+
+
+def _has_learned(folder: Path, code: object) -> bool:
+    """Tell whether a failed run came as far as to validate, or to save; or failed at what another one may not."""
+    if code in OF_SETTINGS:
+        return (folder / PREPROCESS).exists()
+    is_told = (folder / METRICS).exists() and (folder / METRICS).stat().st_size > 0
+    return is_told or any((folder / CHECKPOINTS).glob("step-*"))
 
 
 def _of_folds(folds: Mapping[str, Any]) -> dict[str, float]:

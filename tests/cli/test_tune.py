@@ -132,6 +132,6 @@ def test_what_breaks_every_trial_before_its_first_step_ends_the_tuning(
     folder = Path(captured.out.strip())
     facts = json.loads((folder / "sweep.json").read_text())
     assert 3 <= len(facts["trials"]) <= 4
-    assert facts["ended"] == "all failed before their first step, for one cause"
+    assert facts["ended"] == "all failed before their first validation, for one cause"
     assert captured.err.count(f"model.weights={weights} is not there") == 2  # as it happens, and at the end
     assert "hint: model.weights=FILE" in captured.err

@@ -22,7 +22,7 @@ def test_causes_are_equal_but_for_the_folders_of_the_trials() -> None:
     assert by_cause([outcomes[0], done, other, *outcomes[1:]]) == [outcomes, [other]]
 
 
-def test_three_failures_before_the_first_step_have_a_cause_in_common() -> None:
+def test_three_failures_before_the_first_validation_have_a_cause_in_common() -> None:
     outcomes = [failed(n) for n in range(3)]
     assert common_cause(outcomes) == outcomes[0]
     assert common_cause(outcomes[:2]) is None
