@@ -17,7 +17,8 @@ from nnkit.runs import PREPROCESS, read_config, read_facts
 from nnkit.storage import read_json
 
 LARGEST_SIDE = 4096  # what is taken over; a larger one is typed
-SPLITS = ("val_fraction", "test_fraction", "split_seed", "limit")
+CLASSES = "classes"
+SPLITS = ("val_fraction", "test_fraction", "split_seed", "limit", CLASSES)
 # What makes no other rows of the same data.
 READING = (
     "scaling",
@@ -99,6 +100,9 @@ def differences(prepared: Prepared, folder: Path) -> Iterator[str]:
 def _is_of_same_files(config: Config, data: Mapping[str, Any]) -> bool:
     """Tell whether a section reads what another one has read, perhaps more or less of it."""
     ours = _part(to_plain(config), "data")
+    here, there = ours.get(CLASSES), data.get(CLASSES)
+    if isinstance(here, list) and isinstance(there, list) and set(here).isdisjoint(there):
+        return False
     return all(data.get(name) == ours[name] for name in ours if name not in (*SPLITS, *READING))
 
 

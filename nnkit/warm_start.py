@@ -16,7 +16,7 @@ from nnkit.errors import CheckpointError, ConfigError
 from nnkit.forerunner import differences, heir_of
 from nnkit.models.pretrained import is_published, published, published_file, read_published
 from nnkit.models.weights import Taken, Weights, read_weights, some, take, weights_path
-from nnkit.runs import CHECKPOINTS, find_run, fold_name
+from nnkit.runs import CHECKPOINTS, find_run, fold_name, read_config
 from nnkit.train import checkpoints
 from nnkit.train.run import Run
 
@@ -97,7 +97,7 @@ def start(run: Run, prepared: Prepared, before: Mapping[str, Any] | None = None)
     if isinstance(known, dict) and known.get("sha256") != weights.sha256:
         told = f"{origin} has changed since the run started from its weights: their SHA-256 was {known.get('sha256')}"
         raise CheckpointError(told, hint="nnkit train starts a new run")
-    taken = take(run.model, weights.tensors, origin)
+    taken = take(run.model, weights.tensors, origin, is_kin=_is_kin(config, place))
     if run.average is not None:
         with torch.no_grad():
             run.average.copy_(run.parameters.values)
@@ -113,6 +113,13 @@ def start(run: Run, prepared: Prepared, before: Mapping[str, Any] | None = None)
     warnings = [*_frozen_anew(run, taken, origin), *_other_pictures(config, place, weights)]
     warnings += differences(prepared, place) if place.is_dir() else ()
     return Start({FACT: facts}, [f"weights of {origin}: {first}", *others], warnings)
+
+
+def _is_kin(config: Config, place: Path) -> bool:
+    """Tell whether weights are of a run whose network is of the same kind: other sizes are what the user wants."""
+    before = read_config(place).get("model") if place.is_dir() else None
+    names = ("kind", "arch", "code")
+    return isinstance(before, dict) and all(before.get(name) == getattr(config.model, name, None) for name in names)
 
 
 def _other_pictures(config: Config, place: Path, weights: Weights) -> Iterator[str]:

@@ -71,6 +71,14 @@ def test_rows_that_were_learned_from_and_are_held_out_now_are_told() -> None:
     assert f"{whole} has learned from rows of the same data that the folds hold out" in text
 
 
+def test_classes_of_which_some_were_learned_are_rows_split_otherwise() -> None:
+    first = trained(*DIGITS, "data.classes=[0,1,2]").folder
+    for classes in ("null", "[1,2,3,4,5]"):
+        found = told(*DIGITS, f"data.classes={classes}", f"model.from_run={first}")
+        assert any("split otherwise (data.classes), perhaps" in text for text in found)
+    assert not told(*DIGITS, "data.classes=[5,6,7,8]", f"model.from_run={first}")
+
+
 def test_classes_of_other_names_and_a_record_that_cannot_be_read_are_told() -> None:
     first = trained("data.classes=[setosa,virginica]", "trainer.max_steps=1").folder
     given = ("data.classes=[setosa,versicolor]", "trainer.max_steps=1", f"model.from_run={first}")

@@ -220,6 +220,15 @@ def test_a_run_of_another_network_of_which_a_layer_fits_by_chance_is_refused() -
         train(config, new_folder(config))
 
 
+def test_a_run_of_the_same_kind_gives_what_fits_of_a_network_of_other_sizes() -> None:
+    words = ("data=digits", "data.limit=120", "trainer.max_steps=1")
+    first = trained(*words, "model.hidden=[16,8,8]").folder
+    second = trained(*words, "model.hidden=[16,12,12]", f"model.from_run={first}").folder
+    told = facts(second)["started_from"]
+    assert isinstance(told, dict)
+    assert set(told["skipped"]) == {"hidden.1.linear.weight"} | set(told["new"]) - {"hidden.1.linear.weight"}
+
+
 def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> None:
     folder = trained(*RESNET, "data.classes=[0,1,2,3,4]").folder
     weights = checkpoints.read_weights(checkpoints.pointed(folder / CHECKPOINTS, "best"))

@@ -60,7 +60,7 @@ def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: flo
     what = f"{spec.num_classes} classes" if spec.num_classes else f"{spec.num_targets} value(s)"
     rows = f"{len(splits.train)} train, {len(splits.val)} validation, {len(splits.test)} test"
     count, parameters = counts_of(run, 0)
-    size = training_bytes(found, parameters, run.train.samples, run.micro_batch)
+    size = training_bytes(found, parameters, count - parameters, run.train.samples, run.micro_batch)
     first = "" if first_loss is None else f": {first_loss:.4g} on the first batch"
     planned = f"{len(run.train)} steps an epoch, at most {trainer.max_epochs} epochs"
     return {
@@ -75,15 +75,18 @@ def _facts(prepared: Prepared, run: Run, found: Sequence[Layer], first_loss: flo
     }
 
 
-def training_bytes(found: Sequence[Layer], parameters: int, samples: Samples, micro_batch: int) -> int:
-    """Return about how many bytes a training holds: the data, four copies of the weights, two of the activations."""
+def training_bytes(found: Sequence[Layer], parameters: int, frozen: int, samples: Samples, micro_batch: int) -> int:
+    """Return about how many bytes a training holds: the data, the weights, two copies of the activations.
+
+    What is trained has a gradient and two numbers of the optimizer beside each of its own.
+    """
     from nnkit.data.ragged import Ragged
 
     parts = (*samples.inputs, samples.target, samples.weight)
     tensors = [x.values if isinstance(x, Ragged) else x for x in parts]
     data = sum(x.numel() * x.element_size() for x in tensors)
     activations = sum(math.prod(layer.shape) for layer in found) * micro_batch * 4
-    return data + 4 * 4 * parameters + 2 * activations
+    return data + 4 * (4 * parameters + frozen) + 2 * activations
 
 
 def _paces(run: Run, config: Config) -> dict[str, str]:
@@ -91,15 +94,21 @@ def _paces(run: Run, config: Config) -> dict[str, str]:
     from nnkit.optim.flat import Pace
     from nnkit.train.layers import paces_of
 
-    paces, found = paces_of(run.model, config), dict[str, str]()
-    for name in run.model.state_dict():
+    paces, found = paces_of(run.model, config), dict[str, dict[str, str]]()
+    for name, _ in run.model.named_parameters(remove_duplicate=False):
         opens, factor = paces.opens.get(name, 0), paces.learning.get(name, Pace()).factor
         at = [f"from epoch {opens + 1}"] if opens else []
         rate = [f"{factor:.3g} of the rate"] if factor != 1 else []
-        text = "never" if opens is None else ", ".join([*at, *rate])
-        if text:
-            found[name.rpartition(".")[0]] = text
-    return found
+        layer, _, own = name.rpartition(".")
+        found.setdefault(layer, {})[own] = "never" if opens is None else ", ".join([*at, *rate])
+    return {layer: _pace(texts) for layer, texts in found.items() if any(texts.values())}
+
+
+def _pace(texts: Mapping[str, str]) -> str:
+    """Return in words when and how fast a layer learns, its parameters one by one where they differ."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{name} {text}" for name, text in texts.items() if text)
 
 
 def _print_layers(found: Sequence[Layer], paces: Mapping[str, str]) -> None:

@@ -6,7 +6,8 @@ import hashlib
 import io
 import pickletools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -190,13 +191,14 @@ def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
+def take(model: nn.Module, given: Mapping[str, Tensor], origin: str, *, is_kin: bool = False) -> Taken:
     """Give a network the weights whose names and shapes are those of its own, in place.
 
     Args:
         model: on any device.
         given: by name.
         origin: where they are from, for the message.
+        is_kin: whether they are known to be of the same architecture, perhaps with other sizes: any that fit are taken.
 
     Raises:
         CheckpointError: none of them fits, or so few that they are of another network, or one is not finite. Then the
@@ -204,7 +206,7 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
     """
     own = model.state_dict()
     places = {name: place for place, name in enumerate(own)}
-    meanings = _meanings(own, given)
+    meanings = _meanings(own.keys(), given)
     fitting, skipped = {}, {}
     for name in sorted(given, key=lambda name: (places.get(meanings[name], len(own)), name)):  # as the network has them
         meant, x = meanings[name], given[name]
@@ -215,14 +217,14 @@ def take(model: nn.Module, given: Mapping[str, Tensor], origin: str) -> Taken:
             raise CheckpointError(f"{origin}: {name} has numbers that are not finite", hint="other weights")
         fitting[meant] = x
     taken = Taken(list(fitting), skipped, [name for name in own if name not in fitting])
-    _check_kin(model, given, taken, origin)
+    _check_kin(model, given, taken, origin, is_kin=is_kin)
     with torch.no_grad():
         for name, x in fitting.items():
             own[name].copy_(x)
     return taken
 
 
-def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, origin: str) -> None:
+def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, origin: str, *, is_kin: bool) -> None:
     """Refuse weights of another architecture, of which some fit by chance. Raises: CheckpointError.
 
     Of the same one is what most of fits, by tensors or by numbers, or what has all in front of the network's head.
@@ -235,16 +237,21 @@ def _check_kin(model: nn.Module, given: Mapping[str, Tensor], taken: Taken, orig
     numbers = sum(x.numel() for x in given.values())
     is_most = 2 * len(taken.loaded) >= len(given) or 2 * sum(own[name].numel() for name in taken.loaded) >= numbers
     head, new = head_of(model), set(taken.new)
-    if is_most or head.issuperset(name for name, _ in model.named_parameters() if name in new):
+    if is_kin or is_most or head.issuperset(name for name, _ in model.named_parameters() if name in new):
         return
     told = f"{origin} is of another architecture: {len(taken.loaded)} of its {len(given)} tensors fit this network"
     raise CheckpointError(f"{told}; not {taken.unfit()}", hint=_SAME)
 
 
-def _meanings(own: Collection[str], given: Iterable[str]) -> dict[str, str]:
-    """Return what each given name is called by the network: the same, with a wrapper's prefix, or renamed."""
+def _meanings(own: Set[str], given: Iterable[str]) -> dict[str, str]:
+    """Return what the network calls each given name: the same, with a wrapper's prefix or without one, or renamed."""
     wrapped = {name.removeprefix(prefix): name for name in own for prefix in PREFIXES if name.startswith(prefix)}
-    return {name: name if name in own else wrapped.get(name, _renamed(name)) for name in given}
+    found = {name: name if name in own else wrapped.get(name, _renamed(name)) for name in given}
+    if own.isdisjoint(found.values()):  # it was part of another network, which called it by a name of its own
+        ends = Counter(name.removesuffix(each) for name in found for each in own if name.endswith(f".{each}"))
+        prefix = ends.most_common(1)[0][0] if ends else ""
+        return {name: _renamed(name.removeprefix(prefix)) for name in given}
+    return found
 
 
 def _renamed(name: str) -> str:

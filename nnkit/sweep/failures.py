@@ -24,7 +24,7 @@ def by_cause(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:
 
 
 def common_cause(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Return the first of several trials that failed before their first validation, all for one cause; None for others."""
+    """Return the first of several trials that all failed before a validation, for one cause; None for others."""
     same = by_cause(outcomes)
     is_one = len(same) == 1 and len(same[0]) == len(outcomes) >= FEWEST
     return same[0][0] if is_one and not any(outcome.has_begun for outcome in outcomes) else None

@@ -27,6 +27,7 @@ from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record, TrainState
 from nnkit.train.stopping import Signals
 
+OF_TIME = ("budget", "max_time_s")  # reasons to end
 TESTS = ("test/", "baseline/")  # metrics that rank no trial
 # Other settings can end otherwise: a smaller batch, another worker, a lower rate.
 OF_SETTINGS = (OutOfMemoryError.exit_code, DataWorkerError.exit_code, DivergenceError.exit_code)
@@ -193,7 +194,7 @@ def outcome_of(trial: Trial, folder: Path) -> Outcome | None:
         return None
     status = str(facts["status"])
     metrics = facts.get("metrics") or {} if status in FINISHED else {}
-    if status == "stopped_early" and facts.get("steps") == 0:  # its time was over before it began to learn
+    if facts.get("steps") == 0 and facts.get("reason") in OF_TIME:  # it was over before it began to learn
         metrics = {}
     metrics = {name: value for name, value in metrics.items() if not name.startswith(TESTS)}
     epochs = int(facts.get("epochs", 0))

@@ -125,3 +125,14 @@ def test_a_folder_that_cannot_be_made_hides_no_error(module: str, capsys: Captur
     err = capsys.readouterr().err
     assert "ZeroDivisionError: division by zero" in err
     assert "has the traceback" not in err
+
+
+def test_a_module_that_fails_is_run_once_for_all_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken_at_once.py").write_text("from pathlib import Path\nPath('run').mkdir()\n1 / 0\n")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        words = ["data=iris", "model=code", "model.code=broken_at_once:Net", "model.kwargs.a=1,2", "seed=range(1,9)"]
+        assert main(["train", "-m", *words]) == 2
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    assert capsys.readouterr().err.count("ZeroDivisionError") == 1  # the second time the folder would be there

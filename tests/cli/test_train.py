@@ -120,6 +120,20 @@ def test_a_dry_run_tells_when_and_how_fast_each_layer_learns(capsys: pytest.Capt
     assert rows["output"].endswith("650")
     words = ["model.channels=[4,8]", "model.freeze=backbone"]
     assert run(["train", "model=cnn", *words, "--dry-run"], capsys)[1].count("never") == 4
+    words = ["model.channels=[4,8]", "model.freeze=.*weight"]
+    out = run(["train", "model=cnn", *words, "--dry-run"], capsys)[1]
+    rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
+    assert rows["blocks.0.norm"].endswith("weight never")
+
+
+def test_a_dry_run_counts_the_memory_of_frozen_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "data.limit=60", "model.hidden=[1000,1000,1000]", "--dry-run"]
+    memory = []
+    for freeze in ("none", "backbone"):
+        out = run([*words, f"model.freeze={freeze}"], capsys)[1]
+        memory.append(float(next(line for line in out.splitlines() if line.startswith("memory")).split()[2]))
+    assert memory[1] > 2_077_000 * 4 / 2**20
+    assert memory[0] > 3.5 * memory[1]
 
 
 def test_a_dry_run_of_what_learns_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:

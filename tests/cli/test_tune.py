@@ -119,6 +119,15 @@ def test_what_the_space_suggests_for_other_models_is_left_out(capsys: pytest.Cap
     assert all(not any(key.startswith("model.") for key in each) for each in changed)
 
 
+def test_what_breaks_every_trial_in_its_first_steps_ends_the_tuning(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data=iris", "model=mlp", "loss=code", "loss.code=tests.own_code:Breaks", "loss.kwargs.step=1"]
+    assert main(["tune", *words, "--budget", "60s", "--jobs", "1"]) == 1
+    captured = capsys.readouterr()
+    facts = json.loads((Path(captured.out.strip()) / "sweep.json").read_text())
+    assert (len(facts["trials"]), facts["best"]) == (3, None)
+    assert captured.err.count("it breaks in step 1") == 2
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_what_breaks_every_trial_before_its_first_step_ends_the_tuning(
     jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -73,6 +73,14 @@ def test_what_fits_is_taken_and_the_rest_is_named() -> None:
     assert list(taken.new) == ["0.bias", "2.weight", "2.bias"]
 
 
+def test_a_network_that_was_part_of_another_one_is_found_by_what_stands_before_its_names() -> None:
+    inner, model = net(), net()
+    given = {**{f"lit.backbone.{name}": x for name, x in inner.state_dict().items()}, "lit.other": torch.zeros(2)}
+    taken = take(model, given, "a")
+    assert dict(taken.skipped) == {"lit.other": "the network has none of this name"}
+    assert all(torch.equal(x, inner.state_dict()[name]) for name, x in model.state_dict().items())
+
+
 COUNT = "num_batches_tracked"  # files of old versions have none
 
 
