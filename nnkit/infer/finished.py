@@ -45,6 +45,7 @@ from nnkit.runs import (
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
+from nnkit.track.jsonl import read_events
 from nnkit.train import checkpoints
 from nnkit.train.device import Arithmetic, devices
 from nnkit.train.through_time import answered
@@ -265,8 +266,17 @@ def _best(folder: Path, status: str) -> Path:
     """Return the checkpoint with the best weights. Raises: CheckpointError, saying what became of the run."""
     if not (folder / CHECKPOINTS / BEST).exists() and status not in FINISHED:
         hint = "wait for it" if status == "running" else f"nnkit resume {folder}"
-        raise CheckpointError(f"{folder} {said_of(status)} before its first validation", hint=hint)
+        what = "any weights could be saved" if _has_validated(folder) else "its first validation"
+        raise CheckpointError(f"{folder} {said_of(status)} before {what}", hint=hint)
     return checkpoints.pointed(folder / CHECKPOINTS, BEST)
+
+
+def _has_validated(folder: Path) -> bool:
+    """Tell whether a run has validated: its metrics may be written where its weights cannot be."""
+    try:
+        return any(name.startswith("val/") for event in read_events(folder) for name in event.values)
+    except StorageError:
+        return False
 
 
 def said_of(status: str) -> str:

@@ -188,14 +188,28 @@ def test_a_config_of_unknown_keys_is_told_with_its_file() -> None:
 def test_a_run_without_a_validation_says_what_became_of_it(status: str, text: str, hint: str) -> None:
     def stop(folder: Path) -> None:
         (folder / "checkpoints" / "best").unlink()
+        (folder / "metrics.jsonl").unlink()
         change_facts(folder, status=status)
 
     assert hint in damaged(stop, CheckpointError, text).problems[0].hint
 
 
+def test_a_run_that_has_validated_but_could_save_nothing_says_so() -> None:
+    def stop(folder: Path, event: str) -> None:
+        (folder / "checkpoints" / "best").unlink()
+        (folder / "metrics.jsonl").write_text(event)
+        change_facts(folder, status="failed")
+
+    event = '{"step": 3, "epoch": 1, "train/loss": 0.5}\n'
+    damaged(lambda folder: stop(folder, event), CheckpointError, "failed before its first validation")
+    event = event.replace("train", "val")
+    damaged(lambda folder: stop(folder, event), CheckpointError, "array failed before any weights could be saved")
+
+
 def test_a_run_that_is_running_has_no_weights_yet() -> None:
     folder = copy_of(folder_of("array"))
     (folder / "checkpoints" / "best").unlink()
+    (folder / "metrics.jsonl").write_text("")
     change_facts(folder, status="running")
     with FolderLock(folder), pytest.raises(CheckpointError, match="is still running before its first validation") as e:
         open_run(folder)
