@@ -40,6 +40,12 @@ def paired(images: Files, masks: Files, suffix: str) -> tuple[Files, Files, list
     return *kept, [*problems, *folded(faults)]
 
 
+def folders_of_pair(folder: Path) -> tuple[Path, Path] | None:
+    """Return the folders images and masks in a folder that has both."""
+    images, masks = folder / "images", folder / "masks"
+    return (images, masks) if images.is_dir() and masks.is_dir() else None
+
+
 def check_no_masks(folder: Path) -> None:
     """Refuse a folder for classes in which one folder has the masks of the other's pictures. Raises: DataError."""
     try:
