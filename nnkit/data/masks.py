@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nnkit.data.decode import decode_each, digests_of, each
 from nnkit.data.images import PARTS, Files, list_files, report
 from nnkit.data.mask_codes import Codes, MaskCodes, MaskValueError, class_names, notes_on
 from nnkit.data.mask_faults import Fault, folded
-from nnkit.data.mask_pairs import paired, stem
+from nnkit.data.mask_pairs import folders_of_pair, paired, stem
 from nnkit.data.picture import (
     BadPictureError,
     Channels,
@@ -85,6 +86,10 @@ def _of_folders(config: MasksConfig, codes: MaskCodes) -> _Read:
     if config.masks is None:
         raise ConfigError(f"data.images={config.images} is a folder, so data.masks has to name one", hint=_FOLDERS)
     masks = _listed(config.masks, "masks")
+    if images.root.samefile(masks.root):
+        pair = folders_of_pair(images.root.parent)
+        hint = shlex.join([f"data.images={pair[0]}", f"data.masks={pair[1]}"]) if pair else _FOLDERS
+        raise ConfigError(f"data.images and data.masks are the same folder, {images.root}", hint=hint)
     images, masks, problems = paired(images, masks, config.mask_suffix)
     if not len(images):
         report(problems)
