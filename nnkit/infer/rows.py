@@ -85,7 +85,7 @@ def _kept(file: TableFile, encoder: TableEncoder) -> list[str]:
     """Return the columns that go along. Raises: ConfigError, naming the columns that are missing."""
     names = names_of(file)
     if missing := [name for name in encoder.names if name not in names]:
-        raise missing_columns(missing, file)
+        raise missing_columns(missing, file, encoder.names)
     known = set(encoder.names)
     return [name for name in names if name not in known]
 

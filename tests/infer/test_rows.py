@@ -21,7 +21,8 @@ from nnkit.infer.predict import Part, Told
 from nnkit.infer.predictor import Predictor
 from nnkit.infer.rows import array_parts, samples_of, table_parts
 from nnkit.run import train
-from tests.finished import OLD, copy_of, data_path, opened, table, unlabelled
+from nnkit.runs import new_folder
+from tests.finished import OLD, command, copy_of, data_path, opened, table, unlabelled
 from tests.trained import config_of
 
 IN = Path("in.csv")
@@ -105,6 +106,18 @@ def test_missing_columns_are_all_named_with_the_nearest() -> None:
         "no column town": "columns: id, sizes, weight, city, is_new, built",
     }
     assert caught.value.exit_code == 2
+
+
+def test_a_column_that_is_needed_itself_is_not_proposed_for_another(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=["a width", "b width", "c", "kind"])
+    frame.assign(kind=list("xy") * 30).to_csv("train.csv", index=False)
+    words = ("data=table", f"data.path={Path('train.csv').absolute()}", "data.target=kind", "trainer.max_epochs=1")
+    config = config_of(*words)
+    folder = train(config, new_folder(config)).folder
+    frame[["a width", "c", "kind"]].to_csv("in.csv", index=False)
+    for words in (["predict", str(folder), "in.csv"], ["eval", str(folder), "--data", "in.csv"]):
+        code, _, err = command(capsys, *words)
+        assert (code, "in.csv has no column b width\nhint: columns: a width, c, kind" in err) == (2, True)
 
 
 def test_files_of_different_columns_are_refused_before_the_first_row() -> None:
