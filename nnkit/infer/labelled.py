@@ -32,7 +32,7 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
         ConfigError: the run has no such part.
     """
     section = run.config.data
-    with hinting(NEW_DATA):
+    with hinting(NEW_DATA, found="put it back; or --data {} evaluates on all of its rows"):
         source = read(section, run.config.cv)
     if not source.is_of(run.facts):
         raise DataError(

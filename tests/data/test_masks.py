@@ -214,6 +214,17 @@ def test_arrays_of_one_file_with_names_of_their_own() -> None:
     assert np.array_equal(source.row_target[1], masks[1][1::2, 1::2] > 0)
 
 
+def test_arrays_of_other_names_are_told_with_the_settings_that_name_them() -> None:
+    path = npz(Images=made(8, 8)[None], mask=made(8, 8, 1)[None])
+    with pytest.raises(DataError, match=r"no array data\.image_array=x and data\.mask_array=y, only Images, mask") as e:
+        read_masks(section(Path(), images=str(path), masks=None))
+    assert e.value.hint == "data.image_array=Images data.mask_array=mask"
+    path = npz(x=made(8, 8)[None], z=made(8, 8, 1)[None])
+    with pytest.raises(DataError, match=r"has no array data\.mask_array=y, only x, z") as e:
+        read_masks(section(Path(), images=str(path), masks=None))
+    assert e.value.hint == "data.image_array=x data.mask_array=NAME"
+
+
 @pytest.mark.parametrize(
     ("arrays", "changes", "told"),
     [

@@ -240,6 +240,14 @@ def test_a_file_without_rows_has_no_part(text: str, words: str | None) -> None:
             read(IN)
 
 
+def test_a_folder_is_no_table() -> None:
+    Path("photos").mkdir()
+    for kind, hint in (("binary", "a table with the columns that the run"), ("array", "a file of numbers, or an .npz")):
+        with pytest.raises(DataError, match="photos is a folder") as caught:
+            read("photos") if kind == "binary" else arrays(Path("photos").absolute())
+        assert caught.value.hint.startswith(hint)
+
+
 def test_a_file_that_is_not_there_is_told() -> None:
     with pytest.raises(DataError, match=r"gone\.csv is not there") as caught:
         read(Path("gone.csv"))
@@ -383,8 +391,13 @@ def test_arrays_come_in_parts() -> None:
 
 def test_an_array_of_another_shape_or_kind_is_told() -> None:
     np.save("x.npy", np.zeros((3, 5)))
-    with pytest.raises(DataError, match=r"x\.npy: x has samples of shape \(5,\), but the run was trained on \(4,\)"):
+    with pytest.raises(DataError, match=r"x has samples of shape \(5,\), but the run was trained on \(4,\)") as more:
         arrays(Path("x.npy"))
+    np.save("x.npy", np.zeros((3, 3)))
+    with pytest.raises(DataError, match=r"x\.npy: x has samples of shape \(3,\)") as less:
+        arrays(Path("x.npy"))
+    assert less.value.hint == "the 4 columns of the training, in their order"
+    assert more.value.hint == f"{less.value.hint}, without the target"
     np.save("x.npy", np.zeros((3, 4, 4)))
     with pytest.raises(DataError, match=r"x has shape \(3, 4, 4\), which is no features"):
         arrays(Path("x.npy"))
@@ -392,8 +405,9 @@ def test_an_array_of_another_shape_or_kind_is_told() -> None:
     with pytest.raises(DataError, match="must be numeric"):
         arrays(Path("x.npy"))
     np.savez("z.npz", a=np.zeros((3, 4)), b=np.zeros(3))
-    with pytest.raises(DataError, match=r"z\.npz has no array named x, only a, b"):
+    with pytest.raises(DataError, match=r"z\.npz has no array named x, only a, b") as caught:
         arrays(Path("z.npz"))
+    assert caught.value.hint == "call the samples x"
     Path("x.npy").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"x\.npy is not an \.npy file"):
         arrays(Path("x.npy"))
