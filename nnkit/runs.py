@@ -99,13 +99,18 @@ def read_config(folder: Path, parse: Callable[[bytes], Any] | None = None) -> di
         values = (parse or parsed)(data)
     except (StorageError, yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
         raise DamagedConfigError(
-            f"{path} is damaged, it cannot be read: {' '.join(str(error).split())}", hint=hint
+            f"{path} is damaged, it cannot be read: {reason_of(error, path)}", hint=hint
         ) from error
     if not isinstance(values, dict):
         raise DamagedConfigError(f"{path} is damaged: it holds no settings", hint=hint)
     if parse is None and (cut := cut_short(values, data, _kept_of(folder))) is not None:
         raise DamagedConfigError(f"{path} is damaged: {cut}", hint=hint)
     return values
+
+
+def reason_of(error: Exception, path: Path) -> str:
+    """Return in one line why a file cannot be read, for a message that has named it already."""
+    return " ".join(str(error).split()).removeprefix(f"cannot read {path}: ")
 
 
 def _kept_of(folder: Path) -> object:
@@ -135,7 +140,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         DamagedRecordError: it is not what was written.
     """
     path = folder / RUN
-    hint = "is this a run folder?"
+    hint = f"put it back; or, where the run was stopped as it began: nnkit resume {folder}"
     if not path.is_file():
         raise DataError(f"{path} cannot be read: it is not there", hint=hint)
     try:
@@ -147,7 +152,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if not isinstance(facts["status"], str):
             raise ValueError(f"its status is {facts['status']!r}")
     except (StorageError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedRecordError(f"{path} is damaged, it cannot be read: {error}", hint=hint) from error
+        told = f"{path} is damaged, it cannot be read: {reason_of(error, path)}"
+        raise DamagedRecordError(told, hint=hint) from error
     return facts
 
 

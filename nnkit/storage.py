@@ -19,7 +19,8 @@ from nnkit.regular import LARGEST_JSON, json_of, read_regular
 
 TEMPORARY = ".tmp-"
 ROOM, BACK, RIGHTS = "free some space", "put it back", "it is somebody else's, or protected: ls -ld"  # how hints begin
-ELSEWHERE = "choose another place (output_dir=FOLDER, or behind -o)"
+LIMIT, QUOTA = "raise the limit on the size of a file (ulimit -f)", "free some of your quota (quota -s)"
+ELSEWHERE = "choose another place (output_dir=FOLDER for a training, -o for another command)"
 
 
 @contextmanager
@@ -55,6 +56,8 @@ def _remedy(action: str, path: Path, code: int | None) -> str:
             return f"a file stands where a folder is needed; {other}"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{RIGHTS} {path}; or {other}"
+        case errno.EFBIG | errno.EDQUOT if not is_read:
+            return f"{LIMIT if code == errno.EFBIG else QUOTA}, or {other}"
         case _:
             return other if is_read else f"{ROOM}, or {other}"
 
@@ -205,7 +208,7 @@ def write_unpacked(path: Path, content: IO[bytes], size: int) -> None:
             while piece := content.read(1 << 20):
                 size -= len(piece)
                 if size < 0:
-                    raise OSError(errno.EFBIG, "it is larger than its archive says")
+                    raise OSError(errno.EINVAL, "it is larger than its archive says")
                 file.write(piece)
 
 

@@ -12,7 +12,17 @@ import pytest
 
 from nnkit import storage
 from nnkit.errors import StorageError
-from nnkit.storage import LineFile, read_bytes, reporting, write_bytes, write_file, write_folder, write_json, writing
+from nnkit.storage import (
+    ELSEWHERE,
+    LineFile,
+    read_bytes,
+    reporting,
+    write_bytes,
+    write_file,
+    write_folder,
+    write_json,
+    writing,
+)
 
 
 def failing(*_: object) -> None:
@@ -274,6 +284,9 @@ def test_a_discarded_folder_is_gone_and_one_that_is_not_there_is_an_error(tmp_pa
     [
         ("write", errno.ENOSPC, "free some space, or choose another place"),
         ("write", errno.EIO, "free some space, or choose another place"),
+        ("write", errno.EFBIG, "raise the limit on the size of a file (ulimit -f), or choose another place"),
+        ("write", errno.EDQUOT, "free some of your quota (quota -s), or choose another place"),
+        ("write", errno.ENOSPC, f"free some space, or {ELSEWHERE}"),
         ("read", errno.ENOENT, "put it back, or name another one"),
         ("read", errno.EISDIR, "name a file, not a folder"),
         ("write", errno.EISDIR, "a folder stands in its place; choose another place"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,7 @@ SHOWN = (
 EACH = {"per_class": "class", "per_label": "label", "per_target": "target", "per_horizon": "step ahead"}
 WHAT = {"forecast": "windows", "language": "segments", "tagging": "sequences", "segmentation": "pictures"}
 OF_CLASSES = ("classification", "tagging")
+OF_FILES = (".csv", ".html", ".json", ".jsonl", ".npy", ".npz", ".parquet", ".pdf", ".png", ".tsv", ".txt", ".yaml")
 
 
 def command(argv: list[str]) -> int:
@@ -64,9 +66,7 @@ def command(argv: list[str]) -> int:
         )
     (word,), output_dir = read.operands("eval", "one run", 1, "nnkit eval last, with --data PATH for new data")
     folder = run_folder(word, output_dir, read.links)
-    place = read.path("output", folder)
-    if place.is_file():
-        raise ConfigError(f"--output names a folder, but {place} is a file", hint=f"--output {place.parent}")
+    place = _place(read, folder)
     run = opened(folder, read, views)
     from nnkit.infer.evaluate import evaluate
     from nnkit.infer.labelled import new_rows, own_rows
@@ -77,6 +77,17 @@ def command(argv: list[str]) -> int:
     make_folder(place)
     _report(run, found, read, _name(read.values.get("data"), split, folder, place), place)
     return 0
+
+
+def _place(read: Read, default: Path) -> Path:
+    """Return the folder that --output names. Raises: ConfigError for a file, or for what is called as one."""
+    place = read.path("output", default)
+    if place.is_file():
+        raise ConfigError(f"--output names a folder, but {place} is a file", hint=f"--output {place.parent}")
+    if "output" in read.values and place.suffix.lower() in OF_FILES and not place.is_dir():
+        hint = f"-o takes a folder; the files in it get names of their own: -o {shlex.quote(place.stem)}"
+        raise ConfigError(f"--output names a folder, but {place.name} is the name of a file", hint=hint)
+    return place
 
 
 def _name(data: str | None, split: str, folder: Path, place: Path) -> str:

@@ -74,7 +74,7 @@ def command(argv: list[str]) -> int:
         raise ConfigError(f"predict needs a run and an input, got {words[0]} alone", hint=HINT)
     word, source = words
     folder = _run_folder(word, source, output_dir, read.links)
-    name = _name(folder, source, read)
+    name, notes = _name(folder, source, read)
     out = _output(read, source, folder / f"{OF_INPUT}{name}.csv")
     run = opened(folder, read, views)
     _spare_data(run, out)
@@ -84,7 +84,7 @@ def command(argv: list[str]) -> int:
 
     if "proba" in read.flags:
         check_has_probabilities(run, "leave out --proba")
-    told = Told()
+    told = Told(notes=notes)
     masks = _masks(read, run, source, folder / f"{MASKS_OF_INPUT}{name}")
     parts = _parts(run, source, told, on_bad)
     parts = parts if source == "-" else ahead(parts)
@@ -126,15 +126,15 @@ def _run_folder(word: str, source: str, output_dir: str | None, links: Links) ->
         raise
 
 
-def _name(folder: Path, source: str, read: Read) -> str:
-    """Return what the answers are called after in the run's folder."""
+def _name(folder: Path, source: str, read: Read) -> tuple[str, list[str]]:
+    """Return what the answers are called after in the run's folder, and what there is to note of that."""
     from nnkit.infer.places import free_name, identity
 
     own = "stdin" if source == "-" else name_of(source)
     name = free_name(folder, own, identity(source), (f"{OF_INPUT}{{}}.csv", f"{MASKS_OF_INPUT}{{}}"))
-    if name != own and "output" not in read.values:
-        note(f"{folder.name} has answers to another input called {own}, so these are called {name}")
-    return name
+    if name == own or "output" in read.values:
+        return name, []
+    return name, [f"{folder.name} has answers to another input called {own}, so these are called {name}"]
 
 
 def _masks(read: Read, run: Finished, source: str, default: Path) -> MaskFolder | None:
@@ -163,7 +163,7 @@ def _output(read: Read, source: str, default: Path) -> Path | None:
     if read.values.get("output") == "-":
         return None
     out = read.file(default, SUFFIXES)
-    if source != "-" and out == Path(source).expanduser().absolute():
+    if source != "-" and out.resolve() == Path(source).expanduser().resolve():
         raise ConfigError(f"the answers would overwrite their input {source}", hint="another name behind -o")
     return out
 

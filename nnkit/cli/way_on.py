@@ -12,7 +12,7 @@ from nnkit.cli.messages import note
 from nnkit.config.schema import Config, to_plain
 from nnkit.errors import CheckpointError, DivergenceError, NnkitError, OutOfMemoryError, Problem, StorageError
 from nnkit.runs import CONFIG
-from nnkit.storage import BACK, RIGHTS, ROOM
+from nnkit.storage import BACK, LIMIT, QUOTA, RIGHTS, ROOM
 from nnkit.way_on import line_anew, line_on
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def telling_way_on(folder: Path, config: Config) -> Iterator[None]:
 
 def _hint(error: NnkitError, problem: Problem, folder: Path, config: Config) -> str:
     values, hint = to_plain(config), problem.hint
-    if isinstance(error, StorageError) and (said := next((s for s in (ROOM, BACK) if hint.startswith(s)), "")):
+    starts = (ROOM, BACK, LIMIT, QUOTA) if isinstance(error, StorageError) else ()
+    if said := next((start for start in starts if hint.startswith(start)), ""):
         return f"{said}, then: {line_on(folder, values)}"  # the run stays where it is
     if isinstance(error, StorageError) and hint.startswith(RIGHTS):
         return f"{hint.partition('; or ')[0]}; then: {line_on(folder, values)}"

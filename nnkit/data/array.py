@@ -68,7 +68,8 @@ def source_of_arrays(name: str, arrays: Mapping[str, Any], *, kind: ArrayKind, t
     parts = [part for part in _PARTS if part == "" or f"x{part}" in arrays or f"y{part}" in arrays]
     missing = [f"{n}{part}" for part in parts for n in ("x", "y") if f"{n}{part}" not in arrays]
     if missing:
-        raise DataError(f"{name} has no array named {' or '.join(missing)}, only {', '.join(arrays)}")
+        told = f"{name} has no array named {' or '.join(missing)}, only {', '.join(arrays)}"
+        raise DataError(told, hint="call the samples x, and what is to be predicted y")
     xs = [as_inputs(np.asarray(arrays[f"x{part}"]), kind=kind, name=f"{name}: x{part}") for part in parts]
     ys = [np.asarray(arrays[f"y{part}"]) for part in parts]
     for part, (x, _), y in zip(parts, xs, ys, strict=True):

@@ -226,7 +226,10 @@ def list_matching(pattern: Path) -> ImageList:
     Raises:
         DataError: there is no such picture.
     """
-    depth = next(k for k, part in enumerate(pattern.parts) if has_magic(part) and not _above(pattern, k + 1).exists())
+    parts = enumerate(pattern.parts, 1)
+    depth = next((k - 1 for k, part in parts if has_magic(part) and not _above(pattern, k).exists()), None)
+    if depth is None:
+        return list_files(pattern)
     root, found = _above(pattern, depth), Found()
     words = str(Path(*pattern.parts[depth:]))
     for name in sorted(glob(words, root_dir=root, recursive=True)):  # noqa: PTH207 - folders behind ** too

@@ -16,6 +16,7 @@ Codes = npt.NDArray[np.uint8]
 MOST_CLASSES = IGNORED  # numbers that one byte has left
 LARGEST_VALUE = 0xFFFF
 MANY_CLASSES = 20
+RIGHT_FOLDER = "is data.masks the right folder?"
 ANY = "data.values=any makes one class of all that is not 0, as where instances are numbered"
 
 
@@ -59,16 +60,16 @@ class MaskCodes:
         table = np.full(high + 1, IGNORED, np.uint8)
         for value in np.flatnonzero(counts).tolist():
             if value != self._ignore:
-                table[value] = int(value != 0) if self._any else self._number(value, int(counts[value]), name)
+                table[value] = int(value != 0) if self._any else self._number(value, int(counts[value]), name, mask)
         return table.take(mask)
 
-    def _number(self, value: int, pixels: int, name: str) -> int:
+    def _number(self, value: int, pixels: int, name: str, mask: npt.NDArray[Any]) -> int:
         with self._lock:
             if value not in self._of:
                 if not self._free:
                     raise self._no_class(value)
                 if len(self._of) == MOST_CLASSES:
-                    raise MaskValueError(f"brings more values than {MOST_CLASSES}: {ANY}")
+                    raise _too_many(mask)
                 self._of[value] = len(self._of)
             if self._free:
                 self._pixels[value] = self._pixels.get(value, 0) + pixels
@@ -116,6 +117,18 @@ class MaskCodes:
         return values
 
 
+def _too_many(mask: npt.NDArray[Any]) -> MaskValueError:
+    told = f"brings more values than {MOST_CLASSES}"
+    if _is_mottled(mask):
+        return MaskValueError(f"{told}, and looks like a picture, not like a mask", f"{RIGHT_FOLDER} Else {ANY}")
+    return MaskValueError(f"{told}: {ANY}")
+
+
+def _is_mottled(masks: npt.NDArray[Any]) -> bool:
+    """Tell whether most pixels (…, H, W) have another value than their neighbour: objects of a mask have areas."""
+    return masks.shape[-1] > 1 and float((masks[..., 1:] != masks[..., :-1]).mean()) > 0.5
+
+
 def _pixels(count: int) -> str:
     return f"{count} pixel{'' if count == 1 else 's'}"
 
@@ -133,7 +146,10 @@ def class_names(values: Sequence[int], names: Sequence[str] | None, source: str)
 
 def notes_on(values: Sequence[int], codes: Codes, ignore: int | None) -> list[str]:
     """Return what the user should know of the classes."""
-    notes = [f"the masks have {len(values)} values: {ANY}"] if len(values) > MANY_CLASSES else []
+    notes = []
+    if len(values) > MANY_CLASSES:
+        doubt = f", and look like pictures, not like masks: {RIGHT_FOLDER} Else" if _is_mottled(codes) else ":"
+        notes.append(f"the masks have {len(values)} values{doubt} {ANY}")
     unseen = np.count_nonzero(codes == IGNORED)
     if unseen:
         what = "around padded pictures" if ignore is None else f"of data.ignore={ignore}, or around padded pictures"

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from nnkit.data.mask_codes import RIGHT_FOLDER
 from nnkit.data.picture import IN_COLOURS, UNREADABLE, quiet
 from nnkit.errors import Problem
 
@@ -73,7 +74,7 @@ def hint_at_colours(paths: Sequence[str]) -> str:
     """
     colours = _colours(paths)
     if not 1 <= len(colours) <= MANY_COLOURS:
-        return "these look like pictures, not like masks: is data.masks the right folder?"
+        return f"these look like pictures, not like masks: {RIGHT_FOLDER}"
     shown = ", ".join(str(colour) for colour in colours)
     for channel, name in enumerate("RGB"):
         if len({colour[channel] for colour in colours}) == len(colours):

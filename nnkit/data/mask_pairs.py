@@ -34,10 +34,17 @@ def paired(images: Files, masks: Files, suffix: str) -> tuple[Files, Files, list
         problems.append(_other_suffix(masks, suffix, meant))
     of_mask = _by_name(masks, meant, faults)
     both = sorted(of_image.keys() & of_mask.keys())
-    faults += _alone(images, of_image, of_mask, "has no mask", f"{masks.root}/{{}}{meant}.png")
-    faults += _alone(masks, of_mask, of_image, "is the mask of no picture", f"{images.root}/{{}}.png")
+    faults += _alone(images, of_image, of_mask, "has no mask", f"put one there: {masks.root}/{{}}{meant}.png")
+    told = "is the mask of no picture"
+    faults += _alone(masks, of_mask, of_image, told, f"put its picture there: {images.root}/{{}}.png, or take it away")
     kept = images[[of_image[name] for name in both]], masks[[of_mask[name] for name in both]]
     return *kept, [*problems, *folded(faults)]
+
+
+def folders_of_pair(folder: Path) -> tuple[Path, Path] | None:
+    """Return the folders images and masks in a folder that has both."""
+    images, masks = folder / "images", folder / "masks"
+    return (images, masks) if images.is_dir() and masks.is_dir() else None
 
 
 def check_no_masks(folder: Path) -> None:
@@ -94,7 +101,7 @@ def _setting(suffix: str) -> str:
 def _alone(files: Files, own: Mapping[str, int], other: Collection[str], reason: str, hint: str) -> list[Fault]:
     """Return the fault of each file that has no partner."""
     alone = [(name, row) for name, row in own.items() if name not in other]
-    return [Fault(files.place(row), files.paths[row], reason, hint.format(name)) for name, row in alone]
+    return [Fault(files.place(row), files.paths[row], reason, hint.replace("{}", name)) for name, row in alone]
 
 
 def _by_name(files: Files, suffix: str, faults: list[Fault]) -> dict[str, int]:

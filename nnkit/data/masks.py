@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, final
@@ -18,7 +19,7 @@ from nnkit.data.decode import decode_each, digests_of, each
 from nnkit.data.images import PARTS, Files, list_files, report
 from nnkit.data.mask_codes import Codes, MaskCodes, MaskValueError, class_names, notes_on
 from nnkit.data.mask_faults import Fault, folded
-from nnkit.data.mask_pairs import paired, stem
+from nnkit.data.mask_pairs import OF_IMAGES, OF_MASKS, folders_of_pair, paired, stem
 from nnkit.data.picture import (
     BadPictureError,
     Channels,
@@ -35,6 +36,7 @@ from nnkit.errors import ConfigError, DataError, OutOfMemoryError, Problem
 from nnkit.machine import available_bytes
 from nnkit.spec import InputSpec
 
+OF_NAMES = {"name", "names", "id", "ids", "files"}
 _FOLDERS = "data.images=FOLDER data.masks=FOLDER"
 
 
@@ -85,6 +87,10 @@ def _of_folders(config: MasksConfig, codes: MaskCodes) -> _Read:
     if config.masks is None:
         raise ConfigError(f"data.images={config.images} is a folder, so data.masks has to name one", hint=_FOLDERS)
     masks = _listed(config.masks, "masks")
+    if images.root.samefile(masks.root):
+        pair = folders_of_pair(images.root.parent)
+        hint = shlex.join([f"data.images={pair[0]}", f"data.masks={pair[1]}"]) if pair else _FOLDERS
+        raise ConfigError(f"data.images and data.masks are the same folder, {images.root}", hint=hint)
     images, masks, problems = paired(images, masks, config.mask_suffix)
     if not len(images):
         report(problems)
@@ -167,7 +173,8 @@ def _of_arrays(config: MasksConfig, codes: MaskCodes) -> _Read:
         wanted["data.name_array"] = config.name_array
     arrays = load_arrays(path, list(wanted.values()))
     if absent := [f"{key}={name}" for key, name in wanted.items() if name not in arrays]:
-        raise DataError(f"{path} has no array {' and '.join(absent)}, only {', '.join(arrays)}")
+        hint = " ".join(f"{key}={_array_like(key, arrays)}" for key in wanted)
+        raise DataError(f"{path} has no array {' and '.join(absent)}, only {', '.join(arrays)}", hint=hint)
     x, _ = as_inputs(_as_pictures(arrays[config.image_array]), kind="image", name=f"{path}: {config.image_array}")
     y = np.asarray(arrays[config.mask_array])
     if y.dtype.kind not in "iub":
@@ -195,6 +202,12 @@ def _of_arrays(config: MasksConfig, codes: MaskCodes) -> _Read:
             faults.append(Fault(f"{where},", f"row {row + 1}", str(error), error.hint, kind=str(error)))
     report(folded(faults))
     return _Read(pixels, found, names, ("",) * len(names), codes.strays())
+
+
+def _array_like(key: str, names: Iterable[str]) -> str:
+    """Return the array that a setting most likely means, by its name; NAME where none has a usual one."""
+    usual = {"data.image_array": {*OF_IMAGES, "x"}, "data.mask_array": {*OF_MASKS, "y"}}.get(key, OF_NAMES)
+    return next((name for name in names if name.lower() in usual), "NAME")
 
 
 def _as_pictures(x: Any) -> Any:

@@ -290,7 +290,7 @@ class Reading:
         known = set(names_of(file))
         missing = [name for name in self.wanted if name not in known]
         if missing and not self.kinds:
-            raise missing_columns(missing, file)
+            raise missing_columns(missing, file, self.wanted)
         missing = [name for name in self.kinds if name not in known]
         if missing:
-            raise lacking_columns(missing, file)
+            raise lacking_columns(missing, file, self.kinds)

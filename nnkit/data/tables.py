@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,23 +102,24 @@ def place_of(row: int, file: TableFile) -> str:
     return f"{file.name}, row {row + 1}" if line is None else f"{file.name}, line {line}"
 
 
-def missing_columns(missing: Sequence[str], file: TableFile) -> ConfigError:
-    """Return the error of columns that are named but are not there."""
-    return ConfigError(*_not_there(missing, file))
+def missing_columns(missing: Sequence[str], file: TableFile, used: Collection[str] = ()) -> ConfigError:
+    """Return the error of columns that are named but are not there; none that is used is what was meant."""
+    return ConfigError(*_not_there(missing, file, used))
 
 
-def lacking_columns(missing: Sequence[str], file: TableFile) -> DataError:
-    """Return the error of a file that lacks columns that the first file has."""
-    return DataError(*_not_there(missing, file))
+def lacking_columns(missing: Sequence[str], file: TableFile, used: Collection[str] = ()) -> DataError:
+    """Return the error of a file that lacks columns that the first file has; none that is used is what was meant."""
+    return DataError(*_not_there(missing, file, used))
 
 
-def _not_there(missing: Sequence[str], file: TableFile) -> list[Problem]:
+def _not_there(missing: Sequence[str], file: TableFile, used: Collection[str]) -> list[Problem]:
     from nnkit.config.synonyms import nearest
 
     names = names_of(file)
     listed = "columns: " + ", ".join(name[:40] for name in names[:30]) + (", …" if len(names) > 30 else "")
     listed += "; is data.delimiter right?" if len(names) == 1 else ""
-    nears = [(name, nearest(name, names) if len(names) > 1 else None) for name in missing[:10]]
+    free = [name for name in names if name not in used] if len(names) > 1 else []
+    nears = [(name, nearest(name, free)) for name in missing[:10]]
     return [
         Problem(f"{file.name} has no column {name}", f"did you mean {near}?" if near else listed)
         for name, near in nears

@@ -41,10 +41,12 @@ from nnkit.runs import (
     fold_name,
     read_config,
     read_run,
+    reason_of,
 )
 from nnkit.scoring import untuned_threshold
 from nnkit.spec import DataSpec
 from nnkit.storage import read_bytes
+from nnkit.track.jsonl import read_events
 from nnkit.train import checkpoints
 from nnkit.train.device import Arithmetic, devices
 from nnkit.train.through_time import answered
@@ -54,6 +56,8 @@ from nnkit.way_on import line_anew
 BEST = "best"
 HEAD_NUMBERS = 10_000_000  # a head for a thousand classes has fewer
 NO_SIZES = ("freeze", "unfreeze_after", "unfreeze_layers")
+COMMAND_KEPT = f"{RUN} keeps the command that it was begun with"
+PUT_BACK = f"put it back; or train the same anew: {COMMAND_KEPT}"
 MOST_NUMBERS = 1_000  # a setting of a network may be as large without being a size of its weights
 
 
@@ -228,7 +232,9 @@ def _checked(values: dict[str, Any], folder: Path) -> Config:
     try:
         return check(Composed(values))
     except ConfigError as error:
-        raise ConfigError(*(Problem(f"{folder / CONFIG}: {p.text}", p.hint) for p in error.problems)) from error
+        mend = f"mend {CONFIG} in the run folder; {COMMAND_KEPT}"
+        told = [(p.text, mend if "=" in p.hint else p.hint) for p in error.problems]  # no words that a command takes
+        raise ConfigError(*(Problem(f"{folder / CONFIG}: {text}", hint) for text, hint in told)) from error
 
 
 def _here(config: Config) -> Config:
@@ -265,8 +271,17 @@ def _best(folder: Path, status: str) -> Path:
     """Return the checkpoint with the best weights. Raises: CheckpointError, saying what became of the run."""
     if not (folder / CHECKPOINTS / BEST).exists() and status not in FINISHED:
         hint = "wait for it" if status == "running" else f"nnkit resume {folder}"
-        raise CheckpointError(f"{folder} {said_of(status)} before its first validation", hint=hint)
+        what = "any weights could be saved" if _has_validated(folder) else "its first validation"
+        raise CheckpointError(f"{folder} {said_of(status)} before {what}", hint=hint)
     return checkpoints.pointed(folder / CHECKPOINTS, BEST)
+
+
+def _has_validated(folder: Path) -> bool:
+    """Tell whether a run has validated: its metrics may be written where its weights cannot be."""
+    try:
+        return any(name.startswith("val/") for event in read_events(folder) for name in event.values)
+    except StorageError:
+        return False
 
 
 def said_of(status: str) -> str:
@@ -328,18 +343,18 @@ def read_preprocess(folder: Path, facts: Mapping[str, Any]) -> Preprocess | None
     try:
         data = read_bytes(path, LARGEST_JSON)
         if facts.get(PREPROCESS_SUM, (told := hashlib.sha256(data).hexdigest())) != told:
-            raise DataError(f"{path} is damaged: it is not what was written (SHA-256 differs)")
+            raise DataError(f"{path} is damaged: it is not what was written (SHA-256 differs)", hint=PUT_BACK)
         plain = json_of(data)
     except (StorageError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", hint="is this a run folder?") from error
+        raise DataError(f"{path} cannot be read: {reason_of(error, path)}", hint=PUT_BACK) from error
     if not isinstance(plain, dict):
-        raise DataError(f"{path} is damaged: it holds no mapping")
+        raise DataError(f"{path} is damaged: it holds no mapping", hint=PUT_BACK)
     try:
         found = Preprocess.from_plain(plain)
         if found is not None:
             _ = found.spec
         return found
     except DataError as error:
-        raise DataError(*(Problem(f"{folder}: {p.text}", p.hint) for p in error.problems)) from error
+        raise DataError(*(Problem(f"{folder}: {p.text}", p.hint or PUT_BACK) for p in error.problems)) from error
     except (ValueError, IndexError, OverflowError, RuntimeError) as error:
-        raise DataError(f"{path} is damaged: {error}", hint="is this a run folder?") from error
+        raise DataError(f"{path} is damaged: {error}", hint=PUT_BACK) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,9 @@ OF_LENGTH = (*SMALLER, "data.segment", "data.season")
 
 
 @contextmanager
-def hinting(instead: str = "", *, on_bad: str = "", path: str = "", longer: str = "") -> Iterator[None]:
+def hinting(
+    instead: str = "", *, on_bad: str = "", path: str = "", longer: str = "", found: str = ""
+) -> Iterator[None]:
     """Replace hints at settings of `data`.
 
     Args:
@@ -22,6 +26,7 @@ def hinting(instead: str = "", *, on_bad: str = "", path: str = "", longer: str 
         on_bad: the same, where the hint was to leave out rows that cannot be read.
         path: the same, where it was to name another file.
         longer: the same, where there are too few steps.
+        found: the same, where it was a file of a name like that of one that is not there: {} stands for its path.
 
     Raises:
         DataError, ConfigError: with the same texts.
@@ -29,6 +34,8 @@ def hinting(instead: str = "", *, on_bad: str = "", path: str = "", longer: str 
     ours = {"data.on_bad": on_bad, "data.path": path, **dict.fromkeys(OF_LENGTH, longer)}
 
     def reworded(hint: str) -> str:
+        if found and (near := re.fullmatch(r"did you mean (/.*)\?", hint)):
+            return found.replace("{}", shlex.quote(near[1]))
         if "data." not in hint and not hint.startswith(SMALLER):
             return hint
         return next((own for word, own in ours.items() if own and word in hint), instead)

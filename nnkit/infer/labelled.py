@@ -11,6 +11,7 @@ import numpy as np
 from nnkit.config.sections.data import ArrayConfig, DataConfig, ImagesConfig, MasksConfig, TableConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig, TsConfig
 from nnkit.data import read, read_whole, split_by
+from nnkit.data.mask_pairs import folders_of_pair
 from nnkit.data.sequences import Sequences
 from nnkit.data.source import IGNORED, Rows, Source, check_finite
 from nnkit.errors import ConfigError, DataError
@@ -31,7 +32,7 @@ def own_rows(run: Finished, part: Part) -> tuple[Source, Rows]:
         ConfigError: the run has no such part.
     """
     section = run.config.data
-    with hinting(NEW_DATA):
+    with hinting(NEW_DATA, found="put it back; or --data {} evaluates on all of its rows"):
         source = read(section, run.config.cv)
     if not source.is_of(run.facts):
         raise DataError(
@@ -119,13 +120,12 @@ def masks_section(run: Finished, path: Path) -> MasksConfig:
     """Return the section that reads new pictures with masks as the run's own were. Raises: ConfigError."""
     section, (channels, height, width) = run.config.data, run.spec.inputs[0].shape
     arrays = path.suffix.lower() == ".npz"
-    if not arrays and not ((path / "images").is_dir() and (path / "masks").is_dir()):
+    pair = (path, None) if arrays else folders_of_pair(path)
+    if pair is None:
         told = f"{path} is neither an .npz file nor a folder with the folders images and masks"
-        holds_both = path.parent / "images", path.parent / "masks"
-        hint = f"--data {path.parent}" if path in holds_both and all(map(Path.is_dir, holds_both)) else "--data FOLDER"
+        hint = f"--data {path.parent}" if path in (folders_of_pair(path.parent) or ()) else "--data FOLDER"
         raise ConfigError(told, hint=hint)
-    where: dict[str, Any] = {"images": str(path if arrays else path / "images")}
-    where["masks"] = None if arrays else str(path / "masks")
+    where: dict[str, Any] = {"images": str(pair[0]), "masks": pair[1] and str(pair[1])}
     if isinstance(section, MasksConfig):
         names: dict[str, Any] = (
             {} if section.is_arrays == arrays else {"image_array": "x", "mask_array": "y", "name_array": None}

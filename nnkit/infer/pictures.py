@@ -15,6 +15,7 @@ from nnkit.config.sections.data import ImagesConfig, OnBad
 from nnkit.data.decode import decode_each
 from nnkit.data.image_table import TABLE_SUFFIXES, list_unlabelled
 from nnkit.data.images import ImageList, list_files, list_matching
+from nnkit.data.mask_pairs import folders_of_pair
 from nnkit.data.picture import ImageFormat, upright_size
 from nnkit.data.picture import pixels_of as pixels_in
 from nnkit.data.preprocess import ArrayEncoder
@@ -32,7 +33,8 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
 
     Args:
         run: trained on pictures.
-        path: a picture, a folder, a glob of pictures, or a CSV file with the path column of the run's data.
+        path: a picture, a folder, a glob of pictures, or a CSV file with the path column of the run's data; where each
+            pixel has a class, a folder with the folders images and masks stands for its pictures.
         told: grows by what there is to tell.
         on_bad: whether a picture that cannot be read ends it all, or is left out.
 
@@ -42,7 +44,7 @@ def picture_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> It
     """
     import pyarrow as pa
 
-    form, found = image_format(run), _listed(run, path)
+    form, found = image_format(run), _listed(run, path, told)
     told.lines += [note.replace(", left out:", ":") for note in found.notes]
     columns = found.columns or {"path": found.files.paths}
     for start in range(0, len(found), AT_ONCE):
@@ -107,10 +109,13 @@ def image_format(run: Finished) -> ImageFormat:
     return ImageFormat(height, width, kept, resize)
 
 
-def _listed(run: Finished, path: Path) -> ImageList:
+def _listed(run: Finished, path: Path, told: Told) -> ImageList:
     if path.suffix.lower() in TABLE_SUFFIXES:
         section = run.config.data
         column = section.path_column if isinstance(section, ImagesConfig) else "path"
         with hinting(f"a CSV file with the pictures' paths in the column {column}, below the file's own folder"):
             return list_unlabelled(path, path_column=column)
+    if run.spec.is_per_pixel and (pair := folders_of_pair(path)) is not None:
+        told.notes.append(f"the pictures are those in {pair[0]}: {pair[1]} has their masks")
+        return list_files(pair[0])
     return list_matching(path) if has_magic(str(path)) and not path.exists() else list_files(path)

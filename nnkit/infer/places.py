@@ -38,10 +38,13 @@ def free_name(folder: Path, name: str, source: str, forms: Sequence[str]) -> str
 
 
 def identity(*sources: str) -> str:
-    """Return what inputs are known by in any folder: the SHA-256 of their paths, which may hold a secret, or -."""
+    """Return what inputs are known by in any folder: the SHA-256 of their paths, which may hold a secret, or -.
+
+    However a path is spelled, and through whatever links it leads, it is the same one.
+    """
     if sources == (STREAM,):
         return STREAM
-    paths = (os.fsencode(Path(source).expanduser().absolute()) for source in sources)
+    paths = (os.fsencode(os.path.realpath(Path(source).expanduser())) for source in sources)
     return sha256(b"\0".join(paths)).hexdigest()
 
 

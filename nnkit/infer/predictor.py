@@ -30,6 +30,7 @@ from nnkit.infer.sequences import as_trained, tokens_of
 from nnkit.runs import find_run
 
 MOST_SHOWN = 10  # classes
+NO_ROW = "there is no row to predict"
 
 
 @final
@@ -72,7 +73,8 @@ class Predictor:
 
         Raises:
             ConfigError: columns are missing, or the run takes no such rows.
-            DataError: a cell or a picture cannot be read, a text is empty, or the past is too short.
+            DataError: a cell or a picture cannot be read, a list is empty or mixes paths with pictures, a text is
+                empty, or the past is too short.
         """
         if self.run.spec.is_per_pixel:
             return self._masks(rows)
@@ -119,7 +121,7 @@ class Predictor:
             masks, has_sizes = answers_to(self.run, part.inputs).predicted, bool(part.places or part.sizes)
             found += [own_mask(self.run, part, row, mask, values) for row, mask in enumerate(masks)]
         if not found:
-            raise DataError("there is no row to predict")
+            raise DataError(NO_ROW)
         return found if has_sizes else np.stack(found)
 
     def _answers(self, rows: Any) -> tuple[Answers, Any]:
@@ -130,7 +132,7 @@ class Predictor:
             found.append(answers_to(self.run, part.inputs))
             lengths.append(_lengths(part.inputs[0]) if self.run.spec.is_per_step else None)
         if not found:
-            raise DataError("there is no row to predict")
+            raise DataError(NO_ROW)
         names = ("predicted",) if found[0].probabilities is None else ("predicted", "probabilities")
         columns = [np.concatenate([getattr(part, name) for part in found]) for name in names]
         steps = np.concatenate(lengths) if self.run.spec.is_per_step else None
@@ -226,14 +228,25 @@ def _lengths(given: Any) -> Any:
 
 
 def _as_pictures(rows: Any) -> list[Any] | None:
-    """Return a list of paths as such, and a picture of Pillow, or a list of them, as a list; None for anything else."""
+    """Return a list of paths as such, and a picture of Pillow, or a list of them, as a list; None for anything else.
+
+    Raises:
+        DataError: the list is empty, or mixes paths or pictures with something else.
+    """
     if hasattr(rows, "getbands"):
         return [rows]
-    if not isinstance(rows, Sequence) or not rows:
+    if not isinstance(rows, Sequence):
         return None
-    if all(isinstance(row, (str, Path)) for row in rows):
+    if not rows:
+        raise DataError(NO_ROW)
+    kinds = ["path" if isinstance(row, (str, Path)) else "picture" if hasattr(row, "getbands") else "" for row in rows]
+    if len(set(kinds)) > 1 and any(kinds):
+        other = next(row for row, kind in enumerate(kinds) if kind != kinds[0])
+        types = f"{type(rows[0]).__name__} in row 1, {type(rows[other]).__name__} in row {other + 1}"
+        raise DataError(f"the list must hold paths alone, or pictures of Pillow alone, got {types}")
+    if kinds[0] == "path":
         return [Path(row).expanduser() for row in rows]
-    return list(rows) if all(hasattr(row, "getbands") for row in rows) else None
+    return list(rows) if kinds[0] else None
 
 
 @in_python()

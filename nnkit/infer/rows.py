@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SKIP = "--on-bad skip leaves it out"
+TABLES = "a table with the columns that the run was trained on, or a glob of them in quotes"
+ARRAYS = "a file of numbers, or an .npz or .npy file with x"
 NO_VALUE = ("",)  # what goes along keeps its words, even those that mean a missing value
 
 
@@ -61,7 +63,7 @@ def table_parts(
     section = run.config.data
     assert isinstance(section, TableConfig)
     form, missing = _form(section, encoder), tuple(section.missing_values)
-    with hinting(on_bad=SKIP):
+    with hinting(on_bad=SKIP, path=TABLES):
         if not isinstance(source, str):
             file = open_table(source, form)
             yield from _read(file, encoder, missing, _kept(file, encoder), told, on_bad)
@@ -85,7 +87,7 @@ def _kept(file: TableFile, encoder: TableEncoder) -> list[str]:
     """Return the columns that go along. Raises: ConfigError, naming the columns that are missing."""
     names = names_of(file)
     if missing := [name for name in encoder.names if name not in names]:
-        raise missing_columns(missing, file)
+        raise missing_columns(missing, file, encoder.names)
     known = set(encoder.names)
     return [name for name in names if name not in known]
 
@@ -198,7 +200,7 @@ def array_parts(run: Finished, path: Path, told: Told, *, on_bad: OnBad) -> Iter
         ConfigError: the run takes no such file.
     """
     size = run.config.batching.eval_batch_size * 8
-    with hinting(on_bad=SKIP):
+    with hinting(on_bad=SKIP, path=ARRAYS):
         if path.suffix.lower() in (".npz", ".npy"):
             array, beside = _loaded(path)
             samples = samples_of(run, array, f"{path}: x", beside)
@@ -227,7 +229,7 @@ def _loaded(path: Path) -> tuple[Any, Mapping[str, Any]]:
         return load_array(path), {}
     arrays = load_arrays(path)
     if "x" not in arrays:
-        raise DataError(f"{path} has no array named x, only {', '.join(arrays)}")
+        raise DataError(f"{path} has no array named x, only {', '.join(arrays)}", hint="call the samples x")
     return arrays["x"], arrays
 
 
@@ -252,7 +254,10 @@ def samples_of(run: Finished, array: Any, name: str, beside: Mapping[str, Any] |
     if given.kind == "series":
         return as_trained(run, with_lengths(beside or {}, samples, name), name)
     if spec.shape != given.shape:
-        hint = "pictures of any size are taken as files (in Python as Pillow's, too)" if kind == "image" else ""
+        hint = "pictures of any size are taken as files (in Python as Pillow's, too)"
+        if kind != "image":
+            known = f"the {given.shape[0]} columns of the training, in their order"
+            hint = f"{known}, without the target" if spec.shape > given.shape else known
         told = f"{name} has samples of shape {spec.shape}, but the run was trained on {given.shape}"
         raise DataError(told, hint=hint)
     return samples

@@ -150,6 +150,13 @@ def test_last_is_the_newest_run(capsys: Capsys) -> None:
         (["RUN", "--data", "gone.npz"], 3, "gone.npz is not there", ""),
         (["RUN", "--data", "gone.csv"], 2, "data=array has no files of its own form", "--data FILE.npz"),
         (["RUN", "-o", "a file"], 2, "--output names a folder, but", "--output "),
+        (
+            ["RUN", "-o", "x.csv"],
+            2,
+            "--output names a folder, but x.csv is the name of a file",
+            "names of their own: -o x",
+        ),
+        (["RUN", "-o", "below/my x.JSON"], 2, "my x.JSON is the name of a file", "-o takes a folder;"),
     ],
 )
 def test_wrong_words_are_told(words: list[str], code: int, text: str, hint: str, capsys: Capsys) -> None:
@@ -161,6 +168,12 @@ def test_wrong_words_are_told(words: list[str], code: int, text: str, hint: str,
     assert hint in err
     assert "Traceback" not in err
     assert out == "" or not words
+    assert [path.name for path in Path().iterdir()] == ["a file"]
+
+
+def test_a_folder_that_is_there_may_be_called_as_a_file(capsys: Capsys) -> None:
+    Path("x.csv").mkdir()
+    assert command(capsys, "eval", folder_of("array"), "-o", "x.csv", "--no-plots")[0] == 0
 
 
 def test_a_place_that_cannot_be_written_is_told(capsys: Capsys) -> None:

@@ -252,6 +252,15 @@ def test_evaluations_of_data_of_the_same_name_are_kept_apart(run: Path, capsys: 
     assert not (run / "predictions-new-3.csv").exists()
 
 
+def test_of_pictures_and_their_masks_the_pictures_are_predicted(run: Path, capsys: Capsys) -> None:
+    write_pairs(Path("seg"), 3)
+    assert main(["predict", str(run), "seg", "-o", "out.csv", "--masks", "made"]) == 0
+    told = f"the pictures are those in {Path('seg/images').absolute()}: {Path('seg/masks').absolute()} has their masks"
+    assert f"note: {told}\n" in capsys.readouterr().err
+    assert pd.read_csv("out.csv")["path"].tolist() == ["p00.png", "p01.png", "p02.png"]
+    assert sorted(path.name for path in Path("made").iterdir()) == ["p00.png", "p01.png", "p02.png"]
+
+
 def test_masks_do_not_go_into_the_folder_of_their_pictures(run: Path, capsys: Capsys) -> None:
     write_picture(Path("new/a.png"), picture_of(square(4), 4))
     assert main(["predict", str(run), "new", "-o", "out.csv", "--masks", "new/made"]) == 2

@@ -217,6 +217,17 @@ def test_code_of_the_users_own_needs_trust(capsys: Capsys) -> None:
     assert command(capsys, "predict", own_folder(), "x.npy", "-o", "out.csv", "--trust")[0] == 0
 
 
+def test_another_name_for_the_answers_is_noted_where_there_are_some(capsys: Capsys) -> None:
+    folder, told = copy_of(own_folder()), "so these are called x-2"
+    np.save("x.npy", np.zeros((3, 4)))
+    (folder / "predictions-of-x.csv").write_text("of another x")
+    code, _, err = command(capsys, "predict", folder, "x.npy")
+    assert (code, told in err) == (2, False)
+    code, out, err = command(capsys, "predict", folder, "x.npy", "--trust")
+    assert (code, told in err) == (0, True)
+    assert Path(out.strip()).name == "predictions-of-x-2.csv"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text", "hint"),
     [
@@ -233,6 +244,12 @@ def test_code_of_the_users_own_needs_trust(capsys: Capsys) -> None:
         (["RUN", "in.csv", "-o", "answers"], 2, "--output must end in .csv or .parquet", "-o answers.csv"),
         (["RUN", "in.csv", "-o", "."], 2, "--output names a file, but", "-o "),
         (["RUN", "in.csv", "-o", "in.csv"], 2, "the answers would overwrite their input in.csv", "another name"),
+        (
+            ["RUN", "./link.csv", "-o", "in.csv"],
+            2,
+            "the answers would overwrite their input ./link.csv",
+            "another name",
+        ),
         (["RUN", "in.csv", "-o"], 2, "-o needs a value", "-o VALUE"),
         (["RUN", "in.csv", "-o", "a file/out.csv"], 5, "cannot make folder", "hint:"),
         (["RUN", "in.csv", "--on-bad", "ignore"], 2, "--on-bad must be one of error, skip, got 'ignore'", "--on-bad"),
@@ -242,6 +259,7 @@ def test_code_of_the_users_own_needs_trust(capsys: Capsys) -> None:
 )
 def test_wrong_words_are_told(words: list[str], code: int, text: str, hint: str, capsys: Capsys) -> None:
     Path("a file").touch()
+    Path("link.csv").symlink_to("in.csv")
     written(unlabelled().head(3))
     words = [str(folder_of("binary")) if word == "RUN" else word for word in words]
     found, out, err = command(capsys, "predict", *words)

@@ -13,7 +13,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.errors import StorageError
-from nnkit.storage import BACK, RIGHTS, ROOM
+from nnkit.storage import BACK, LIMIT, QUOTA, RIGHTS, ROOM
 from nnkit.train import loop, persist, saver
 from tests.cli.test_resume import events, trained, weights
 
@@ -112,19 +112,20 @@ def failing(step: int, error: BaseException) -> Callable[..., None]:
     return fails
 
 
-def test_a_full_disk_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
+@pytest.mark.parametrize("remedy", [ROOM, LIMIT, QUOTA])
+def test_a_full_disk_says_how_to_go_on(remedy: str, monkeypatch: pytest.MonkeyPatch, capsys: Out) -> None:
     write = saver.write
 
     def full(folder: Path, *args: Any, **kwargs: Any) -> None:
         if folder.name > "step-00000003":
-            raise StorageError("cannot write: No space left on device", hint=f"{ROOM}, or choose another place")
+            raise StorageError("cannot write: No space left on device", hint=f"{remedy}, or choose another place")
         write(folder, *args, **kwargs)
 
     monkeypatch.setattr(persist, "WAIT_S", 0.0)
     monkeypatch.setattr(saver, "write", full)
     folder, hint, line = ends(capsys, QUICK, 5)
     monkeypatch.undo()
-    assert hint == f"free some space, then: nnkit resume {folder}"
+    assert hint == f"{remedy}, then: nnkit resume {folder}"
     assert line.endswith(f"nnkit resume {folder}")
     assert shown(folder, capsys)["go"].split(maxsplit=1)[1] == f"nnkit resume {folder}"
     assert main(["resume", str(folder)]) == 0

@@ -239,8 +239,9 @@ def test_validation_and_test_arrays_are_the_parts(sizes: dict[str, int], val: An
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         parts({"": 6, "_val": 3}, **changes)
+    assert ("call the samples x" in caught.value.hint) == ("no array" in message)
 
 
 def test_other_arrays_of_the_file_are_left_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_what_else_is_wrong_is_told_beside_the_suffix() -> None:
         f"{root}/images/p03.png",
         f"{root}/masks/p04_mask.png",
     ]
-    assert others[0].hint == f"{root}/masks/p03_mask.png"
+    assert others[0].hint == f"put one there: {root}/masks/p03_mask.png"
 
 
 def test_a_suffix_that_no_mask_has_is_to_be_left_out() -> None:
@@ -61,11 +62,14 @@ def test_a_suffix_that_no_mask_has_is_to_be_left_out() -> None:
 
 
 def test_one_mask_with_another_name_does_not_make_a_suffix() -> None:
-    root = write_pairs(Path("a").absolute(), 6)
+    root = write_pairs(Path("a{b}").absolute(), 6)
     (root / "masks" / "p03.png").rename(root / "masks" / "p03_old.png")
-    assert [problem.text for problem in problems_of(root)] == [
-        f"{root}/images/p03.png has no mask",
-        f"{root}/masks/p03_old.png is the mask of no picture",
+    assert problems_of(root) == [
+        Problem(f"{root}/images/p03.png has no mask", f"put one there: {root}/masks/p03.png"),
+        Problem(
+            f"{root}/masks/p03_old.png is the mask of no picture",
+            f"put its picture there: {root}/images/p03_old.png, or take it away",
+        ),
     ]
 
 
@@ -88,6 +92,14 @@ def test_pictures_and_their_masks_are_not_taken_for_classes(names: tuple[str, st
     hint = raised.value.problems[0].hint
     assert hint.startswith(f"data=masks data.images={root}/{names[0]} data.masks={root}/{names[1]}")
     assert (f" data.mask_suffix={suffix}" in hint) == bool(suffix)
+
+
+def test_the_hint_at_masks_can_be_pasted_where_the_folder_has_a_blank() -> None:
+    root = write_pairs(Path("my set").absolute(), 4)
+    with pytest.raises(DataError) as raised:
+        read_pictures(classes_in(root))
+    words = ["data=masks", f"data.images={root}/images", f"data.masks={root}/masks", "model=unet"]
+    assert shlex.split(raised.value.hint) == words
 
 
 def test_classes_with_such_names_stay_classes() -> None:

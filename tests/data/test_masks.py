@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,17 @@ def test_arrays_of_one_file_with_names_of_their_own() -> None:
     assert np.array_equal(source.row_target[1], masks[1][1::2, 1::2] > 0)
 
 
+def test_arrays_of_other_names_are_told_with_the_settings_that_name_them() -> None:
+    path = npz(Images=made(8, 8)[None], mask=made(8, 8, 1)[None])
+    with pytest.raises(DataError, match=r"no array data\.image_array=x and data\.mask_array=y, only Images, mask") as e:
+        read_masks(section(Path(), images=str(path), masks=None))
+    assert e.value.hint == "data.image_array=Images data.mask_array=mask"
+    path = npz(x=made(8, 8)[None], z=made(8, 8, 1)[None])
+    with pytest.raises(DataError, match=r"has no array data\.mask_array=y, only x, z") as e:
+        read_masks(section(Path(), images=str(path), masks=None))
+    assert e.value.hint == "data.image_array=x data.mask_array=NAME"
+
+
 @pytest.mark.parametrize(
     ("arrays", "changes", "told"),
     [
@@ -221,9 +234,14 @@ def test_arrays_of_one_file_with_names_of_their_own() -> None:
         ({"x": made(8, 8)[None], "y": np.full((1, 8, 8), -1)}, {}, "y, row 1, has the value -1"),
         ({"x": made(8, 8)[None], "y": made(8, 8, 1)[None], "n": np.array(["a", "b"])}, {"name_array": "n"}, "2 names"),
         (
-            {"x": made(20, 20)[None], "y": np.arange(400).reshape(1, 20, 20)},
+            {"x": made(40, 40)[None], "y": np.kron(np.arange(400).reshape(1, 20, 20), np.ones((1, 2, 2), int))},
             {},
             "more values than 255: data.values=any",
+        ),
+        (
+            {"x": made(20, 20)[None], "y": np.arange(400).reshape(1, 20, 20)},
+            {},
+            "brings more values than 255, and looks like a picture, not like a mask",
         ),
     ],
 )
@@ -245,6 +263,20 @@ def test_folders_that_are_none_are_told(changes: dict[str, str], told: str) -> N
     Path("f").write_text("")
     with pytest.raises(DataError, match=told):
         read_masks(section(write_pairs(Path("a").absolute(), 3), **changes))
+
+
+def test_pictures_in_the_place_of_masks_are_known() -> None:
+    root = write_pairs(Path("a b").absolute(), 3)
+    Path("link").symlink_to(root / "images")
+    with pytest.raises(ConfigError, match=r"data\.images and data\.masks are the same folder, .*/images") as raised:
+        read_masks(section(root, masks=str(Path("link").absolute())))
+    hint = raised.value.problems[0].hint
+    assert shlex.split(hint) == [f"data.images={root}/images", f"data.masks={root}/masks"]
+    for row in range(3):
+        write_picture(root / "masks" / f"p{row:02}.png", made(12, 12, 1, seed=row))
+    noted = read_masks(section(root)).account.notes  # type: ignore[union-attr]
+    told = r"the masks have \d+ values, and look like pictures, not like masks: is data\.masks the right folder\? Else"
+    assert re.match(told, noted[0])
 
 
 def test_a_picture_that_is_added_moves_no_other_to_another_part() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from nnkit.errors import CheckpointError, ConfigError, DataError, NnkitError
 from nnkit.infer.finished import open_run
 from nnkit.lock import FolderLock
-from nnkit.runs import read_config
+from nnkit.runs import DamagedRecordError, read_config
 from nnkit.train import checkpoints
 from tests.finished import KINDS, OLD, Bomb, change_facts, copy_of, facts_of, folder_of, opened, own_folder, put_bombs
 from tests.own_code import HERE
@@ -136,18 +137,27 @@ def newer(folder: Path) -> None:
 
 
 def test_a_damaged_preprocess_json_is_told() -> None:
-    assert damaged(without("preprocess.json"), DataError, r"preprocess\.json cannot be read").exit_code == 3
-    damaged(edit("preprocess.json", "{}"), DataError, r"array/preprocess\.json is damaged: .*SHA-256 differs")
-    damaged(preprocess("{"), DataError, r"array/preprocess\.json cannot be read")
-    damaged(preprocess("[1]"), DataError, r"array/preprocess\.json is damaged: it holds no mapping")
-    damaged(preprocess('{"format": 2}'), DataError, r"array: preprocess\.json is damaged: KeyError")
-    damaged(preprocess('{"format": "x"}'), DataError, r"array: preprocess\.json is damaged")
+    gone = r"array/preprocess\.json cannot be read: No such file or directory \(errno 2\)$"
+    for change, text in (
+        (without("preprocess.json"), gone),
+        (edit("preprocess.json", "{}"), r"array/preprocess\.json is damaged: .*SHA-256 differs"),
+        (preprocess("{"), r"array/preprocess\.json cannot be read"),
+        (preprocess("[1]"), r"array/preprocess\.json is damaged: it holds no mapping"),
+        (preprocess('{"format": 2}'), r"array: preprocess\.json is damaged: KeyError"),
+        (preprocess('{"format": "x"}'), r"array: preprocess\.json is damaged"),
+    ):
+        error = damaged(change, DataError, text)
+        assert error.exit_code == 3
+        assert error.hint == "put it back; or train the same anew: run.json keeps the command that it was begun with"
     error = damaged(newer, DataError, r"preprocess\.json has format 99, newer than")
     assert error.problems[0].hint == "update nnkit"
 
 
 def test_a_damaged_run_json_is_told() -> None:
-    assert damaged(without("run.json"), DataError, r"run\.json cannot be read").exit_code == 3
+    error = damaged(without("run.json"), DataError, r"array/run\.json cannot be read: it is not there$")
+    assert error.exit_code == 3
+    assert error.hint.startswith("put it back; or, where the run was stopped as it began: nnkit resume /")
+    damaged(edit("run.json", ""), DamagedRecordError, "run.json is damaged, it cannot be read: Expecting value")
     for wrong in (0, 1, "half", None, True):
         damaged(
             lambda f, w=wrong: change_facts(f, decision_threshold=w),
@@ -176,6 +186,18 @@ def test_a_config_of_unknown_keys_is_told_with_its_file() -> None:
     damaged(edit("config.yaml", "[1, 2]"), ConfigError, "holds no settings")
 
 
+def test_a_config_of_a_wrong_value_is_to_be_mended_since_no_word_would_help() -> None:
+    def spell(folder: Path) -> None:
+        text = (folder / "config.yaml").read_text()
+        (folder / "config.yaml").write_text(re.sub("max_epochs: .*", "max_epochs: five", text))
+
+    error = damaged(
+        spell, ConfigError, r"array/config\.yaml: trainer\.max_epochs must be a whole number >= 1, got 'five'"
+    )
+    told = "mend config.yaml in the run folder; run.json keeps the command that it was begun with"
+    assert error.hint == told
+
+
 @pytest.mark.parametrize(
     ("status", "text", "hint"),
     [
@@ -188,14 +210,28 @@ def test_a_config_of_unknown_keys_is_told_with_its_file() -> None:
 def test_a_run_without_a_validation_says_what_became_of_it(status: str, text: str, hint: str) -> None:
     def stop(folder: Path) -> None:
         (folder / "checkpoints" / "best").unlink()
+        (folder / "metrics.jsonl").unlink()
         change_facts(folder, status=status)
 
     assert hint in damaged(stop, CheckpointError, text).problems[0].hint
 
 
+def test_a_run_that_has_validated_but_could_save_nothing_says_so() -> None:
+    def stop(folder: Path, event: str) -> None:
+        (folder / "checkpoints" / "best").unlink()
+        (folder / "metrics.jsonl").write_text(event)
+        change_facts(folder, status="failed")
+
+    event = '{"step": 3, "epoch": 1, "train/loss": 0.5}\n'
+    damaged(lambda folder: stop(folder, event), CheckpointError, "failed before its first validation")
+    event = event.replace("train", "val")
+    damaged(lambda folder: stop(folder, event), CheckpointError, "array failed before any weights could be saved")
+
+
 def test_a_run_that_is_running_has_no_weights_yet() -> None:
     folder = copy_of(folder_of("array"))
     (folder / "checkpoints" / "best").unlink()
+    (folder / "metrics.jsonl").write_text("")
     change_facts(folder, status="running")
     with FolderLock(folder), pytest.raises(CheckpointError, match="is still running before its first validation") as e:
         open_run(folder)

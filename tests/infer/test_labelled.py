@@ -56,6 +56,16 @@ def test_data_that_has_changed_or_gone_is_told() -> None:
     assert caught.value.problems[0].hint == "--data PATH evaluates on new rows"
 
 
+def test_data_that_has_moved_is_told_with_what_to_type() -> None:
+    folder, moved = copy_of(folder_of("binary")), Path("my new rows.csv").absolute()
+    text = (folder / "config.yaml").read_text().replace(str(data_path("binary")), str(Path("my rows.csv").absolute()))
+    (folder / "config.yaml").write_text(text)
+    moved.write_text("")
+    with pytest.raises(DataError, match=r"my rows\.csv is not there") as caught:
+        own_rows(open_run(folder), "test")
+    assert caught.value.hint == f"put it back; or --data '{moved}' evaluates on all of its rows"
+
+
 def test_new_rows_have_the_classes_of_the_run_in_its_order() -> None:
     frame = table().query("bought == 'yes, gladly'")
     frame[frame.columns[::-1]].to_csv(NEW, index=False)

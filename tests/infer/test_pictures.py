@@ -100,7 +100,13 @@ def test_a_glob_is_answered_below_the_folder_before_its_wildcards(capsys: Capsys
     assert found["path"].tolist() == [*(f"{number:03}.png" for number in range(4)), "deeper/8.png"]
     assert "left out: 1 file is no picture: 1.txt" in err
     write_picture(Path("odd[1]/a.png"), shade(True, 5))
+    write_picture(Path("odd[1]/pics/b.png"), shade(True, 6))
+    write_picture(Path("odd1/pics/c.png"), shade(True, 7))
     assert answered(capsys, "odd[1]/a.png")[0]["path"].tolist() == ["a.png"]
+    assert answered(capsys, "odd[1]/pics/*.png")[0]["path"].tolist() == ["b.png"]
+    assert answered(capsys, "odd[1]/*/*.png")[0]["path"].tolist() == ["pics/b.png"]
+    code, _, err = command(capsys, "predict", photos_run(), "odd[1]/gone.png", "-o", "out.csv")
+    assert (code, "odd[1]/gone.png is not there" in err) == (3, True)
     assert command(capsys, "predict", photos_run(), "in/*.jpg", "-o", "out.csv")[0] == 3
 
 
@@ -128,6 +134,15 @@ def test_several_pictures_are_told_what_works(
         f"hint: nnkit predict last '{pattern}' (a glob, in quotes), or their folder: nnkit predict last {folder}" in err
     )
     assert set(words) <= {str(path) for path in Path().glob(pattern)}
+
+
+def test_pictures_here_and_elsewhere_are_told_what_works(tmp_path: Path, capsys: Capsys) -> None:
+    write_inputs(2)
+    code, _, err = command(capsys, "predict", "last", "in/000.png", tmp_path / "in" / "001.png")
+    assert (code, f"hint: nnkit predict last '{tmp_path}/in/*.png' (a glob, in quotes)" in err) == (2, True)
+    write_picture(Path("a.png"), shade(True, 5))
+    code, _, err = command(capsys, "predict", "last", "a.png", tmp_path / "in" / "001.png")
+    assert (code, f"hint: nnkit predict last '{tmp_path}/**/*.png' (a glob, in quotes)" in err) == (2, True)
 
 
 def test_several_tables_are_told_of_a_glob_of_tables(capsys: Capsys) -> None:

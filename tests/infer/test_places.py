@@ -57,5 +57,9 @@ def test_nothing_is_noted_of_what_lies_elsewhere() -> None:
 
 def test_an_input_is_known_by_its_whole_path_and_a_stream_as_one() -> None:
     assert identity("a.csv") == identity(str(Path("a.csv").absolute())) != identity("b/a.csv")
+    Path("b").mkdir()
+    Path("a.csv").write_text("")
+    Path("link.csv").symlink_to("a.csv")
+    assert len({identity(each) for each in ("a.csv", "b/../a.csv", "./a.csv", "link.csv")}) == 1
     assert "hunter2" not in identity("https://me:hunter2@host/a.csv")
     assert identity("-") == "-"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import nnkit
 from nnkit.errors import ConfigError, DataError
@@ -151,7 +152,9 @@ def test_a_run_shows_what_it_is() -> None:
         ("array", [["a", "b", "c", "d"]], DataError, "must be numeric"),
         ("array", "x.png", ConfigError, "pictures"),
         ("array", ["x.png"], ConfigError, "pictures"),
-        ("array", [], DataError, r"the array has shape \(0,\)"),
+        ("array", [], DataError, "there is no row to predict"),
+        ("pixels", ["x.png", Image.new("L", (8, 8))], DataError, "paths alone, .* got str in row 1, Image in row 2"),
+        ("pixels", [Image.new("L", (8, 8)), 3], DataError, "got Image in row 1, int in row 2"),
     ],
 )
 def test_rows_that_cannot_be_answered_are_told(kind: str, rows: Any, error: type[Exception], text: str) -> None:
@@ -234,7 +237,7 @@ def test_a_text_is_continued() -> None:
         ("vowels", [np.zeros((0, 2))], DataError, r"got float64 of shape \(0, 2\) in row 1"),
         ("vowels", [np.full((3, 2), "x")], DataError, "the list must hold numbers .*, got <U1 of shape"),
         ("vowels", [np.zeros((3, 2)), np.full((3, 2), np.nan)], DataError, "the array: row 2 is not finite"),
-        ("vowels", [], DataError, "the array has shape"),
+        ("vowels", [], DataError, "there is no row to predict"),
         ("even", np.zeros((2, 7, 1)), DataError, "row 1 has 7 steps, but the run was trained on 6"),
         ("reviews", "a fine film", ConfigError, "a run on texts predicts a list of texts, got str"),
         ("reviews", [1, 2], ConfigError, "a run on texts predicts a list of texts, got list"),

@@ -21,7 +21,8 @@ from nnkit.infer.predict import Part, Told
 from nnkit.infer.predictor import Predictor
 from nnkit.infer.rows import array_parts, samples_of, table_parts
 from nnkit.run import train
-from tests.finished import OLD, copy_of, data_path, opened, table, unlabelled
+from nnkit.runs import new_folder
+from tests.finished import OLD, command, copy_of, data_path, opened, table, unlabelled
 from tests.trained import config_of
 
 IN = Path("in.csv")
@@ -105,6 +106,18 @@ def test_missing_columns_are_all_named_with_the_nearest() -> None:
         "no column town": "columns: id, sizes, weight, city, is_new, built",
     }
     assert caught.value.exit_code == 2
+
+
+def test_a_column_that_is_needed_itself_is_not_proposed_for_another(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=["a width", "b width", "c", "kind"])
+    frame.assign(kind=list("xy") * 30).to_csv("train.csv", index=False)
+    words = ("data=table", f"data.path={Path('train.csv').absolute()}", "data.target=kind", "trainer.max_epochs=1")
+    config = config_of(*words)
+    folder = train(config, new_folder(config)).folder
+    frame[["a width", "c", "kind"]].to_csv("in.csv", index=False)
+    for words in (["predict", str(folder), "in.csv"], ["eval", str(folder), "--data", "in.csv"]):
+        code, _, err = command(capsys, *words)
+        assert (code, "in.csv has no column b width\nhint: columns: a width, c, kind" in err) == (2, True)
 
 
 def test_files_of_different_columns_are_refused_before_the_first_row() -> None:
@@ -225,6 +238,14 @@ def test_a_file_without_rows_has_no_part(text: str, words: str | None) -> None:
     else:
         with pytest.raises(DataError, match=words):
             read(IN)
+
+
+def test_a_folder_is_no_table() -> None:
+    Path("photos").mkdir()
+    for kind, hint in (("binary", "a table with the columns that the run"), ("array", "a file of numbers, or an .npz")):
+        with pytest.raises(DataError, match="photos is a folder") as caught:
+            read("photos") if kind == "binary" else arrays(Path("photos").absolute())
+        assert caught.value.hint.startswith(hint)
 
 
 def test_a_file_that_is_not_there_is_told() -> None:
@@ -370,8 +391,13 @@ def test_arrays_come_in_parts() -> None:
 
 def test_an_array_of_another_shape_or_kind_is_told() -> None:
     np.save("x.npy", np.zeros((3, 5)))
-    with pytest.raises(DataError, match=r"x\.npy: x has samples of shape \(5,\), but the run was trained on \(4,\)"):
+    with pytest.raises(DataError, match=r"x has samples of shape \(5,\), but the run was trained on \(4,\)") as more:
         arrays(Path("x.npy"))
+    np.save("x.npy", np.zeros((3, 3)))
+    with pytest.raises(DataError, match=r"x\.npy: x has samples of shape \(3,\)") as less:
+        arrays(Path("x.npy"))
+    assert less.value.hint == "the 4 columns of the training, in their order"
+    assert more.value.hint == f"{less.value.hint}, without the target"
     np.save("x.npy", np.zeros((3, 4, 4)))
     with pytest.raises(DataError, match=r"x has shape \(3, 4, 4\), which is no features"):
         arrays(Path("x.npy"))
@@ -379,8 +405,9 @@ def test_an_array_of_another_shape_or_kind_is_told() -> None:
     with pytest.raises(DataError, match="must be numeric"):
         arrays(Path("x.npy"))
     np.savez("z.npz", a=np.zeros((3, 4)), b=np.zeros(3))
-    with pytest.raises(DataError, match=r"z\.npz has no array named x, only a, b"):
+    with pytest.raises(DataError, match=r"z\.npz has no array named x, only a, b") as caught:
         arrays(Path("z.npz"))
+    assert caught.value.hint == "call the samples x"
     Path("x.npy").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"x\.npy is not an \.npy file"):
         arrays(Path("x.npy"))
