@@ -26,6 +26,8 @@ class Picks:
         """Say what was picked."""
         if info.picks:
             print(f"{info.title}: {info.picks}", file=sys.stderr)
+        if info.step:
+            print(f"it goes on from step {info.step}, after {info.epoch} whole epochs", file=sys.stderr)
         for note in info.notes:
             print(f"note: {note}", file=sys.stderr)
         if info.report is not None and self._show_data is not None:

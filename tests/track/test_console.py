@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 
 import pytest
 
 from nnkit.track.console import Picks, ProgressBar
+from nnkit.train.sink import RunInfo
 from tests.trained import trained
 
 
@@ -39,6 +41,11 @@ def test_without_a_terminal_there_is_no_bar_but_what_was_picked_is_said(capsys: 
     assert err.startswith("mlp on iris: ")
     assert err.endswith(picks)
     assert err.count("\n") == 1
+
+
+def test_where_a_run_goes_on_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Picks().start(RunInfo(Path(), "mlp on iris", 9, 10, "val/loss", step=37, epoch=3, records=3))
+    assert capsys.readouterr().err == "it goes on from step 37, after 3 whole epochs\n"
 
 
 def test_closing_before_the_start_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
