@@ -7,6 +7,8 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from nnkit.cli.as_sweep import telling_sweep
+from nnkit.cli.flags import Flags
 from nnkit.cli.messages import note
 from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import Read, read_command
@@ -55,12 +57,12 @@ def command(argv: list[str]) -> int:
             raise ConfigError(
                 f"{word}: tune sets the sweeper itself", hint="--budget, --jobs, and words that narrow it"
             )
-    config = check(compose(read.words))
+    with telling_sweep(Flags(words=read.words)):
+        config = check(compose(read.words))
     if config.cv.is_on:
         raise ConfigError("tune chooses on the validation rows, and cv.folds has none", hint="leave out cv.folds")
     with leaving_log(config, Command.here("tune", *argv)):
         spec, rows = _seen(config)
-    from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep
 
     left = left_of(budget, time.monotonic() - begun)

@@ -97,9 +97,22 @@ def all_keys() -> frozenset[str]:
 
 def takes_float(key: str) -> bool:
     """Tell whether a setting is a number that need not be whole, under any kinds."""
-    section = key.partition(".")[0]
-    found = (leaf for cls in sections().get(section, {}).values() for leaf in _leaves_of(cls, f"{section}."))
-    return any(leaf.key == key and float in plain_types(leaf.annotation) for leaf in found)
+    return any(float in types for types in _types_of(key))
+
+
+def takes_lists(key: str) -> Literal["always", "too", "never"]:
+    """Tell whether a setting is a list under all kinds that have it, or may also be something else."""
+    each = [get_origin(one) is list for types in _types_of(key) for one in types if one is not type(None)]
+    return "never" if not any(each) else "always" if all(each) else "too"
+
+
+def _types_of(key: str) -> Iterator[list[Any]]:
+    """Yield the types of a setting under each kind that has it."""
+    section, dot, _ = key.partition(".")
+    classes = {*sections().get(section, {}).values()} if dot else {Config}
+    for cls in classes:
+        found = (leaf for leaf in _leaves_of(cls, section + dot if dot else "") if leaf.key == key)
+        yield from (plain_types(leaf.annotation) for leaf in found)
 
 
 def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:

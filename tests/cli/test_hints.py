@@ -35,8 +35,14 @@ def test_a_word_that_has_to_be_quoted_can_be_pasted(name: str, capsys: Out) -> N
     ("word", "hint"),
     [
         ("optimizer.lr=1e-3,", "optimizer.lr=1e-3"),
-        ("optimizer.lr=0,001", "optimizer.lr=0.001, with a point; or a sweep: nnkit train -m optimizer.lr=0,001"),
-        ("batching.batch_size=32,64", "nnkit train -m batching.batch_size=32,64"),
+        (
+            "optimizer.lr=0,001",
+            "optimizer.lr=0.001, with a point; or a sweep: nnkit train -m data=iris optimizer.lr=0,001",
+        ),
+        ("batching.batch_size=32,64", "nnkit train -m data=iris batching.batch_size=32,64"),
+        ("optimizer.lr=interval(1,2)", "nnkit train -m data=iris 'optimizer.lr=interval(1,2)' hydra/sweeper=random"),
+        ("model.hidden=64,32", "'model.hidden=[64,32]'"),
+        ("tags=a,b", "'tags=[a,b]'"),
         ("batching.auto_batch_size=yes", "batching.auto_batch_size=true"),
         ("batching.shuffle=off", "batching.shuffle=false"),
         ("batching.shuffle=1", "batching.shuffle=true"),
@@ -51,6 +57,38 @@ def test_a_word_that_has_to_be_quoted_can_be_pasted(name: str, capsys: Out) -> N
 )
 def test_the_hint_is_what_was_meant(word: str, hint: str, capsys: Out) -> None:
     assert said(["train", "data=iris", word], 2, capsys)[1] == [hint]
+
+
+def test_what_several_words_are_meant_for_is_told_once_as_a_whole_that_can_be_pasted(capsys: Out) -> None:
+    words = ["data=iris", "trainer.max_epochs=1", "seed=0,1", "optimizer.lr=tag(log, interval(1e-4,1e-1))"]
+    assert main(["train", *words, "--dry-run"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    (hint,) = [line.removeprefix("hint: nnkit ") for line in lines if line.startswith("hint: ")]
+    assert sum(line.startswith("error: ") for line in lines) == 2
+    assert shlex.split(hint) == ["train", "-m", *words, "hydra/sweeper=random"]
+    assert main([*shlex.split(hint), "hydra.sweeper.trials=1", "output_dir=here"]) == 0
+
+
+def test_the_line_of_a_sweep_keeps_its_flags_and_says_where_a_list_is_meant(capsys: Out) -> None:
+    words = ["model=cnn", "model.kernel_size=3,5", "--config-dir", ".", "--cfg", "job", "--trust"]
+    line = "nnkit train -m model=cnn model.kernel_size=3,5 --trust --config-dir ."
+    assert said(["train", *words], 2, capsys)[1] == [f"'model.kernel_size=[3,5]', or a sweep: {line}"]
+
+
+def test_a_line_that_names_a_sweeper_keeps_it(capsys: Out) -> None:
+    Path("space.yaml").write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: bayes\n")
+    for more in ("hydra/sweeper=bayes", "space.yaml"):
+        _, hints = said(["train", more, "optimizer.lr=interval(1,2)"], 2, capsys)
+        assert hints[-1] == f"nnkit train -m {more} 'optimizer.lr=interval(1,2)'"
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [("interval(1,", "a bracket is missing, or one too many"), ("interval(1,,2)", "it cannot be read")],
+)
+def test_a_space_that_is_cut_off_is_told(space: str, text: str, capsys: Out) -> None:
+    error, _ = said(["train", "-m", "data=iris", f"optimizer.lr={space}"], 2, capsys)
+    assert error == f"error: optimizer.lr={space} is no space to sweep over: {text}"
 
 
 def test_a_secret_that_is_refused_is_not_missing_besides(capsys: Out) -> None:
