@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnkit.cli.as_sweep import telling_sweep
 from nnkit.cli.flags import Flags, read_flags
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, note_overruled
 from nnkit.cli.own_code import leaving_log, tell_log
 from nnkit.command import Command
 from nnkit.config.compose import compose
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def command(argv: list[str]) -> int:
     """Train as the words say, and return the exit code."""
     flags = read_flags(argv)
+    note_overruled(flags.words)
     with telling_sweep(flags):
         return _command(flags, argv)
 

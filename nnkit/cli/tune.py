@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nnkit.cli.as_sweep import telling_sweep
 from nnkit.cli.flags import Flags
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, note_overruled, show_usage
 from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import Read, read_command
 from nnkit.command import Command
@@ -44,10 +44,10 @@ EPOCHS = (10, 150)
 def command(argv: list[str]) -> int:
     """Tune as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     begun = time.monotonic()
     read = read_command(argv, command="tune", flags=(), valued=("budget", "jobs"), short={})
+    note_overruled(read.words)
     budget = seconds_of(read.values.get("budget", "10m"))
     jobs = _jobs(read)
     if not any(word.startswith(("data=", "experiment=")) or word.endswith((".yaml", ".yml")) for word in read.words):

@@ -11,6 +11,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.lock import FolderLock
+from nnkit.runs import JOURNAL
 from tests.run_folders import made
 
 Out = pytest.CaptureFixture[str]
@@ -206,3 +207,64 @@ def test_no_memory_for_a_library_is_no_bug(monkeypatch: pytest.MonkeyPatch, caps
 )
 def test_what_stands_elsewhere_is_named_there(words: list[str], hint: str, capsys: Out) -> None:
     assert said(words, 2, capsys)[1] == [hint]
+
+
+@pytest.mark.parametrize("words", [["hydra.sweeper.jobs=1"], ["--retry-failed"], ["hydra/launcher=joblib", "--trust"]])
+def test_a_run_is_told_apart_from_a_sweep_with_a_line_that_goes_on_with_it(words: list[str], capsys: Out) -> None:
+    folder = made("one/1").absolute()
+    for name in ("last", str(folder)):
+        error, (hint,) = said(["resume", name, *words], 2, capsys)
+        assert error == f"error: {words[0]}: for a sweep alone, but {folder} is a run"
+        assert shlex.split(hint) == ["nnkit", "resume", name, *words[1:]]
+
+
+def test_a_trial_is_told_apart_from_its_sweep(capsys: Out) -> None:
+    folder = made("one/sweep/0").absolute()
+    (folder.parent / JOURNAL).touch()
+    error, hints = said(["resume", str(folder), "hydra.sweeper.jobs=2", "--retry-failed"], 2, capsys)
+    assert error == f"error: hydra.sweeper.jobs=2, --retry-failed: for a sweep alone, but {folder} is a run of one"
+    assert hints == [f"nnkit resume {folder.parent} hydra.sweeper.jobs=2 --retry-failed"]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("optimizer.lr=0.5", "--allow optimizer.lr and a higher trainer.max_epochs"),
+        ("trainer.decision_threshold=0.4", "--allow trainer.decision_threshold"),  # of the measures, not of the steps
+    ],
+)
+def test_what_would_change_nothing_in_a_run_that_has_ended_is_told_at_once(word: str, hint: str, capsys: Out) -> None:
+    folder = made("one/1", epochs=3, reason="max_epochs")
+    error, hints = said(["resume", str(folder), word], 2, capsys)
+    assert hints == [hint]
+    told = "would change nothing: no step is left to train, the run has ended (max_epochs) after 3 epochs"
+    assert (told in error) == word.startswith("optimizer")
+    assert said(["resume", str(folder), word, "trainer.max_epochs=500"], 2, capsys)[1] == [f"--allow {hint.split()[1]}"]
+
+
+def test_a_run_that_its_sweep_has_pruned_is_told_what_trains_it_on(capsys: Out) -> None:
+    folder = made("one/1", status="pruned", epochs=1, reason="pruned")
+    _, hints = said(["resume", str(folder), "optimizer.lr=0.5"], 2, capsys)
+    assert hints == ["--allow optimizer.lr and a higher trainer.max_epochs"]
+
+
+@pytest.mark.parametrize(
+    "command", [["train"], ["train", "-m"], ["tune", "--budget", "20s"], ["resume", "outputs/one/1"]]
+)
+def test_a_word_that_decides_nothing_is_told(command: list[str], capsys: Out) -> None:
+    made("one/1")
+    words = ["+optimizer.lr=1e-2", "seed=1", "optimizer.lr=1e-3", "seed=1", "optimizer.lr=-1"]
+    assert main([*command, *([] if command[0] == "resume" else ["data=iris"]), *words]) == 2
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: optimizer.lr=1e-3 overrules +optimizer.lr=1e-2",
+        "note: optimizer.lr=-1 overrules optimizer.lr=1e-3",
+    ]
+
+
+def test_a_secret_that_is_overruled_is_not_shown(capsys: Out) -> None:
+    words = ["data.api_key=hunter22", "data.api_key=hunter33", "tracker=[tensorboard]", "tracker=none"]
+    assert main(["train", "data=iris", *words]) == 2
+    err = capsys.readouterr().err
+    assert "note: tracker=none overrules tracker=[tensorboard]" in err
+    assert "hunter" not in err
