@@ -11,6 +11,7 @@ from typing import Any, Literal, final
 
 import yaml
 
+from nnkit.config.origin import NEWEST
 from nnkit.config.plain_yaml import LARGEST, parsed
 from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.model import network_of
@@ -290,7 +291,7 @@ def find_run(word: str, output_dir: Path, links: Links = "refused") -> Path:
         ConfigError: it names no run, or one that leads elsewhere.
         FolderInUseError: it is just starting, or is a sweep of which no trial has ended.
     """
-    if word == "last":
+    if word == NEWEST:
         runs = find_runs(output_dir)
         if not runs:
             raise ConfigError(f"there is no run in {output_dir}", hint="nnkit train")
@@ -365,6 +366,6 @@ def _hint_at_runs(folder: Path) -> str:
     if below:
         return f"it holds runs: {below[-1]}"
     near = nearest(folder.name, [path.name for path in Path("outputs").glob("*/")])
-    if nearest(folder.name, ["last"]):
+    if nearest(folder.name, [NEWEST]):
         return "did you mean last?"
     return f"did you mean outputs/{near}?" if near else "last, or a folder below outputs/"

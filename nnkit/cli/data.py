@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnkit.cli.messages import show_usage
 from nnkit.cli.words import read_command
 from nnkit.errors import ConfigError, DataError, Problem
 
@@ -44,8 +45,7 @@ _NO_TARGET = "\x00"  # stands for the target that a table's settings need; no co
 def command(argv: list[str]) -> int:
     """Look at the data as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     read = read_command(argv, command="data", flags=("json",), valued=("target",), short={"-t": "target"})
     words = composable(read.words, read.values.get("target"))
     report = look(words)

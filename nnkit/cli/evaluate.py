@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, show_usage
 from nnkit.cli.words import MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError
 
@@ -49,8 +49,7 @@ OF_FILES = (".csv", ".html", ".json", ".jsonl", ".npy", ".npz", ".parquet", ".pd
 def command(argv: list[str]) -> int:
     """Evaluate as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     read = read_command(
         argv,
         command="eval",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from nnkit.cli.messages import show_usage
 from nnkit.cli.words import opened, read_command, run_folder
 from nnkit.errors import ConfigError
 
@@ -28,8 +29,7 @@ SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensor
 def command(argv: list[str]) -> int:
     """Export as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     read = read_command(argv, command="export", flags=("trust",), valued=("format", "output"), short={"-o": "output"})
     if "format" not in read.values:
         raise ConfigError("export needs a format", hint=f"--format {'|'.join(SUFFIXES)}")

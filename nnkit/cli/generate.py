@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, show_usage
 from nnkit.cli.words import MOST_NAMED, Read, opened, read_command, run_folder
 from nnkit.errors import ConfigError, Problem, StorageError
 
@@ -39,8 +39,7 @@ HINT = 'nnkit generate last --prompt "Once upon a time"'
 def command(argv: list[str]) -> int:
     """Generate as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     valued = ("prompt", *NUMBERS)
     read = read_command(argv, command="generate", flags=("trust",), valued=valued, short={}, empty=("prompt",))
     numbers = numbers_of(read)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 from nnkit.errors import NnkitError
-from nnkit.secrets import redacted
+from nnkit.secrets import redacted, redacted_words
 
 LONGEST = 3_000  # signs of one message
 _RED, _YELLOW, _CYAN, _END = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
@@ -29,6 +30,23 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print one line on what looks wrong, though it stops nothing."""
     print(f"{_coloured('warning:', _YELLOW)} {_shown(text)}", file=sys.stderr)
+
+
+def note_overruled(words: Sequence[str]) -> None:
+    """Tell which words decide nothing, as another value of the same setting stands behind them."""
+    last: dict[str, str] = {}
+    for word in words:
+        key, equals, _ = word.lstrip("+").partition("=")
+        if equals and not word.startswith("-"):
+            if last.get(key, word) != word:
+                note("{} overrules {}".format(*redacted_words((word, last[key]))))
+            last[key] = word
+
+
+def show_usage(text: str, argv: Sequence[str]) -> int:
+    """Print how a command is used, and return the exit code: without words it is an error, where help is asked none."""
+    print(text, file=sys.stdout if argv else sys.stderr)
+    return 0 if argv else 2
 
 
 def show_traceback() -> None:

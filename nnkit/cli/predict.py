@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
 
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, show_usage
 from nnkit.cli.words import LAST, MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError, DataError, StorageError
 from nnkit.links import Links
@@ -58,8 +58,7 @@ OF_INPUT, MASKS_OF_INPUT = "predictions-of-", "masks-of-"
 def command(argv: list[str]) -> int:
     """Predict as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     read = read_command(
         argv,
         command="predict",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Iterator
 from contextlib import chdir, suppress
 from datetime import date
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nnkit.cli.damage import damaged
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, note_overruled, show_usage
 from nnkit.cli.way_on import telling_way_on
 from nnkit.cli.words import LAST, OUTPUT_DIR, run_folder
 from nnkit.command import Command
@@ -23,6 +24,7 @@ from nnkit.config.marks import Resume
 from nnkit.config.options import PRIMARY, search_dirs
 from nnkit.config.origin import COMMAND_LINE, Composed
 from nnkit.config.schema import Config, to_plain
+from nnkit.config.sections.sweeper import often_changed
 from nnkit.config.sent import without_wishes, word_problems
 from nnkit.config.suggest import spell
 from nnkit.config.synonyms import nearest
@@ -58,17 +60,20 @@ TRUST, RETRY = "--trust", "--retry-failed"
 def command(argv: list[str]) -> int:
     """Go on with a run as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
+    note_overruled(argv)
     sweeps = {word: place for word in argv if (place := _sweep_at(word)) is not None}
     for word, place in sweeps.items():
         return _resume_sweep(place.absolute(), [other for other in argv if other != word])
     last = _unfinished_sweep(argv)
     if last is not None:
         return _resume_sweep(last, [word for word in argv if word != LAST and not word.startswith(OUTPUT_DIR)])
-    run, words, allowed = _read_words([word for word in argv if word != TRUST])
+    of_sweeps = [word for word in argv if word == RETRY or word.lstrip("+").startswith(("hydra.", "hydra/"))]
+    run, words, allowed = _read_words([word for word in argv if word not in (TRUST, *of_sweeps)])
     links: Links = "followed" if TRUST in argv else "refused"
     folder = run_folder(run, str(words.pop("output_dir", "outputs")) if run == LAST else None, links)
+    if of_sweeps:
+        raise ConfigError(_not_a_sweep(folder, argv, of_sweeps))
     with FolderLock(folder):
         values = read_config(folder)
         if TRUST not in argv:
@@ -76,11 +81,11 @@ def command(argv: list[str]) -> int:
             values, unused = without_wishes(values, folder)
             for text in () if "data.cache" in words else unused:
                 note(text)
-        config, changes = changed_config(values, words, allowed)
+        facts = begun(folder)
+        config, changes = changed_config(values, words, allowed, _over(facts, words))
         if TRUST not in argv:
             refuse_places(to_plain(config), folder)
         refuse_missing(config)
-        facts = begun(folder)
         damage = damaged(folder, config) if not changes and facts.get("status") in FINISHED else None
         asked = {**changes, **{key: word for key, word in words.items() if key.startswith("tracker.")}}  # to be told
         if damage is None and (told := _nothing_to_do(facts, asked, config.model.kind)) is not None:
@@ -146,11 +151,12 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     flags = [word for word in words if word in (TRUST, RETRY)]
     settings = [word.lstrip("+") for word in words if word.lstrip("+").startswith("hydra.sweeper.")]
     wrong = [word for word in words if word not in flags and word.lstrip("+") not in settings]
-    if wrong:
-        hint = "hydra.sweeper.trials=N, hydra.sweeper.jobs=N, --retry-failed; a trial goes on by its own folder"
-        raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
     refuse_links(folder, "followed" if TRUST in flags else "refused")
     plan = read_plan(folder)
+    if wrong:
+        listed = ", ".join(f"hydra.sweeper.{name}=N" for name in often_changed(plan.sweeper))
+        hint = f"{listed}, --retry-failed; a trial goes on by its own folder"
+        raise ConfigError(*(Problem(f"{word} cannot change in a sweep that has begun", hint) for word in wrong))
     if TRUST not in flags:
         _refuse_words(plan, folder)
     place = Path(plan.folder)
@@ -194,6 +200,27 @@ def _taken_there(place: Path, folder: Path) -> Iterator[str]:
         yield f"the sweep would take options from {real / 'configs'}; go there (cd {real}) if they are yours"
 
 
+def _not_a_sweep(folder: Path, argv: list[str], of_sweeps: list[str]) -> Problem:
+    """Return the problem of words that are for a sweep beside a run, which may be a trial of one."""
+    taken = [word for word in of_sweeps if word == RETRY or word.lstrip("+").startswith("hydra.sweeper.")]
+    is_trial = bool(taken) and (folder.parent / JOURNAL).is_file()
+    words = [str(folder.parent), *taken] if is_trial else [word for word in argv if word not in of_sweeps]
+    text = f"{', '.join(of_sweeps)}: for a sweep alone, but {folder} is a run{' of one' if is_trial else ''}"
+    return Problem(text, shlex.join(["nnkit", "resume", *words]))
+
+
+def _over(facts: dict[str, Any], words: dict[str, Any]) -> tuple[str, str] | None:
+    """Return why no step of a run is left, and the limit that has ended it; None where one may be left."""
+    if not facts or facts["status"] not in FINISHED or any(key in LIMITS for key in words):
+        return None
+    reason = f"trainer.{facts.get('reason')}"
+    return _ended(facts), reason if reason in LIMITS else "trainer.max_epochs"
+
+
+def _ended(facts: dict[str, Any]) -> str:
+    return f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs"
+
+
 def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -> str | None:
     """Return why there is nothing to go on with; None where there is something."""
     if facts.get("reason") == "folds":
@@ -205,7 +232,7 @@ def _nothing_to_do(facts: dict[str, Any], changes: dict[str, Any], model: str) -
     if facts["status"] == "pruned":
         return "the run was pruned by its sweep; raise trainer.max_epochs to train it to its end all the same"
     limit = "trainer.patience" if facts["status"] == "stopped_early" else "trainer.max_epochs"
-    return f"the run has ended ({facts.get('reason')}) after {facts.get('epochs')} epochs; raise {limit} to go on"
+    return f"{_ended(facts)}; raise {limit} to go on"
 
 
 def _read_words(argv: list[str]) -> tuple[str, dict[str, Any], set[str]]:
@@ -245,13 +272,16 @@ def _value(text: str) -> Any:
     return text if isinstance(found, date) else found
 
 
-def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[str]) -> tuple[Config, dict[str, Any]]:
+def changed_config(
+    values: dict[str, Any], words: dict[str, Any], allowed: set[str], over: tuple[str, str] | None = None
+) -> tuple[Config, dict[str, Any]]:
     """Return a run's config with the words applied, and what differs.
 
     Args:
         values: of the run's config.yaml.
         words: settings by key.
         allowed: keys whose change of the maths the user has allowed.
+        over: why no step is left to train, and the limit that has ended the run; None where one may be left.
 
     Raises:
         ConfigError: config.yaml or a word is wrong, or a setting may not change.
@@ -286,7 +316,7 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
             text = f"{key} cannot change: the folds that have ended were trained with another ({shown})"
             problems.append(Problem(text, "nnkit train starts a new run"))
         elif mark is Resume.OVERRIDE and key not in allowed:
-            problems.append(Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}"))
+            problems.append(_unallowed(key, shown, over))
     for key in allowed - set(differing):
         named = next((other for other in differing if other.rpartition(".")[2] == key), nearest(key, differing))
         hint = f"did you mean --allow {named}?" if named else "--allow KEY stands beside KEY=VALUE"
@@ -294,6 +324,17 @@ def changed_config(values: dict[str, Any], words: dict[str, Any], allowed: set[s
     if problems:
         raise ConfigError(*problems)
     return config, differing
+
+
+def _unallowed(key: str, shown: str, over: tuple[str, str] | None) -> Problem:
+    """Return the problem of a setting that changes the maths, where there are steps that it can change."""
+    from nnkit.changes import OF_THE_MEASURES
+
+    if over is None or key in OF_THE_MEASURES:
+        return Problem(f"{key} changes the maths of the run ({shown})", f"--allow {key}")
+    told, limit = over
+    text = f"{key} would change nothing: no step is left to train, {told} ({shown})"
+    return Problem(text, f"--allow {key} and a higher {limit}")
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -89,7 +89,7 @@ class View:
         said = self._why(outcome) or (f"{name} {outcome.metrics[name]:.4g}" if name in outcome.metrics else "")
         of = f"/{self._planned}" if self._planned < ENDLESS else ""
         head = f"[{self._done}{of}] trial {outcome.trial.number}: {words_of(outcome.trial.changed)}"
-        return f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}"
+        return f"{head}: {outcome.status}, {outcome.epochs} epochs, {outcome.seconds:.1f} s  {said}".rstrip()
 
     def _why(self, outcome: Outcome) -> str:
         """Return why a trial failed; of a cause that was told before, the trial it was told of."""
@@ -119,9 +119,11 @@ class View:
 
 
 def show(result: SweepResult) -> None:
-    """Print the ranked table, and what the winner is worth on the test set."""
+    """Print the ranked table, and what the winner is worth on the test set; nothing where no trial has a rank."""
     from rich.console import Console
 
+    if not result.groups:
+        return
     name, _ = result.objective
     keys = _keys(result.groups)
     has_state = any(group.is_pruned for group in result.groups)
@@ -133,8 +135,6 @@ def show(result: SweepResult) -> None:
     folds = {outcome.trial.config.cv.folds for outcome in result.outcomes} - {None}
     said = f" over {folds.pop()} folds" if len(folds) == 1 else ""
     console.print(f"{len(result.outcomes)} trials, ranked by {name}{said}", style="bold", highlight=False)
-    if not result.groups:
-        return
     console.print(table)
     if len(result.groups) > MOST_ROWS:
         console.print(f"… and {len(result.groups) - MOST_ROWS} more, in trials.csv", highlight=False)

@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnkit.cli.as_sweep import telling_sweep
 from nnkit.cli.flags import Flags, read_flags
-from nnkit.cli.messages import note
+from nnkit.cli.messages import note, note_overruled
 from nnkit.cli.own_code import leaving_log, tell_log
 from nnkit.command import Command
 from nnkit.config.compose import compose
 from nnkit.config.trackers import refuse_missing
+from nnkit.config.words import SWEEP
 from nnkit.errors import ConfigError, StorageError
 from nnkit.lock import FolderLock
 from nnkit.secrets import redacted_yaml
@@ -34,6 +36,12 @@ if TYPE_CHECKING:
 def command(argv: list[str]) -> int:
     """Train as the words say, and return the exit code."""
     flags = read_flags(argv)
+    note_overruled(flags.words)
+    with telling_sweep(flags):
+        return _command(flags, argv)
+
+
+def _command(flags: Flags, argv: list[str]) -> int:
     if "--help" in flags.own:
         from nnkit.cli.help import train_help
 
@@ -43,7 +51,7 @@ def command(argv: list[str]) -> int:
         raise ConfigError("--dry-run looks at one run", hint="leave out -m, --cfg and --info")
     if "--retry-failed" in flags.own:
         if not flags.multirun:
-            raise ConfigError("--retry-failed is for a sweep", hint="nnkit train -m … --retry-failed")
+            raise ConfigError("--retry-failed is for a sweep", hint=SWEEP)
         flags.words.append("hydra.sweeper.retry_failed=true")
     if flags.multirun:
         return sweep(flags)

@@ -7,7 +7,9 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from nnkit.cli.messages import note
+from nnkit.cli.as_sweep import telling_sweep
+from nnkit.cli.flags import Flags
+from nnkit.cli.messages import note, note_overruled, show_usage
 from nnkit.cli.own_code import leaving_log
 from nnkit.cli.words import Read, read_command
 from nnkit.command import Command
@@ -42,10 +44,10 @@ EPOCHS = (10, 150)
 def command(argv: list[str]) -> int:
     """Tune as the words say, and return the exit code."""
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE)
-        return 0 if argv else 2
+        return show_usage(USAGE, argv)
     begun = time.monotonic()
     read = read_command(argv, command="tune", flags=(), valued=("budget", "jobs"), short={})
+    note_overruled(read.words)
     budget = seconds_of(read.values.get("budget", "10m"))
     jobs = _jobs(read)
     if not any(word.startswith(("data=", "experiment=")) or word.endswith((".yaml", ".yml")) for word in read.words):
@@ -55,12 +57,12 @@ def command(argv: list[str]) -> int:
             raise ConfigError(
                 f"{word}: tune sets the sweeper itself", hint="--budget, --jobs, and words that narrow it"
             )
-    config = check(compose(read.words))
+    with telling_sweep(Flags(words=read.words)):
+        config = check(compose(read.words))
     if config.cv.is_on:
         raise ConfigError("tune chooses on the validation rows, and cv.folds has none", hint="leave out cv.folds")
     with leaving_log(config, Command.here("tune", *argv)):
         spec, rows = _seen(config)
-    from nnkit.cli.flags import Flags
     from nnkit.cli.train import sweep
 
     left = left_of(budget, time.monotonic() - begun)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from nnkit.cli.messages import note
+from nnkit.config.origin import NEWEST
 from nnkit.errors import ConfigError, Problem
 from nnkit.links import Links
 from nnkit.runs import FINISHED, find_run
@@ -17,7 +18,7 @@ from nnkit.runs import FINISHED, find_run
 if TYPE_CHECKING:
     from nnkit.infer.finished import Finished
 
-LAST, OUTPUT_DIR = "last", "output_dir="
+LAST, OUTPUT_DIR = NEWEST, "output_dir="
 MOST_NAMED = 5
 MOST_VIEWS = 1_000  # of a sample
 

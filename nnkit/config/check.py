@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, reduce
 from typing import Any, Literal, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from nnkit.config.cross import cross_problems, unread_problems, unread_settings
+from nnkit.config.cross import BETTER_AT, cross_problems, unread_problems, unread_settings
 from nnkit.config.cross_sequences import as_typed
 from nnkit.config.fields import (
     Leaf,
@@ -25,10 +25,10 @@ from nnkit.config.fields import (
     takes_list,
 )
 from nnkit.config.meant import EXAMPLES, meant_value
-from nnkit.config.origin import Composed, flatten
+from nnkit.config.origin import NEWEST, Composed, flatten
 from nnkit.config.schema import Config
 from nnkit.config.suggest import key_hint, spell
-from nnkit.config.synonyms import nearest
+from nnkit.config.synonyms import nearest, nearest_metric
 from nnkit.config.written import written_problems
 from nnkit.errors import ConfigError, Problem
 
@@ -55,10 +55,24 @@ def check(composed: Composed) -> Config:
     except ValidationError as error:
         raise ConfigError(*_problems(error, composed), *_problems_behind(error, composed)) from None
     config = as_typed(config, composed)
-    problems = [*cross_problems(config), *unread_problems(config, composed), *written_problems(composed)]
+    problems = [
+        *_name_problems(config, composed),
+        *cross_problems(config),
+        *unread_problems(config, composed),
+        *written_problems(composed),
+    ]
     if problems:
         raise ConfigError(*problems)
     return config
+
+
+def _name_problems(config: Config, composed: Composed) -> Iterator[Problem]:
+    """Yield a name that a new run must not have; one that was begun with it still goes on."""
+    if config.name == NEWEST and "name" in composed.typed:
+        yield Problem(
+            f"name={NEWEST} is taken: where a run is asked for it means the newest run{composed.place('name')}",
+            "name=latest",
+        )
 
 
 def read_by(composed: Composed, key: str) -> bool:
@@ -197,7 +211,10 @@ def _meant(key: str, value: Any, leaf: Leaf, default: Any) -> str | None:
     if all(get_origin(each) is Literal for each in types) and isinstance(value, str) and value:
         return f"one of {', '.join(f'{key}={each}' for each in choices_of(leaf.annotation))}"
     if isinstance(value, str) and default is not None and {int, float} & {*types}:
-        return f"{'a number' if float in types else 'a whole number'}, such as {key}={spell(default)}"
+        number = "a number" if float in types else "a whole number"
+        return (
+            f"{key}={default}, or {number}" if isinstance(default, str) else f"{number}, such as {key}={spell(default)}"
+        )
     return None
 
 
@@ -206,6 +223,8 @@ def _value_hint(key: str, value: Any, leaf: Leaf | None, default: Any) -> str:
         return ""
     if (said := meant_value(key, value, spell(value), leaf)) is not None:
         return said
+    if key == "trainer.monitor":
+        return f"{key}={nearest_metric(spell(value), BETTER_AT) or 'auto'}"
     words = choices_of(leaf.annotation)
     near = nearest(value, words) if words and isinstance(value, str) else None
     if near:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +20,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nnkit.config.instead import instead_of_several, unreadable
 from nnkit.config.options import Groups, find_groups, search_dirs
 from nnkit.config.origin import Composed, flatten
 from nnkit.config.plain_yaml import one_line, unread
 from nnkit.config.sent import read_sent, sent_problems
 from nnkit.config.stranger import environment_for, sender_of
 from nnkit.config.synonyms import nearest
-from nnkit.config.words import SWEEPERS, Words, in_quotes, mended, read_words, sort_words, sweeper_in_file
+from nnkit.config.words import SWEEP, SWEEPERS, Words, mended, read_words, sort_words, sweeper_in_file
 from nnkit.errors import ConfigError, Problem
 
 NO_SETTING = " is not a setting of "
-_SWEPT = re.compile(r"^(choice|range|interval|tag|glob|sort|shuffle|int|float)\(")
 # What an experiment may put under hydra/: anything else with a `_target_` would run code while Hydra starts.
 TRUSTED_TARGETS = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLAIN_CLASSES = ("logging.StreamHandler", "logging.NullHandler", "logging.Formatter")
@@ -74,7 +73,7 @@ def compose(
         raise ConfigError(*asked_for)
     swept = [key for key in composed.typed if key.startswith(("hydra.sweeper", "hydra/sweeper"))]
     if swept and not trust:
-        raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint="nnkit train -m …")
+        raise ConfigError(f"{swept[0]} is for a sweep (in {composed.typed[swept[0]]})", hint=SWEEP)
     return composed
 
 
@@ -272,32 +271,10 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         try:
             parsed.append(parser.parse_override(word))
         except (OverrideParseException, HydraException, ValueError) as error:  # a ValueError: a number of 5,000 digits
-            problems.append(_unreadable(word, error))
+            problems.append(unreadable(word, _first_line(error.__cause__ or error)))
     if problems:
         raise ConfigError(*problems)
     return parsed
-
-
-def _unreadable(word: str, error: Exception) -> Problem:
-    """Word what Hydra's grammar does not take: a value, or a function of a sweep."""
-    key, _, value = word.lstrip("+").partition("=")
-    if _SWEPT.match(value):
-        reason = _first_line(error.__cause__ or error)
-        hint = f"{key}=choice(1,2), range(1,9,2), interval(0.1,0.5) or tag(log, interval(1e-4,1e-1))"
-        return Problem(f"{key}={value} is no space to sweep over: {reason}", hint)
-    return Problem(f"{key}={value} cannot be read as a value", _readable(key, value))
-
-
-def _readable(key: str, value: str) -> str:
-    """Return what to type in place of a value that Hydra's grammar does not take."""
-    bare = value.strip(", ")
-    if bare and bare != value and not set(bare) & set(",()[]{}'\""):
-        return f"{key}={bare}"
-    if not value:
-        return f"{key}=VALUE"
-    word = f"{key}={in_quotes(value)}"
-    is_plain = not set(word) & set('"$`!') and "\\\\" not in word  # between double quotes the shell leaves it alone
-    return f'quote it: "{word}"' if is_plain else f"quote it: {shlex.quote(word)}"
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:
@@ -305,17 +282,7 @@ def refuse_sweeps(overrides: Sequence[str]) -> None:
     swept = [o for o in parse(overrides) if o.is_sweep_override()]
     if swept:
         shown = [f"{o.key_or_group}={(o.input_line or '').partition('=')[2]}" for o in swept]
-        raise ConfigError(*(Problem(f"{word} lists several values", _one_value(word)) for word in shown))
-
-
-def _one_value(word: str) -> str:
-    """Return what to type in place of a list of values: a sweep, or a number whose point was typed as a comma."""
-    from nnkit.config.fields import takes_float  # the schema, which a right command line does not need here
-
-    key, _, value = word.partition("=")
-    if re.fullmatch(r"[+-]?0,\d+", value) and takes_float(key):
-        return f"{word.replace(',', '.')}, with a point; or a sweep: nnkit train -m {word}"
-    return f"nnkit train -m {word}"
+        raise ConfigError(*(Problem(f"{word} lists several values", instead_of_several(word)) for word in shown))
 
 
 def foreign_code(hydra_node: DictConfig) -> list[Problem]:

@@ -24,7 +24,7 @@ from nnkit.config.sections.model import CNNConfig, CodeModelConfig, LinearConfig
 from nnkit.config.sections.optimizer import SGDConfig
 from nnkit.config.sections.sequences import SeriesConfig, TextConfig
 from nnkit.config.synonyms import nearest_metric
-from nnkit.config.trackers import tracker_problems, unread_of_trackers
+from nnkit.config.trackers import tracker_problems, unread_of_trackers, word_with
 from nnkit.errors import Problem
 from nnkit.geometry import map_sizes
 from nnkit.spec import DataSpec, Task
@@ -210,13 +210,13 @@ def unread_problems(config: Config, composed: Composed) -> Iterator[Problem]:
             named.append("regularization")
         for name in named:
             text = f"{name} is set, but {by} does not read it{composed.place(name)}"
-            yield Problem(text, _read_with(name))
+            yield Problem(text, _read_with(name, config))
 
 
-def _read_with(name: str) -> str:
+def _read_with(name: str, config: Config) -> str:
     """Return what to type for a setting that nobody reads: first what lets it be read, for it was wanted."""
     first, _, rest = name.partition(".")
-    tracker = f"tracker={rest.partition('.')[0]}" if first == "tracker" else ""
+    tracker = word_with(rest.partition(".")[0], config) if first == "tracker" else ""
     with_it = READ_WITH.get(name, tracker)
     return f"{with_it}, or leave {name} out" if with_it else f"leave {name} out"
 

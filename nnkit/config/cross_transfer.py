@@ -9,6 +9,7 @@ from typing import Any
 
 from nnkit.config.architectures import (
     ARCHITECTURES,
+    CLASSIFIERS,
     LISTED,
     SEGMENTERS,
     is_segmenter,
@@ -46,7 +47,7 @@ def transfer_problems(config: Config) -> Iterator[Problem]:
     if isinstance(model.freeze, str) and model.freeze not in ("none", "backbone"):
         yield from _pattern_problems(model.freeze)
     if isinstance(model, PretrainedConfig):
-        yield from _arch_problems(model, SEGMENTERS if config.data.kind == "masks" else ARCHITECTURES)
+        yield from _arch_problems(model, SEGMENTERS if config.data.kind == "masks" else CLASSIFIERS)
 
 
 def _folder_problems(weights: str) -> Iterator[Problem]:

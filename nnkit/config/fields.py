@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -9,12 +10,14 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, final, get_args, get_origin, get_type_hints
 
 import annotated_types
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from nnkit.config.marks import Resume
 from nnkit.config.schema import Config
 
 UNIONS = (Union, types.UnionType)
+_EXACT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 @final
@@ -94,9 +97,22 @@ def all_keys() -> frozenset[str]:
 
 def takes_float(key: str) -> bool:
     """Tell whether a setting is a number that need not be whole, under any kinds."""
-    section = key.partition(".")[0]
-    found = (leaf for cls in sections().get(section, {}).values() for leaf in _leaves_of(cls, f"{section}."))
-    return any(leaf.key == key and float in plain_types(leaf.annotation) for leaf in found)
+    return any(float in types for types in _types_of(key))
+
+
+def takes_lists(key: str) -> Literal["always", "too", "never"]:
+    """Tell whether a setting is a list under all kinds that have it, or may also be something else."""
+    each = [get_origin(one) is list for types in _types_of(key) for one in types if one is not type(None)]
+    return "never" if not any(each) else "always" if all(each) else "too"
+
+
+def _types_of(key: str) -> Iterator[list[Any]]:
+    """Yield the types of a setting under each kind that has it."""
+    section, dot, _ = key.partition(".")
+    classes = {*sections().get(section, {}).values()} if dot else {Config}
+    for cls in classes:
+        found = (leaf for leaf in _leaves_of(cls, section + dot if dot else "") if leaf.key == key)
+        yield from (plain_types(leaf.annotation) for leaf in found)
 
 
 def leaf_of(known: Mapping[str, Leaf], key: str) -> Leaf:
@@ -140,7 +156,10 @@ def plain_types(annotation: Any) -> list[Any]:
 
 def describe(annotation: Any) -> str:
     """Return what a setting expects, in words: "a number in [0, 1)", "one of max, avg, none"."""
-    inner, ranges = _bare(annotation), _range_text(_metadata(annotation))
+    inner, metadata = _bare(annotation), _metadata(annotation)
+    said = next((item.description for item in metadata if isinstance(item, FieldInfo) and item.description), None)
+    if said is not None:
+        return said
     origin = get_origin(inner)
     if origin is Literal:
         names = [str(a) for a in get_args(inner)]
@@ -152,7 +171,7 @@ def describe(annotation: Any) -> str:
     if origin is dict:
         return "settings by name"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return words.get(inner, str(inner)) + ranges
+    return words.get(inner, str(inner)) + _range_text(metadata)
 
 
 def choices_of(annotation: Any) -> list[str]:
@@ -164,6 +183,15 @@ def choices_of(annotation: Any) -> list[str]:
 def takes_list(annotation: Any) -> bool:
     """Tell whether a list is among the values that a setting takes."""
     return any(get_origin(m) is list for m in _union_members(_bare(annotation)))
+
+
+def takes(annotation: Any, value: Any) -> bool:
+    """Tell whether a setting takes a value, as far as its type and range say."""
+    try:
+        TypeAdapter(annotation, config=_EXACT).validate_json(json.dumps(value))
+    except (ValidationError, TypeError):  # a date is no JSON
+        return False
+    return True
 
 
 def least_length(annotation: Any) -> int:

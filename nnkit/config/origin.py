@@ -10,6 +10,7 @@ from typing import Any, final
 import yaml
 
 COMMAND_LINE = "the command line"
+NEWEST = "last"  # in place of a run, the newest one: no run may be called so
 
 
 @final

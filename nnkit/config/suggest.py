@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from nnkit.config.fields import all_keys, keys_under, leaves, sections
+from nnkit.config.fields import Leaf, all_keys, keys_under, leaves, sections, takes
 from nnkit.config.synonyms import ELSEWHERE, SYNONYMS, nearest
 
 ONE_LETTER = 0.85  # how like each other words of five letters and more are that differ by one left out, or put in
@@ -27,20 +27,20 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     valid, (section, dot, last) = leaves(values), key.lower().rpartition(".")
     same_last = [k for k in valid if k.rpartition(".")[2] == last and k.rpartition(".")[2] != "kind"]
     if same_last:
-        return _ask(nearest(key, same_last, cutoff=0) or same_last[0], value)
+        return _ask(nearest(key, same_last, cutoff=0) or same_last[0], value, valid)
     meant = SYNONYMS.get(last, key)
     for target in (meant, ELSEWHERE.get(meant)):
         if target in valid:
-            return _ask(target, value)
+            return _ask(target, value, valid)
     if other := _under_another_option(last if last in SYNONYMS else key):
         return other
     if last in SYNONYMS:
-        return _ask(SYNONYMS[last], value)
+        return _ask(SYNONYMS[last], value, valid)
     named = [k for k in valid if not k.endswith(".kind")]  # a kind is chosen by its group
     if dot:  # a slip of one letter in its section, or a setting of another one
         siblings = [k.removeprefix(section + dot) for k in named if k.startswith(section + dot)]
         if sibling := nearest(last, siblings, cutoff=ONE_LETTER):
-            return _ask(section + dot + sibling, value)
+            return _ask(section + dot + sibling, value, valid)
         if other := _under_another_option(last):
             return other
     full = nearest(key, [*named, *groups], cutoff=0.75)
@@ -49,12 +49,12 @@ def key_hint(key: str, values: Mapping[str, Any], value: Any = None, groups: Col
     if elsewhere and elsewhere != full and (other := _under_another_option(elsewhere)):
         return other
     if full:
-        return _ask(full, value)
+        return _ask(full, value, valid)
     by_last = {k.rpartition(".")[2]: k for k in reversed(named)}
     close = nearest(last, [*by_last, *groups, *SYNONYMS])
     if close is None:
         return "nnkit list shows all groups and settings"
-    return _ask(by_last.get(close) or SYNONYMS.get(close, close), value)
+    return _ask(by_last.get(close) or SYNONYMS.get(close, close), value, valid)
 
 
 def _under_another_option(key: str) -> str | None:
@@ -70,8 +70,9 @@ def _under_another_option(key: str) -> str | None:
     return "; ".join(found) or None
 
 
-def _ask(target: str, value: Any) -> str:
-    if "=" in target or value is None or isinstance(value, (dict, list)):
+def _ask(target: str, value: Any, valid: Mapping[str, Leaf]) -> str:
+    is_taken = target not in valid or takes(valid[target].annotation, value)
+    if "=" in target or value is None or isinstance(value, (dict, list)) or not is_taken:
         return f"did you mean {target}?"
     return f"did you mean {target}={spell(value)}?"
 

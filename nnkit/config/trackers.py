@@ -38,6 +38,12 @@ def unread_of_trackers(config: Config) -> dict[str, str]:
     }
 
 
+def word_with(name: str, config: Config) -> str:
+    """Return the word that chooses a tracker beside those that are chosen already."""
+    names = [*config.tracker.chosen, name]
+    return f"tracker={name}" if len(names) == 1 else f"'tracker=[{','.join(names)}]'"
+
+
 def refuse_missing(config: Config) -> None:
     """Refuse trackers whose package is not installed. Raises: ConfigError."""
     problems = [

@@ -25,6 +25,7 @@ TEXT_KEYS |= {"project", "entity", "experiment", "uri"}
 LISTED_KEYS = frozenset({"path", "val_path", "test_path"})
 SEVERAL, ALONE = "tracker", "none"  # the group that takes several options at once, and the one that stands alone
 SWEEPERS = "hydra/sweeper"
+SWEEP = "nnkit train -m …"  # of a hint: who knows all words puts them in its place
 HYDRA_WORDS = ("hydra/sweeper=", "hydra/launcher=", "hydra.sweeper.", "hydra.launcher.")
 TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet")  # endings of files that are no options
 LONGEST_WORD, DEEPEST, LONGEST_NUMBER = 10_000, 20, 400
@@ -134,7 +135,7 @@ def _read_word(word: str, groups: Groups, multirun: bool, found: Words) -> list[
     if value is None:
         return [_not_a_word(word, groups)]
     if word.startswith(HYDRA_WORDS) and not multirun:
-        return [Problem(f"{word} is for a sweep", f"nnkit train -m {word}")]
+        return [Problem(f"{word} is for a sweep", SWEEP)]
     if word.startswith(HYDRA_WORDS):
         # An option of the sweepers need not show all settings; which there are is checked beside.
         found.overrides.append(f"++{word}" if word.startswith("hydra.sweeper.") else word)
@@ -247,7 +248,7 @@ def _option_problems(group: str, value: str, groups: Groups, multirun: bool) -> 
     if "(" in value:
         return []
     if "," in value and not multirun:
-        return [Problem(f"{group}={value} lists several options", f"nnkit train -m {group}={value}")]
+        return [Problem(f"{group}={value} lists several options", SWEEP)]
     return [p for option in value.split(",") for p in _unknown_option(group, option, groups)]
 
 

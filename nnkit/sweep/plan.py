@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
+from nnkit.config.sections.sweeper import often_changed
 from nnkit.config.suggest import spell
 from nnkit.errors import ConfigError, Problem
-
-HINT = "hydra.sweeper.trials, jobs and timeout_s may change; for anything else choose another name=NAME"
 
 
 @final
@@ -45,7 +44,9 @@ class Plan:
 
     def check_same(self, now: Plan) -> None:
         """Refuse to mix two sweeps. Raises: ConfigError, with every difference between this plan and `now`."""
-        problems = [Problem(text, HINT) for text in self._differences(now)]
+        *others, last = often_changed(self.sweeper)
+        hint = f"hydra.sweeper.{', '.join(others)} and {last} may change; for anything else choose another name=NAME"
+        problems = [Problem(text, hint) for text in self._differences(now)]
         if problems:
             raise ConfigError(*problems)
 

@@ -11,6 +11,7 @@ import pytest
 
 from nnkit.cli import main
 from nnkit.lock import FolderLock
+from nnkit.runs import JOURNAL
 from tests.run_folders import made
 
 Out = pytest.CaptureFixture[str]
@@ -35,8 +36,14 @@ def test_a_word_that_has_to_be_quoted_can_be_pasted(name: str, capsys: Out) -> N
     ("word", "hint"),
     [
         ("optimizer.lr=1e-3,", "optimizer.lr=1e-3"),
-        ("optimizer.lr=0,001", "optimizer.lr=0.001, with a point; or a sweep: nnkit train -m optimizer.lr=0,001"),
-        ("batching.batch_size=32,64", "nnkit train -m batching.batch_size=32,64"),
+        (
+            "optimizer.lr=0,001",
+            "optimizer.lr=0.001, with a point; or a sweep: nnkit train -m data=iris optimizer.lr=0,001",
+        ),
+        ("batching.batch_size=32,64", "nnkit train -m data=iris batching.batch_size=32,64"),
+        ("optimizer.lr=interval(1,2)", "nnkit train -m data=iris 'optimizer.lr=interval(1,2)' hydra/sweeper=random"),
+        ("model.hidden=64,32", "'model.hidden=[64,32]'"),
+        ("tags=a,b", "'tags=[a,b]'"),
         ("batching.auto_batch_size=yes", "batching.auto_batch_size=true"),
         ("batching.shuffle=off", "batching.shuffle=false"),
         ("batching.shuffle=1", "batching.shuffle=true"),
@@ -51,6 +58,38 @@ def test_a_word_that_has_to_be_quoted_can_be_pasted(name: str, capsys: Out) -> N
 )
 def test_the_hint_is_what_was_meant(word: str, hint: str, capsys: Out) -> None:
     assert said(["train", "data=iris", word], 2, capsys)[1] == [hint]
+
+
+def test_what_several_words_are_meant_for_is_told_once_as_a_whole_that_can_be_pasted(capsys: Out) -> None:
+    words = ["data=iris", "trainer.max_epochs=1", "seed=0,1", "optimizer.lr=tag(log, interval(1e-4,1e-1))"]
+    assert main(["train", *words, "--dry-run"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    (hint,) = [line.removeprefix("hint: nnkit ") for line in lines if line.startswith("hint: ")]
+    assert sum(line.startswith("error: ") for line in lines) == 2
+    assert shlex.split(hint) == ["train", "-m", *words, "hydra/sweeper=random"]
+    assert main([*shlex.split(hint), "hydra.sweeper.trials=1", "output_dir=here"]) == 0
+
+
+def test_the_line_of_a_sweep_keeps_its_flags_and_says_where_a_list_is_meant(capsys: Out) -> None:
+    words = ["model=cnn", "model.kernel_size=3,5", "--config-dir", ".", "--cfg", "job", "--trust"]
+    line = "nnkit train -m model=cnn model.kernel_size=3,5 --trust --config-dir ."
+    assert said(["train", *words], 2, capsys)[1] == [f"'model.kernel_size=[3,5]', or a sweep: {line}"]
+
+
+def test_a_line_that_names_a_sweeper_keeps_it(capsys: Out) -> None:
+    Path("space.yaml").write_text("# @package _global_\ndefaults:\n  - override /hydra/sweeper: bayes\n")
+    for more in ("hydra/sweeper=bayes", "space.yaml"):
+        _, hints = said(["train", more, "optimizer.lr=interval(1,2)"], 2, capsys)
+        assert hints[-1] == f"nnkit train -m {more} 'optimizer.lr=interval(1,2)'"
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [("interval(1,", "a bracket is missing, or one too many"), ("interval(1,,2)", "it cannot be read")],
+)
+def test_a_space_that_is_cut_off_is_told(space: str, text: str, capsys: Out) -> None:
+    error, _ = said(["train", "-m", "data=iris", f"optimizer.lr={space}"], 2, capsys)
+    assert error == f"error: optimizer.lr={space} is no space to sweep over: {text}"
 
 
 def test_a_secret_that_is_refused_is_not_missing_besides(capsys: Out) -> None:
@@ -168,3 +207,64 @@ def test_no_memory_for_a_library_is_no_bug(monkeypatch: pytest.MonkeyPatch, caps
 )
 def test_what_stands_elsewhere_is_named_there(words: list[str], hint: str, capsys: Out) -> None:
     assert said(words, 2, capsys)[1] == [hint]
+
+
+@pytest.mark.parametrize("words", [["hydra.sweeper.jobs=1"], ["--retry-failed"], ["hydra/launcher=joblib", "--trust"]])
+def test_a_run_is_told_apart_from_a_sweep_with_a_line_that_goes_on_with_it(words: list[str], capsys: Out) -> None:
+    folder = made("one/1").absolute()
+    for name in ("last", str(folder)):
+        error, (hint,) = said(["resume", name, *words], 2, capsys)
+        assert error == f"error: {words[0]}: for a sweep alone, but {folder} is a run"
+        assert shlex.split(hint) == ["nnkit", "resume", name, *words[1:]]
+
+
+def test_a_trial_is_told_apart_from_its_sweep(capsys: Out) -> None:
+    folder = made("one/sweep/0").absolute()
+    (folder.parent / JOURNAL).touch()
+    error, hints = said(["resume", str(folder), "hydra.sweeper.jobs=2", "--retry-failed"], 2, capsys)
+    assert error == f"error: hydra.sweeper.jobs=2, --retry-failed: for a sweep alone, but {folder} is a run of one"
+    assert hints == [f"nnkit resume {folder.parent} hydra.sweeper.jobs=2 --retry-failed"]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("optimizer.lr=0.5", "--allow optimizer.lr and a higher trainer.max_epochs"),
+        ("trainer.decision_threshold=0.4", "--allow trainer.decision_threshold"),  # of the measures, not of the steps
+    ],
+)
+def test_what_would_change_nothing_in_a_run_that_has_ended_is_told_at_once(word: str, hint: str, capsys: Out) -> None:
+    folder = made("one/1", epochs=3, reason="max_epochs")
+    error, hints = said(["resume", str(folder), word], 2, capsys)
+    assert hints == [hint]
+    told = "would change nothing: no step is left to train, the run has ended (max_epochs) after 3 epochs"
+    assert (told in error) == word.startswith("optimizer")
+    assert said(["resume", str(folder), word, "trainer.max_epochs=500"], 2, capsys)[1] == [f"--allow {hint.split()[1]}"]
+
+
+def test_a_run_that_its_sweep_has_pruned_is_told_what_trains_it_on(capsys: Out) -> None:
+    folder = made("one/1", status="pruned", epochs=1, reason="pruned")
+    _, hints = said(["resume", str(folder), "optimizer.lr=0.5"], 2, capsys)
+    assert hints == ["--allow optimizer.lr and a higher trainer.max_epochs"]
+
+
+@pytest.mark.parametrize(
+    "command", [["train"], ["train", "-m"], ["tune", "--budget", "20s"], ["resume", "outputs/one/1"]]
+)
+def test_a_word_that_decides_nothing_is_told(command: list[str], capsys: Out) -> None:
+    made("one/1")
+    words = ["+optimizer.lr=1e-2", "seed=1", "optimizer.lr=1e-3", "seed=1", "optimizer.lr=-1"]
+    assert main([*command, *([] if command[0] == "resume" else ["data=iris"]), *words]) == 2
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: optimizer.lr=1e-3 overrules +optimizer.lr=1e-2",
+        "note: optimizer.lr=-1 overrules optimizer.lr=1e-3",
+    ]
+
+
+def test_a_secret_that_is_overruled_is_not_shown(capsys: Out) -> None:
+    words = ["data.api_key=hunter22", "data.api_key=hunter33", "tracker=[tensorboard]", "tracker=none"]
+    assert main(["train", "data=iris", *words]) == 2
+    err = capsys.readouterr().err
+    assert "note: tracker=none overrules tracker=[tensorboard]" in err
+    assert "hunter" not in err

@@ -103,3 +103,14 @@ def test_messages_hide_secrets_and_what_a_terminal_would_obey(capsys: pytest.Cap
     assert "secret" not in err
     assert main(["train", "y" * 9000]) == 2
     assert len(capsys.readouterr().err) < 7000
+
+
+@pytest.mark.parametrize("command", ["resume", "tune", "eval", "predict", "generate", "export", "data"])
+def test_how_a_command_is_used_is_an_error_without_words_and_an_answer_where_it_is_asked(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, code in (([], 2), (["--help"], 0)):
+        assert main([command, *words]) == code
+        out, err = capsys.readouterr()
+        assert (err if code else out).startswith(f"usage: nnkit {command} ")
+        assert not (out if code else err)

@@ -52,7 +52,7 @@ def test_each_mistake_has_its_suggestion(capsys: Capture) -> None:
     assert main(["train", "-m", *ALL]) == 2
     hints = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
     assert hints == [
-        "hint: did you mean model.hidden=3?",
+        "hint: did you mean model.hidden?",
         "hint: did you mean optimizer.lr=1?",
         "hint: trainer.max_epochs=100",
     ]

@@ -108,8 +108,11 @@ def test_another_sweep_of_the_same_name_is_refused_with_a_diff(
 ) -> None:
     assert main(["train", "-m", *QUICK, "optimizer.lr=0.1,0.01"]) == 0
     before = events()
+    capsys.readouterr()
     assert main(["train", "-m", *QUICK, "optimizer.lr=0.1,0.01", *words]) == 2
-    assert text in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert text in err
+    assert "hint: hydra.sweeper.jobs and timeout_s may change; for anything else choose another name=NAME" in err
     assert events() == before
 
 
@@ -146,6 +149,8 @@ def test_a_sweep_that_is_interrupted_saves_its_trials_and_goes_on(tmp_path: Path
     assert process.returncode == 143, err
     assert out.strip() == str(FOLDER.absolute())
     assert "stopped after 0 of 4 trials" in err
+    assert "ranked" not in err
+    assert not [line for line in err.splitlines() if line != line.rstrip()]
     assert f"hint: nnkit resume {FOLDER.absolute()}" in err
     assert [json.loads(path.read_text())["status"] for path in FOLDER.glob("*/run.json")] == ["interrupted"] * 2
 
@@ -168,6 +173,7 @@ def test_resume_composes_nothing_that_a_strangers_folder_names_as_code(capsys: p
     ("words", "text"),
     [
         (["--retry"], "--retry cannot change in a sweep that has begun"),
+        (["optimizer.lr=0.5"], "hint: hydra.sweeper.jobs=N, hydra.sweeper.timeout_s=N, --retry-failed; a trial"),
         (["hydra.sweeper.seed=1"], "hydra.sweeper.seed is not a setting of hydra/sweeper=grid"),
         (["hydra.sweeper.seeds=2"], "hydra.sweeper.seeds is 2; in this sweep it was 1"),
     ],

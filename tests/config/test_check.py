@@ -47,6 +47,9 @@ def problems(*words: str) -> list[Problem]:
         (["dropout=0.5"], "dropout is not a setting of nnkit", "did you mean regularization.dropout=0.5?"),
         (["batch=32"], "batch is not a setting", "did you mean batching.batch_size=32?"),
         (["wd=0.1"], "wd is not a setting", "did you mean optimizer.weight_decay=0.1?"),
+        (["batch_size=0"], "batch_size is not a setting", "did you mean batching.batch_size?"),
+        (["lr=inf"], "lr is not a setting", "did you mean optimizer.lr?"),
+        (["epochs=ten"], "epochs is not a setting", "did you mean trainer.max_epochs?"),
         (["gpu=1"], "gpu is not a setting", "did you mean trainer.device=cuda?"),
         (["net=cnn"], "net is not a setting", "did you mean model=cnn?"),
         (["channels=[3]"], "channels is not a setting", "model.channels belongs to model=cnn"),
@@ -87,6 +90,8 @@ def problems(*words: str) -> list[Problem]:
         (["trainer.decision_threshold=1"], "trainer.decision_threshold must be a number in (0, 1) or one of", "=0.5"),
         (["trainer.decision_threshold=acuracy"], "trainer.decision_threshold must be", "decision_threshold=accuracy"),
         (["batching.sampler=balance"], "batching.sampler must be one of each_once, balanced", "=balanced"),
+        (["trainer.monitor=iou"], "trainer.monitor must be auto or val/METRIC, such as val/loss, got", "val/mean_iou"),
+        (["name=last"], "name=last is taken: where a run is asked for it means the newest run", "name=latest"),
         (["seed=${nope}"], "seed cannot be resolved", ""),
     ],
 )
@@ -217,6 +222,11 @@ def test_settings_that_fight_or_that_nobody_reads_are_errors(words: list[str], t
     assert problems(*words)[0].text.startswith(text)
 
 
+def test_a_run_that_was_called_last_before_that_was_refused_goes_on() -> None:
+    values = compose([]).values
+    assert check(Composed({**values, "name": "last"})).name == "last"
+
+
 def test_a_default_that_nobody_reads_is_silent() -> None:
     assert check(compose(["model=linear"])).activation.kind == "relu"
     assert check(compose(["model=linear", "regularization=l2"])).regularization.l2 > 0
@@ -319,7 +329,7 @@ def test_of_very_many_problems_the_first_are_told() -> None:
 def test_a_section_that_does_not_exist_is_set_right_with_its_settings() -> None:
     for word, key in {
         "optimzer.lr": "optimizer.lr",
-        "mode.residual": "model.residual",
+        "trainr.max_epochs": "trainer.max_epochs",
         "ccv.repeats": "cv.repeats",
     }.items():
         (problem,) = problems(f"{word}=1")

@@ -90,7 +90,7 @@ def test_several_values_are_refused_without_m(words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(words)
     assert f"{words[0]} lists several values" in str(caught.value)
-    assert caught.value.problems[0].hint == f"nnkit train -m {words[0]}"
+    assert caught.value.problems[0].hint == "nnkit train -m …"
 
 
 def test_a_value_outside_hydras_grammar_is_told_to_be_quoted() -> None:

@@ -123,11 +123,12 @@ def test_a_folder_of_a_run_as_weights_is_the_run_that_is_meant(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("data", "arch", "hint"),
     [
-        ("digits", "deeplab", "model.arch=deeplabv3_resnet50"),
+        ("digits", "deeplab", "such as model.arch=alexnet; nnkit list model.arch names them all"),
         ("digits", "resnet-5", "model.arch=resnet50"),
         ("digits", "xyzzy", "such as model.arch=alexnet; nnkit list model.arch names them all"),
         ("masks", "resnet_50_fcn", "model.arch=fcn_resnet50"),
         ("masks", "fcn", "model.arch=fcn_resnet50"),
+        ("masks", "deeplab", "model.arch=deeplabv3_resnet50"),
         ("masks", "xyzzy", "such as model.arch=deeplabv3_mobilenet_v3_large; nnkit list model.arch names them all"),
     ],
 )

@@ -54,7 +54,7 @@ def test_an_experiment_chooses_several(tmp_path: Path) -> None:
         (
             ["tracker=wandb", "tracker.mlflow.uri=x"],
             "a run without tracker=mlflow",
-            "tracker=mlflow, or leave tracker.mlflow.uri out",
+            "'tracker=[wandb,mlflow]', or leave tracker.mlflow.uri out",
         ),
         (["tracker=wandb", "tracker.wandb.projct=x"], "not a setting of tracker", "mean tracker.wandb.project=x?"),
         (["tracker=wandb", "tracker.wandb.mode=onlin"], "one of auto, offline, online, got 'onlin'", "mode=online"),

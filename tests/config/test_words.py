@@ -32,7 +32,7 @@ GROUPS = find_groups(search_dirs())
             "regularization takes one option, got the list [dropout,l2]",
             "regularization=",
         ),
-        ("model=mlp,cnn", "model=mlp,cnn lists several options", "nnkit train -m model=mlp,cnn"),
+        ("model=mlp,cnn", "model=mlp,cnn lists several options", "nnkit train -m …"),
         ("hydra.run.dir=x", "hydra.run.dir=x is not used", "output_dir=FOLDER"),
         ("hydra.searchpath=[x]", "hydra.searchpath=[x] is not used", "--config-dir"),
         ("hydra.typo=1", "hydra.typo=1 is not used", ""),

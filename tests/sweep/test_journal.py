@@ -111,3 +111,14 @@ def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
     Journal(tmp_path, PLAN).close()
     Journal(tmp_path, replace(PLAN, words=["x"], folder="/elsewhere")).close()
     assert read_plan(tmp_path) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "named"),
+    [("grid", "jobs and timeout_s"), ("bayes", "trials, jobs and timeout_s"), ("theirs", "jobs and timeout_s")],
+)
+def test_what_may_change_is_what_the_sweeper_has(sweeper: str, named: str) -> None:
+    plan = replace(PLAN, sweeper=sweeper)
+    with pytest.raises(ConfigError) as caught:
+        plan.check_same(replace(plan, settings={"seeds": 2}))
+    assert caught.value.hint.startswith(f"hydra.sweeper.{named} may change; ")

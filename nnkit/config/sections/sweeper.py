@@ -61,4 +61,10 @@ class BayesConfig(SweepConfig):
     startup_trials: Fixed[Count] = 10
 
 
+OFTEN_CHANGED = ("trials", "jobs", "timeout_s")
 SWEEPERS: Mapping[str, type[SweepConfig]] = {"grid": GridConfig, "random": RandomConfig, "bayes": BayesConfig}
+
+
+def often_changed(kind: str) -> list[str]:
+    """Return what a sweeper has of the settings that are changed most often when a sweep goes on."""
+    return [name for name in OFTEN_CHANGED if name in SWEEPERS.get(kind, SweepConfig).__dataclass_fields__]

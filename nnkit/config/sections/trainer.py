@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nnkit.config.marks import Count, Fixed, Live, NonNegative, Override, Positive, Share
 
-Monitor = Annotated[str, Field(pattern=r"^(auto|val/\S+)$")]
+Monitor = Annotated[str, Field(pattern=r"^(auto|val/\S+)$", description="auto or val/METRIC, such as val/loss")]
 Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["accuracy", "balanced_accuracy", "f1"]
 
 
