@@ -17,7 +17,7 @@ from nnkit.config.space import Combination, Space
 from nnkit.config.words import mended, read_words
 from nnkit.errors import ConfigError, Problem
 
-MOST_WRONG = 100  # points that are looked at where the sweep is wrong already
+MOST_WRONG = 50  # points that are looked at where the sweep is wrong already
 
 
 @final
