@@ -226,7 +226,8 @@ def test_a_run_of_the_same_kind_gives_what_fits_of_a_network_of_other_sizes() ->
     second = trained(*words, "model.hidden=[16,12,12]", f"model.from_run={first}").folder
     told = facts(second)["started_from"]
     assert isinstance(told, dict)
-    assert set(told["skipped"]) == {"hidden.1.linear.weight"} | set(told["new"]) - {"hidden.1.linear.weight"}
+    others = {f"hidden.{layer}.linear.{name}" for layer in (1, 2) for name in ("weight", "bias")} | {"output.weight"}
+    assert set(told["skipped"]) == set(told["new"]) == others
 
 
 def test_a_resnet_of_ours_comes_back_from_a_file_with_the_same_features() -> None:
