@@ -201,6 +201,6 @@ def _stopped_sweep(place: Path, numbers: list[signal.Signals], *, to_all: bool) 
 
 
 STOPPED = "SIGTERM, SIGINT, SIGUSR1 or SIGHUP at a random time: saved at the next step"
-ONE = Promise("signals", STOPPED, one_signal, 16, 300)
+ONE = Promise("signals", STOPPED, one_signal, 20, 400)  # 5 and 100 of each kind
 TWICE = Promise("second-signal", "a second SIGINT in the middle of a step", second_signal, 2, 30)
 SWEEPS = Promise("sweep-signals", "a signal to a sweep of two jobs: nobody is left", sweeps, 6, 100)
