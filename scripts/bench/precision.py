@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of the speed, an epoch each")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="of them: the table can be printed in parts")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--limit", type=int, help="samples of each part, for a quick look")
     args = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> int:
         print(f"| fp32 | {fp32:,.0f} |\n| bf16, channels last | {bf16:,.0f} ({ratio:.2f} times) |", flush=True)
         print("\n| seed | fp32 | bf16 | difference |\n|---|---|---|---|", flush=True)
         differences = []
-        for seed in range(args.seeds):
+        for seed in range(args.first, args.first + args.seeds):
             words = (f"seed={seed}", f"trainer.max_epochs={args.epochs}", *limit)
             a, b = (result(Path(folder), f"trainer.precision={precision}", *words)[1] for precision in PRECISIONS)
             differences.append(b - a)
