@@ -35,7 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of the speed, an epoch each")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="of them: the table can be printed in parts")
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="SEED", help="of them: the table can be printed in parts"
+    )
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--limit", type=int, help="samples of each part, for a quick look")
     args = parser.parse_args()
