@@ -34,7 +34,7 @@ from nnkit.runs import (
 )
 from nnkit.scoring import decision_threshold, metrics_of, untuned_threshold
 from nnkit.storage import json_bytes, remove_folder, remove_temporaries, write_files
-from nnkit.track.jsonl import JsonLines
+from nnkit.track.jsonl import JsonLines, lost_events
 from nnkit.track.log import LoggedWarnings, RunLog
 from nnkit.tracking import trackers
 from nnkit.train import checkpoints, gradients
@@ -294,11 +294,13 @@ def _go(job: _Job, sinks: Sequence[Sink], stop: Stop) -> Result:
 def _tell(job: _Job, sinks: Sequence[Sink], log: RunLog) -> None:
     """Let all that watch know what begins, and what to doubt of it."""
     info = _info(job)
+    lost = lost_events(job.folder, info.records)
     for note in info.notes:
         log.note(note)
     for sink in sinks:
         sink.start(info)
-    for text in (*job.doubts, *([f"{log.refused}; the run goes on without"] if log.refused else [])):
+    refused = f"{log.refused}; the run goes on without" if log.refused else None
+    for text in filter(None, (*job.doubts, lost, refused)):
         warn(sinks, text)
 
 

@@ -308,7 +308,7 @@ class LineFile:
 
         Args:
             path: made when it is not there.
-            keep_lines: cut the file back to so many lines first; None keeps all of them.
+            keep_lines: cut the file back to so many lines first, and end the last of them; None leaves it as it is.
 
         Raises:
             StorageError: the file system refused.
@@ -318,8 +318,7 @@ class LineFile:
         self._is_doubtful = False  # after a refused fsync, the system no longer knows what has not reached the disk
         with reporting("write", path):
             if keep_lines is not None and path.exists():
-                lines = path.read_bytes().splitlines(keepends=True)
-                write_bytes(path, b"".join(lines[:keep_lines]))
+                write_bytes(path, b"".join(line + b"\n" for line in path.read_bytes().splitlines()[:keep_lines]))
             self._is_named = path.exists()  # a new file's name has to reach the disk, too
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - it stays open
 

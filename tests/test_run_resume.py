@@ -18,6 +18,7 @@ from nnkit.errors import CheckpointError, DataError, StorageError
 from nnkit.final import OF_THE_END, Result
 from nnkit.run import resume, train
 from nnkit.runs import CHECKPOINTS, new_folder, read_config
+from nnkit.track.jsonl import METRICS, read_events
 from nnkit.train import checkpoints, persist
 from nnkit.train.stopping import Signals
 from tests.own_code import HERE
@@ -325,3 +326,16 @@ def test_a_run_does_not_start_anew_on_other_data() -> None:
     np.savez("data.npz", x=x.astype(np.float32) + 1, y=y)
     with pytest.raises(DataError, match=rf"the data of {folder} has changed since the run started"):
         resume(config, folder)
+
+
+def test_events_that_were_lost_are_told_and_those_behind_them_kept() -> None:
+    config = config_of(*CHANCE, "trainer.max_epochs=3")
+    folder = stopped(config, mid_epoch=None)
+    path = folder / METRICS
+    path.write_bytes(path.read_bytes()[:-20])
+    watcher = Watcher()
+    result = resume(config, folder, [watcher])
+    assert watcher.warnings == [f"{path} has 0 of 1 events that were written; the curves go without the others"]
+    assert [event.epoch for event in read_events(folder)] == [2, 3]
+    assert is_equal(last_weights(folder), last_weights(trained(*CHANCE, "trainer.max_epochs=3").folder))
+    assert result.status == "completed"

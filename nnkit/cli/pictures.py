@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnkit.cli.messages import note
-from nnkit.storage import make_folder, read_bytes, write_bytes
+from nnkit.storage import make_folder, write_bytes
 
 if TYPE_CHECKING:
     from nnkit.config.domains import Domain
@@ -21,12 +21,21 @@ PLOTS = "plots"
 
 def draw_training(folder: Path, title: str, best_epoch: int | None) -> None:
     """Draw a run's learning curves from its metrics.jsonl into plots/learning_curves.png."""
-    from nnkit.track.jsonl import METRICS
+    from nnkit.track.jsonl import read_events
 
     def draw() -> bytes:
         from nnkit.plots import learning_curves
 
-        records = [json.loads(line) for line in read_bytes(folder / METRICS).splitlines()]
+        records = [
+            {
+                "step": event.step,
+                "epoch": event.epoch,
+                **{n: v if math.isfinite(v) else None for n, v in event.values.items()},
+            }
+            for event in read_events(folder)
+        ]
+        if not records:
+            raise ValueError("no event can be read")
         return learning_curves(records, best_epoch, title)
 
     _draw(folder / PLOTS / "learning_curves.png", draw)

@@ -18,18 +18,32 @@ METRICS = "metrics.jsonl"
 
 
 def read_events(folder: Path, count: int | None = None) -> Iterator[Record]:
-    """Yield the first events of a run, or all; none behind a line that is damaged. Raises: StorageError.
+    """Yield the first events of a run, or all, but for lines that are damaged. Raises: StorageError.
 
     A value that was not finite is nan.
     """
-    for line in read_bytes(folder / METRICS).splitlines()[:count] if count != 0 else ():
+    for line in _lines(folder)[:count] if count != 0 else ():
         try:
             values = dict(json.loads(line))
             step, epoch = int(values.pop("step")), int(values.pop("epoch"))
             found = {str(name): math.nan if value is None else float(value) for name, value in values.items()}
             yield Record(step, epoch, found)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return
+            continue
+
+
+def lost_events(folder: Path, count: int) -> str | None:
+    """Return what is missing of the events that a save has counted, in words; None where all can be read."""
+    found = 0
+    with suppress(StorageError):
+        found = sum(1 for _ in read_events(folder, count))
+    if found == count:
+        return None
+    return f"{folder / METRICS} has {found} of {count} events that were written; the curves go without the others"
+
+
+def _lines(folder: Path) -> list[bytes]:
+    return read_bytes(folder / METRICS).splitlines()
 
 
 @final
@@ -45,8 +59,13 @@ class JsonLines:
         self._waiting: list[str] = []
 
     def start(self, info: RunInfo) -> None:
-        """Open the file, cut back to the events that a save has counted. Raises: StorageError."""
+        """Open the file, cut back to the events that a save has counted. Raises: StorageError.
+
+        A lost line is an empty one, as saves count lines.
+        """
         self._file = LineFile(info.folder / METRICS, keep_lines=info.records)
+        for _ in range(info.records - len(_lines(info.folder))):
+            self._file.append("")
 
     def write(self, record: Record) -> None:
         """Add one line, at once where the file system lets it."""

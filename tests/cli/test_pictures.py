@@ -28,7 +28,8 @@ def test_damaged_records_cost_a_note(capsys: pytest.CaptureFixture[str]) -> None
     (folder / "metrics.jsonl").unlink()
     draw_training(folder, "a title", None)
     err = capsys.readouterr().err
-    assert err.count("note: learning_curves.png could not be drawn: ") >= 3
+    assert err.count("note: learning_curves.png could not be drawn: no event can be read\n") == 3
+    assert err.count("note: learning_curves.png could not be drawn: ") == 4
     assert "Traceback" not in err
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnkit.errors import StorageError
-from nnkit.track.jsonl import METRICS, JsonLines, read_events
+from nnkit.track.jsonl import METRICS, JsonLines, lost_events, read_events
 from nnkit.train.sink import RunInfo
 from nnkit.train.state import Record
 
@@ -50,6 +50,31 @@ def test_going_on_cuts_back_to_what_a_save_has_counted(tmp_path: Path) -> None:
     assert lines(tmp_path)[-1]["lr"] == 0.1
 
 
+@pytest.mark.parametrize(("left", "has"), [('{"step": 5, "epoch": 1}\n{"step": 10, "ep', 1), ("", 0), (None, 0)])
+def test_going_on_behind_lost_lines_joins_nothing_and_counts_on(tmp_path: Path, left: str | None, has: int) -> None:
+    if left is not None:
+        (tmp_path / METRICS).write_text(left)
+    wanted = f"{tmp_path / METRICS} has {has} of 2 events that were written; the curves go without the others"
+    assert lost_events(tmp_path, 2) == wanted
+    sink = opened(tmp_path, records=2)
+    for step in (15, 20):
+        sink.write(Record(step, step // 5, {}))
+    sink.close("failed")
+    again = opened(tmp_path, records=3)  # of the lines of before, two count as they did
+    again.write(Record(20, 4, {}))
+    again.close("completed")
+    assert [event.step for event in read_events(tmp_path)] == [5, 15, 20][1 - has :]
+    assert lost_events(tmp_path, 4) is not None
+
+
+def test_events_that_are_all_there_are_not_lost(tmp_path: Path) -> None:
+    assert lost_events(tmp_path, 0) is None
+    sink = opened(tmp_path)
+    sink.write(Record(5, 1, {}))
+    sink.close("completed")
+    assert lost_events(tmp_path, 1) is None
+
+
 def test_closing_before_the_start_does_nothing(tmp_path: Path) -> None:
     JsonLines().close("failed")
     assert list(tmp_path.iterdir()) == []
@@ -84,11 +109,12 @@ def test_a_line_that_is_refused_waits_and_comes_before_the_next(
     assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15]
 
 
-def test_events_are_read_back_up_to_a_damaged_line(tmp_path: Path) -> None:
+def test_events_are_read_back_but_for_damaged_lines(tmp_path: Path) -> None:
     lines = ['{"step": 5, "epoch": 1, "val/loss": 0.5}', '{"step": 10, "epoch": 2, "val/loss": null}', "{", "[]"]
+    lines.insert(1, '{"step": 7')
     (tmp_path / METRICS).write_text("\n".join(lines))
     first, second = read_events(tmp_path)
     assert first == Record(5, 1, {"val/loss": 0.5})
     assert (second.step, second.epoch, math.isnan(second.values["val/loss"])) == (10, 2, True)
-    assert list(read_events(tmp_path, 1)) == [first]
+    assert list(read_events(tmp_path, 2)) == [first]
     assert list(read_events(tmp_path / "nowhere", 0)) == []
