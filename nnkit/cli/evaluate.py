@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnkit.cli.messages import note, show_usage
+from nnkit.cli.messages import note, show_usage, warn
 from nnkit.cli.words import MOST_VIEWS, Read, name_of, note_unknown, note_unseen, opened, read_command, run_folder
 from nnkit.errors import ConfigError
 
@@ -68,14 +68,24 @@ def command(argv: list[str]) -> int:
     place = _place(read, folder)
     run = opened(folder, read, views)
     from nnkit.infer.evaluate import evaluate
-    from nnkit.infer.labelled import new_rows, own_rows
+    from nnkit.infer.labelled import is_own_data, new_rows, own_rows
     from nnkit.storage import make_folder
 
     source, rows = new_rows(run, read.path("data", folder)) if "data" in read.values else own_rows(run, split)
     found = evaluate(run, source, rows)
     make_folder(place)
+    if "data" in read.values and is_own_data(run, read.path("data", folder)):
+        _warn_of_learned(run, read.values["data"])
     _report(run, found, read, _name(read.values.get("data"), split, folder, place), place)
     return 0
+
+
+def _warn_of_learned(run: Finished, data: str) -> None:
+    """Tell that figures of rows which were learned are no figures of new ones, and which part has such."""
+    rows: dict[str, int] = run.facts.get("rows", {})
+    text = f"{data} is what the run was trained on, and {rows.get('train', 'many')} of its rows were learned"
+    held_out = next((part for part in ("test", "val") if rows.get(part)), None)
+    warn(text + (f": --split {held_out} looks at rows that were not" if held_out else ""))
 
 
 def _place(read: Read, default: Path) -> Path:

@@ -142,7 +142,8 @@ def _masks(read: Read, run: Finished, source: str, default: Path) -> MaskFolder 
         if "masks" in read.values:
             raise ConfigError(f"--masks is for masks, but the run is for {run.spec.task}", hint="leave out --masks")
         return None
-    from nnkit.infer.mask_files import MaskFolder, check_place, is_within
+    from nnkit.infer.mask_files import MaskFolder, check_place
+    from nnkit.infer.places import is_within
 
     place = read.path("masks", default)
     if place.is_file():

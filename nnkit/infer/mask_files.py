@@ -23,6 +23,7 @@ from nnkit.data.picture import UNREADABLE, mask_out, quiet, read_header
 from nnkit.errors import ConfigError
 from nnkit.infer.finished import Finished
 from nnkit.infer.pictures import image_format
+from nnkit.infer.places import is_within
 from nnkit.infer.predict import Part
 from nnkit.storage import make_folder, write_bytes
 
@@ -104,12 +105,6 @@ def check_place(run: Finished, place: Path) -> None:
     other = next((path for path in _pictures_in(place) if not is_answer(path)), None)
     if other is not None:
         raise _in_the_way(place, other)
-
-
-def is_within(place: Path, folder: Path) -> bool:
-    """Tell whether a place is a folder, or lies in it, whatever links lead there."""
-    inner, outer = place.resolve(), folder.resolve()
-    return inner == outer or outer in inner.parents
 
 
 def is_answer(path: Path) -> bool:

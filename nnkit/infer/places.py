@@ -48,6 +48,12 @@ def identity(*sources: str) -> str:
     return sha256(b"\0".join(paths)).hexdigest()
 
 
+def is_within(place: Path, folder: Path) -> bool:
+    """Tell whether a place is a folder, or lies in it, whatever links lead there."""
+    inner, outer = place.resolve(), folder.resolve()
+    return inner == outer or outer in inner.parents
+
+
 def is_there(source: str) -> bool:
     """Tell whether there is an input at all: of another, whose name may hold a secret, nothing is noted."""
     if source == STREAM or os.path.lexists(Path(source).expanduser()):

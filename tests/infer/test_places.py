@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnkit.infer.places import ANSWERS, free_name, identity, remember
+from nnkit.infer.places import ANSWERS, free_name, identity, is_within, remember
 
 FORMS = ("predictions-of-{}.csv", "masks-of-{}")
 RUN = Path("run")
@@ -63,3 +63,12 @@ def test_an_input_is_known_by_its_whole_path_and_a_stream_as_one() -> None:
     assert len({identity(each) for each in ("a.csv", "b/../a.csv", "./a.csv", "link.csv")}) == 1
     assert "hunter2" not in identity("https://me:hunter2@host/a.csv")
     assert identity("-") == "-"
+
+
+def test_a_place_is_within_a_folder_whatever_links_lead_there() -> None:
+    Path("a/b").mkdir(parents=True)
+    Path("link").symlink_to(Path("a").absolute())
+    assert is_within(Path("link/b"), Path("a"))
+    assert is_within(Path("a/b/../c"), Path("link"))
+    assert not is_within(Path("a"), Path("a/b"))
+    assert not is_within(Path("ab"), Path("a"))
