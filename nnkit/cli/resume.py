@@ -17,7 +17,7 @@ from nnkit.cli.messages import note, note_overruled, show_usage
 from nnkit.cli.way_on import telling_way_on
 from nnkit.cli.words import LAST, OUTPUT_DIR, run_folder
 from nnkit.command import Command
-from nnkit.config.check import check
+from nnkit.config.check import check, check_written
 from nnkit.config.fields import leaf_of, leaves, sections
 from nnkit.config.identity import LIMITS
 from nnkit.config.marks import Resume
@@ -32,7 +32,7 @@ from nnkit.config.trackers import refuse_missing, refuse_places
 from nnkit.errors import ConfigError, Problem, StorageError
 from nnkit.links import Links, refuse_links
 from nnkit.lock import FolderLock
-from nnkit.runs import FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config
+from nnkit.runs import CONFIG, FINISHED, JOURNAL, SWEEP, begun, find_runs, read_config
 from nnkit.storage import read_json
 from nnkit.usercode import refuse_untrusted
 
@@ -82,6 +82,8 @@ def command(argv: list[str]) -> int:
             for text in () if "data.cache" in words else unused:
                 note(text)
         facts = begun(folder)
+        if not words:
+            check_written(values, folder / CONFIG)
         config, changes = changed_config(values, words, allowed, _over(facts, words))
         if TRUST not in argv:
             refuse_places(to_plain(config), folder)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, reduce
+from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,7 @@ from nnkit.config.synonyms import nearest, nearest_metric
 from nnkit.config.written import written_problems
 from nnkit.errors import ConfigError, Problem
 
+COMMAND_KEPT = "run.json keeps the command that it was begun with"
 YES, NO = ("yes", "y", "on", "t", "1"), ("no", "n", "off", "f", "0")
 MOST_TOLD = 30  # problems of one config; what is to be typed instead of each is looked for in all settings
 
@@ -64,6 +66,20 @@ def check(composed: Composed) -> Config:
     if problems:
         raise ConfigError(*problems)
     return config
+
+
+def check_written(values: dict[str, Any], path: Path) -> Config:
+    """Return the checked config of a run's file.
+
+    Raises:
+        ConfigError: it names the file, as no word of a command would mend it.
+    """
+    try:
+        return check(Composed(values))
+    except ConfigError as error:
+        mend = f"mend {path.name} in the run folder; {COMMAND_KEPT}"
+        told = [(p.text, mend if "=" in p.hint else p.hint) for p in error.problems]
+        raise ConfigError(*(Problem(f"{path}: {text}", hint) for text, hint in told)) from error
 
 
 def _name_problems(config: Config, composed: Composed) -> Iterator[Problem]:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nnkit.assemble import measured, prepare
-from nnkit.config.check import check
-from nnkit.config.origin import Composed
+from nnkit.config.check import COMMAND_KEPT, check_written
 from nnkit.config.schema import Config
 from nnkit.config.sections.model import CodeModelConfig, PretrainedConfig
 from nnkit.config.sent import without_wishes
@@ -56,7 +55,6 @@ from nnkit.way_on import line_anew
 BEST = "best"
 HEAD_NUMBERS = 10_000_000  # a head for a thousand classes has fewer
 NO_SIZES = ("freeze", "unfreeze_after", "unfreeze_layers")
-COMMAND_KEPT = f"{RUN} keeps the command that it was begun with"
 PUT_BACK = f"put it back; or train the same anew: {COMMAND_KEPT}"
 MOST_NUMBERS = 1_000  # a setting of a network may be as large without being a size of its weights
 
@@ -199,7 +197,7 @@ def open_run(folder: Path, *, trust: bool = False) -> Finished:
     if not trust:
         refuse_untrusted(values, folder)
         values, _ = without_wishes(values, folder)
-    config = _here(_checked(values, folder))
+    config = _here(check_written(values, folder / CONFIG))
     facts = read_run(folder)
     threshold = _threshold(facts, config, folder)
     if config.cv.is_on and config.cv.final != "refit":
@@ -226,15 +224,6 @@ def _of_folds(folder: Path, config: Config, facts: dict[str, Any], threshold: fl
         )
     networks = nn.ModuleList([member.model for member in members])
     return Finished(folder, config, facts, preprocess, networks, members[0].arithmetic, threshold, members)
-
-
-def _checked(values: dict[str, Any], folder: Path) -> Config:
-    try:
-        return check(Composed(values))
-    except ConfigError as error:
-        mend = f"mend {CONFIG} in the run folder; {COMMAND_KEPT}"
-        told = [(p.text, mend if "=" in p.hint else p.hint) for p in error.problems]  # no words that a command takes
-        raise ConfigError(*(Problem(f"{folder / CONFIG}: {text}", hint) for text, hint in told)) from error
 
 
 def _here(config: Config) -> Config:

@@ -288,3 +288,13 @@ def test_a_config_that_was_cut_at_a_line_end_is_told_and_an_edited_one_is_taken(
     path.write_text(yaml.safe_dump(values, sort_keys=True))
     assert main(["resume", str(folder), "trainer.patience=9"]) == 0
     assert json.loads((folder / "run.json").read_text())["epochs"] == 2
+
+
+def test_a_wrong_value_in_the_file_is_told_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = trained([*QUICK, "trainer.max_epochs=1"], capsys)
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("  lr: ", "  lr: x"))
+    assert main(["resume", str(folder)]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {path}: optimizer.lr must be a number > 0, got 'x")
+    assert hint == "hint: mend config.yaml in the run folder; run.json keeps the command that it was begun with"
