@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -178,14 +179,18 @@ def _sweep_facts(folder: Path) -> dict[str, Any]:
 
 
 def progress(folder: Path) -> dict[str, Any]:
-    """Return how far a run has come by the last line of its metrics.jsonl; nothing where there is none."""
+    """Return how far a run has come by the last whole line of its metrics.jsonl; nothing where there is none."""
     try:
         with open_regular(folder / "metrics.jsonl") as file:
             file.seek(-min(TAIL, file.seek(0, 2)), 2)
-            last = dict(json.loads(file.read().splitlines()[-1]))
-    except (OSError, ValueError, TypeError, IndexError, RecursionError):
+            lines = file.read().splitlines()
+    except OSError:
         return {}
-    return kept({"epochs": last.get("epoch"), "steps": last.get("step"), "seconds": last.get("time/seconds")})
+    for line in reversed(lines):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            last = dict(json.loads(line))
+            return kept({"epochs": last.get("epoch"), "steps": last["step"], "seconds": last.get("time/seconds")})
+    return {}
 
 
 def _read(path: Path) -> _Index:

@@ -68,24 +68,29 @@ def command(argv: list[str]) -> int:
     place = _place(read, folder)
     run = opened(folder, read, views)
     from nnkit.infer.evaluate import evaluate
-    from nnkit.infer.labelled import is_own_data, new_rows, own_rows
+    from nnkit.infer.labelled import new_rows, own_rows
+    from nnkit.infer.learned import was_learned
     from nnkit.storage import make_folder
 
-    source, rows = new_rows(run, read.path("data", folder)) if "data" in read.values else own_rows(run, split)
+    data = read.values.get("data")
+    has_learned = data is not None and was_learned(run, read.path("data", folder))  # before other rows take the memory
+    source, rows = own_rows(run, split) if data is None else new_rows(run, read.path("data", folder))
     found = evaluate(run, source, rows)
     make_folder(place)
-    if "data" in read.values and is_own_data(run, read.path("data", folder)):
-        _warn_of_learned(run, read.values["data"])
-    _report(run, found, read, _name(read.values.get("data"), split, folder, place), place)
+    if data is not None and has_learned:
+        _warn_of_learned(run, data)
+    _report(run, found, read, _name(data, split, folder, place), place)
     return 0
 
 
 def _warn_of_learned(run: Finished, data: str) -> None:
-    """Tell that figures of rows which were learned are no figures of new ones, and which part has such."""
-    rows: dict[str, int] = run.facts.get("rows", {})
-    text = f"{data} is what the run was trained on, and {rows.get('train', 'many')} of its rows were learned"
-    held_out = next((part for part in ("test", "val") if rows.get(part)), None)
-    warn(text + (f": --split {held_out} looks at rows that were not" if held_out else ""))
+    """Tell that figures of rows which were learned are no figures of new ones, and where such can be had."""
+    what = WHAT.get(run.spec.task, "rows")
+    parts = ("test",) if run.members else ("test", "val")  # the networks of an ensemble learn each other's val rows
+    held_out = next((part for part in parts if run.facts.get("rows", {}).get(part)), None)
+    of_folds = ": predictions-oof.csv has the answers of those that have not learned them" if run.members else ""
+    way = of_folds if held_out is None else f": --split {held_out} looks at others"
+    warn(f"{data} is what the run was trained on, and {what} that were learned flatter the figures{way}")
 
 
 def _place(read: Read, default: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shlex
 from collections.abc import Iterator
-from contextlib import chdir, suppress
+from contextlib import chdir, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,9 +82,8 @@ def command(argv: list[str]) -> int:
             for text in () if "data.cache" in words else unused:
                 note(text)
         facts = begun(folder)
-        if not words:
-            check_written(values, folder / CONFIG)
-        config, changes = changed_config(values, words, allowed, _over(facts, words))
+        with _telling_of_file(values, folder / CONFIG):
+            config, changes = changed_config(values, words, allowed, _over(facts, words))
         if TRUST not in argv:
             refuse_places(to_plain(config), folder)
         refuse_missing(config)
@@ -272,6 +271,20 @@ def _value(text: str) -> Any:
     except (yaml.YAMLError, ValueError):
         return text
     return text if isinstance(found, date) else found
+
+
+@contextmanager
+def _telling_of_file(values: dict[str, Any], path: Path) -> Iterator[None]:
+    """Name a run's file in what is wrong with its values, beside what is wrong with words. Raises: ConfigError."""
+    try:
+        yield
+    except ConfigError as error:
+        try:
+            check_written(values, path)
+        except ConfigError as written:
+            of_file = {problem.text.removeprefix(f"{path}: "): problem for problem in written.problems}
+            raise ConfigError(*(of_file.get(problem.text, problem) for problem in error.problems)) from None
+        raise
 
 
 def changed_config(

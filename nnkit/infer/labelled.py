@@ -17,7 +17,6 @@ from nnkit.data.source import IGNORED, Rows, Source, check_finite
 from nnkit.errors import ConfigError, DataError
 from nnkit.infer.finished import Finished
 from nnkit.infer.hints import hinting
-from nnkit.infer.places import is_within
 from nnkit.infer.sequences import as_trained
 
 NEW_DATA = "--data PATH evaluates on new rows"
@@ -88,17 +87,6 @@ def new_rows(run: Finished, path: Path) -> tuple[Source, Rows]:
     elif kinds is None and source.specs[0].shape != run.spec.inputs[0].shape:
         raise DataError(f"{path} has samples of shape {source.specs[0].shape}, the run {run.spec.inputs[0].shape}")
     return _with_the_runs_labels(run, source, path), np.arange(len(source))
-
-
-def is_own_data(run: Finished, path: Path) -> bool:
-    """Tell whether files, or what lies in a folder, are those of the run's own data section. Raises: ConfigError."""
-    own, given = (_place(section) for section in (run.config.data, section_for(run, path)))
-    return own is not None and given is not None and is_within(own, given)
-
-
-def _place(section: DataConfig) -> Path | None:
-    place = getattr(section, "images", None) or getattr(section, "path", None)
-    return None if place is None else Path(place)
 
 
 def section_for(run: Finished, path: Path) -> DataConfig:

@@ -28,7 +28,7 @@ def read_events(folder: Path, count: int | None = None) -> Iterator[Record]:
             step, epoch = int(values.pop("step")), int(values.pop("epoch"))
             found = {str(name): math.nan if value is None else float(value) for name, value in values.items()}
             yield Record(step, epoch, found)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
 
 

@@ -123,6 +123,9 @@ def test_a_running_run_is_lost_as_soon_as_nobody_holds_its_lock() -> None:
         assert loaded()["a/1"].status == "running"
         (folder / "metrics.jsonl").write_text('{"step": 15, "epoch": 3}\n')
         assert loaded()["a/1"].value("epochs") == 3
+        with (folder / "metrics.jsonl").open("a") as file:
+            file.write('\n[]\n{"step": 2')  # lost lines, and half of one
+        assert loaded()["a/1"].value("epochs") == 3
     assert loaded()["a/1"].status == "lost"
 
 

@@ -108,20 +108,6 @@ def test_new_data_does_not_overwrite_a_part(capsys: Capsys) -> None:
     assert (plain["rows"], plain["on"]) == (20, "test.csv")
 
 
-def test_rows_that_were_learned_are_told(capsys: Capsys) -> None:
-    folder = folder_of("binary")
-    own = data_path("binary")
-    Path("link.csv").symlink_to(own)
-    Path("same.csv").write_bytes(own.read_bytes())  # of a copy nothing is known
-    wanted = (
-        " is what the run was trained on, and {train} of its rows were learned: --split test looks at rows that were"
-    )
-    told = wanted.format_map(facts_of(folder)["rows"])
-    for name, is_told in ((str(own), True), ("link.csv", True), ("same.csv", False)):
-        _, _, err = command(capsys, "eval", folder, "--data", name, "--no-plots", "-o", ".")
-        assert (f"warning: {name}{told}" in err) == is_told
-
-
 def test_predictions_equal_those_of_predict(capsys: Capsys) -> None:
     frame = table()
     frame.to_csv("new.csv", index=False)

@@ -20,6 +20,19 @@ def test_learning_curves_are_drawn() -> None:
     assert (folder / "plots" / "learning_curves.png").read_bytes().startswith(PNG)
 
 
+def test_what_was_not_finite_is_a_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = copy_of(folder_of("array"))
+    lines = [f'{{"step": {n}, "epoch": {n}, "val/loss": {"null" if n == 2 else 5 / n}}}' for n in range(1, 5)]
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
+    records: list[dict[str, float | None]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnkit.plots.learning_curves", lambda found, *_: records.extend(found) or PNG)
+        draw_training(folder, "a title", None)
+    assert [record["val/loss"] for record in records] == [5, None, 5 / 3, 5 / 4]
+    draw_training(folder, "a title", None)
+    assert capsys.readouterr().err == ""
+
+
 def test_damaged_records_cost_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     folder = copy_of(folder_of("array"))
     for text in ("{", "[]\n", ""):

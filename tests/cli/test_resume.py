@@ -297,4 +297,10 @@ def test_a_wrong_value_in_the_file_is_told_with_its_place(capsys: pytest.Capture
     assert main(["resume", str(folder)]) == 2
     error, hint = capsys.readouterr().err.splitlines()
     assert error.startswith(f"error: {path}: optimizer.lr must be a number > 0, got 'x")
-    assert hint == "hint: mend config.yaml in the run folder; run.json keeps the command that it was begun with"
+    mend = "hint: mend config.yaml in the run folder; run.json keeps the command that it was begun with"
+    assert hint == mend
+    assert main(["resume", str(folder), "trainer.patience=-1"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [error, mend]
+    assert lines[2] == "error: trainer.patience must be a whole number >= 1 or null, got -1"
+    assert main(["resume", str(folder), "optimizer.lr=0.01", "--allow", "optimizer.lr", "trainer.max_epochs=2"]) == 0

@@ -111,7 +111,7 @@ def test_a_line_that_is_refused_waits_and_comes_before_the_next(
 
 def test_events_are_read_back_but_for_damaged_lines(tmp_path: Path) -> None:
     lines = ['{"step": 5, "epoch": 1, "val/loss": 0.5}', '{"step": 10, "epoch": 2, "val/loss": null}', "{", "[]"]
-    lines.insert(1, '{"step": 7')
+    lines[1:1] = ['{"step": 7', '{"step": 1e999, "epoch": 1}', '{"step": 8, "epoch": 1, "lr": %s}' % ("9" * 400), ""]
     (tmp_path / METRICS).write_text("\n".join(lines))
     first, second = read_events(tmp_path)
     assert first == Record(5, 1, {"val/loss": 0.5})
