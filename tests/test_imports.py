@@ -14,7 +14,8 @@ CODE = """
 import sys
 from nnkit.cli import main
 code = main(sys.argv[1:])
-print("MODULES", code, *sorted(name for name in sys.modules if "." not in name or name.startswith("torch._")))
+shown = ("torch._", "nnkit.config.")
+print("MODULES", code, *sorted(name for name in sys.modules if "." not in name or name.startswith(shown)))
 """
 HEAVY = {"torch", "torchvision", "sklearn", "pandas", "matplotlib", "rich", "tqdm", "scipy"}
 
@@ -50,6 +51,13 @@ def test_a_config_and_a_config_error_import_no_torch(words: list[str], code: int
     found, names = imported(words)
     assert found == code
     assert not names & HEAVY
+
+
+def test_a_config_is_shown_without_the_schema() -> None:
+    found, names = imported(["train", "--cfg", "job"])
+    assert found == 0
+    assert "nnkit.config.compose" in names
+    assert not names & {"nnkit.config.schema", "nnkit.config.check"}
 
 
 def test_a_training_imports_neither_torchs_compiler_nor_what_it_does_not_use(tmp_path: Path) -> None:

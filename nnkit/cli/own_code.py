@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnkit.cli.messages import note
-from nnkit.command import Command
-from nnkit.config.schema import Config
 from nnkit.errors import StorageError
 from nnkit.usercode import OWN
+
+if TYPE_CHECKING:
+    from nnkit.command import Command
+    from nnkit.config.schema import Config
 
 
 @contextmanager

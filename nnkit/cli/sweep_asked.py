@@ -24,7 +24,7 @@ from nnkit.config.schema import Config, to_plain
 from nnkit.config.sections.metric import CodeMetricConfig
 from nnkit.config.sections.sweeper import SWEEPERS, BayesConfig, SweepConfig
 from nnkit.config.space import Combination, Space
-from nnkit.config.stranger import Stranger, sender_of
+from nnkit.config.stranger import Stranger, sender_of_words
 from nnkit.config.suggest import spell
 from nnkit.config.sweeper import sweeper_of
 from nnkit.config.synonyms import nearest
@@ -84,23 +84,14 @@ def asking(asked: Asked) -> Iterator[None]:
         _asked.reset(token)
 
 
-def sender_of_words(words: Sequence[str], dirs: Sequence[Path], config_name: str, trust: bool) -> Stranger | None:
-    """Return who has sent a part of a sweep; None where all of it is the user's own, or trusted.
-
-    Args:
-        words: as they were typed, those of a folder that goes on among them.
-        dirs: more folders of options.
-        config_name: the primary config.
-        trust: whether the user trusts all of it.
-    """
-    if trust:
+def sender(asked: Asked) -> Stranger | None:
+    """Return who has sent a part of a sweep; None where all of it is the user's own, or trusted."""
+    if asked.trust:
         return None
-    asked = _asked.get(None)
-    places = search_dirs(dirs)
-    if asked is not None and asked.folder is not None:
-        return Stranger(frozenset(), places, (), config_name, FOLDER_TRUST, is_placed=True)
-    overlays = [Path(word).resolve() for word in words if "=" not in word and word.endswith((".yaml", ".yml"))]
-    return next((found for path in overlays if (found := sender_of(path, words, places, config_name))), None)
+    places = search_dirs(asked.config_dirs)
+    if asked.folder is not None:
+        return Stranger(frozenset(), places, (), asked.config_name, FOLDER_TRUST, is_placed=True)
+    return sender_of_words(asked.words, places, asked.config_name)
 
 
 @final
@@ -138,7 +129,7 @@ def check_asked(kind: str, settings: Mapping[str, Any], config: Any, arguments: 
             forkserver.warm_up()
         space = _space(config.hydra, arguments, sweeper.params, is_tuning=asked.is_tuning)
         found = probes(space, sweeper) if isinstance(sweeper, BayesConfig) else points(space, sweeper)
-    stranger = sender_of_words(asked.words, asked.config_dirs, asked.config_name, asked.trust)
+    stranger = sender(asked)
     if stranger is not None and stranger.is_placed and config.hydra.launcher.get("_target_") not in (BASIC, JOBLIB):
         raise ConfigError(f"{config.hydra.launcher.get('_target_')} would run programs", hint=FOLDER_TRUST)
     told = Told(space)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from nnkit.usercode import check_code
 if TYPE_CHECKING:
     from nnkit.config.options import Groups
     from nnkit.config.schema import Config
+    from nnkit.config.stranger import Stranger
     from nnkit.final import Result
     from nnkit.train.sink import Sink
 
@@ -56,7 +57,7 @@ def _command(flags: Flags, argv: list[str]) -> int:
     if flags.multirun:
         return sweep(flags)
     if flags.hydra:
-        return _through_hydra(flags)
+        return _shown_by_hydra(flags)
     from nnkit.config.check import check  # the schema; showing a config does without
 
     composed = compose(
@@ -133,7 +134,7 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
         folder: of the sweep that shall go on, whose words they are; None for what the user has typed.
         is_tuning: whether hydra.sweeper.params are suggestions, and the time ends the trials that run, too.
     """
-    from nnkit.cli.sweep_asked import Asked, asking
+    from nnkit.cli.sweep_asked import Asked, asking, sender
 
     asked = Asked(
         words=flags.words,
@@ -144,24 +145,37 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
         trust="--trust" in flags.own,
     )
     with asking(asked):
-        return _through_hydra(flags)
+        return _through_hydra(flags, sender(asked))
 
 
-def _through_hydra(flags: Flags) -> int:
+def _shown_by_hydra(flags: Flags) -> int:
+    """Let Hydra show the config, or itself: without the schema, which takes half of the time."""
+    from nnkit.config.options import search_dirs
+    from nnkit.config.stranger import sender_of_words
+
+    if "--trust" in flags.own:
+        return _through_hydra(flags, None)
+    return _through_hydra(flags, sender_of_words(flags.words, search_dirs(flags.config_dirs), flags.config_name))
+
+
+def _through_hydra(flags: Flags, sender: Stranger | None) -> int:
     """Let Hydra's own main do what its flags ask for: show the config, show itself, or sweep."""
-    from nnkit.cli.sweep_asked import sender_of_words
-    from nnkit.config.beside import telling_all
     from nnkit.config.compose import hydra_words
     from nnkit.config.stranger import environment_for
 
-    with environment_for(sender_of_words(flags.words, flags.config_dirs, flags.config_name, "--trust" in flags.own)):
+    with environment_for(sender):
         asked: Any = {
             "config_name": flags.config_name,
             "extra_dirs": flags.config_dirs,
             "trust": "--trust" in flags.own,
         }
         starts = flags.multirun or "--cfg" not in flags.hydra
-        with telling_all(flags.words, **asked) if flags.multirun else nullcontext():
+        telling: AbstractContextManager[None] = nullcontext()
+        if flags.multirun:
+            from nnkit.config.beside import telling_all
+
+            telling = telling_all(flags.words, **asked)
+        with telling:
             overrides, folder, groups = hydra_words(flags.words, multirun=flags.multirun, starts=starts, **asked)
         _run_hydra(flags, overrides, folder, groups)
     return 0

@@ -93,6 +93,12 @@ def sender_of(overlay: Path | None, words: Sequence[str], dirs: Sequence[Path], 
     return Stranger(typed, dirs, words, config_name)
 
 
+def sender_of_words(words: Sequence[str], dirs: Sequence[Path], config_name: str) -> Stranger | None:
+    """Return who has sent a file among the words; None where none is another's. Args: as `sender_of`."""
+    overlays = [Path(word).resolve() for word in words if "=" not in word and word.endswith((".yaml", ".yml"))]
+    return next((found for path in overlays if (found := sender_of(path, words, dirs, config_name))), None)
+
+
 @contextmanager
 def environment_for(stranger: Stranger | None) -> Iterator[None]:
     """Let no other variable of the environment be read than those that the user's own files and words ask for.

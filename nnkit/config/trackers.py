@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nnkit.config.schema import Config
 from nnkit.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from nnkit.config.schema import Config
 
 PACKAGES: Mapping[str, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}  # for pip
 SCHEMES = ("file", "http", "https", "sqlite", "postgresql", "mysql", "databricks")

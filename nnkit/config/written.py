@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from nnkit.config.options import config_dir
@@ -25,17 +27,22 @@ def written_problems(composed: Composed) -> Iterator[Problem]:
     Values out of a run folder have been written long ago, and nnkit's own options are no secrets, whatever stands in
     the environment.
     """
+    typed = [name for name in composed.typed if name not in composed.files]
+    files = composed.files if composed.choices else {}
+    theirs = {section for section, file in files.items() if not _is_nnkits(file)}
     for key, value in flatten(composed.values):
-        if _is_users(key, composed) and (problem := _secret_problem(key, value, composed.place(key))) is not None:
+        is_users = key.partition(".")[0] in theirs or any(_is_part(key, name) or _is_part(name, key) for name in typed)
+        if is_users and (problem := _secret_problem(key, value, composed.place(key))) is not None:
             yield problem
 
 
-def _is_users(key: str, composed: Composed) -> bool:
-    typed = [name for name in composed.typed if name not in composed.files]
-    if any(key == name or key.startswith(name + ".") or name.startswith(key + ".") for name in typed):
-        return True
-    file = composed.files.get(key.partition(".")[0])
-    return bool(composed.choices) and file is not None and not file.is_relative_to(config_dir())
+def _is_part(key: str, whole: str) -> bool:
+    return key == whole or key.startswith(f"{whole}.")
+
+
+@cache  # each trial of a sweep asks for the same files
+def _is_nnkits(file: Path) -> bool:
+    return file.is_relative_to(config_dir())
 
 
 def _secret_problem(key: str, value: Any, place: str = "") -> Problem | None:

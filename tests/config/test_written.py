@@ -92,3 +92,12 @@ def test_words_of_a_resume_are_looked_at_alone() -> None:
     assert check(Composed(values, typed={"seed": "the command line"})).tags
     with pytest.raises(ConfigError, match=r"tags=.* holds a password or a key"):
         check(Composed(values, typed={"tags": "the command line"}))
+
+
+def test_each_trial_of_a_sweep_is_looked_through_without_asking_the_file_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    composed = compose(["data=iris"])
+    check(composed)
+    monkeypatch.setattr("nnkit.config.written.config_dir", lambda: pytest.fail("the folders were looked for again"))
+    check(composed)
