@@ -69,6 +69,17 @@ def test_of_pictures_the_folder_and_its_training_part_are_known() -> None:
     assert not was_learned(run, Path())  # what lies around the folder is none of it
 
 
+def test_of_a_table_of_pictures_their_root_is_known_and_what_lies_beside_the_table_is_not() -> None:
+    write_classes(Path("root"), {"cat": 20, "dog": 20})
+    write_classes(Path("tables"), {"cat": 2, "dog": 2})
+    rows = [f"{kind}/{number}.png,{kind}" for kind in ("cat", "dog") for number in range(20)]
+    labels = Path("tables/labels.csv").absolute()
+    labels.write_text("\n".join(["path,label", *rows]))
+    data = ("data=images", f"data.path={labels}", f"data.root={Path('root').absolute()}", "data.cache=null")
+    run = run_on(*data, "model=cnn", "model.channels=[2]")
+    assert [was_learned(run, place) for place in (labels, Path("root"), Path("tables"))] == [True, True, False]
+
+
 def test_a_file_makes_nothing_else_in_its_folder_known() -> None:
     run = opened("pixels")
     assert was_learned(run, data_path("pixels"))
