@@ -149,7 +149,7 @@ def sweep(flags: Flags, folder: Path | None = None, *, is_tuning: bool = False) 
 
 
 def _shown_by_hydra(flags: Flags) -> int:
-    """Let Hydra show the config, or itself: without the schema, which takes half of the time."""
+    """Let Hydra show the config, or itself: without the schema, which takes a third of the time."""
     from nnkit.config.options import search_dirs
     from nnkit.config.stranger import sender_of_words
 

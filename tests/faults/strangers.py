@@ -29,7 +29,7 @@ CANARY, MODULE = "canary-was-touched", "evil_canary"  # MODULE touches CANARY wh
 SECRET = "hunter2-canary"  # in the environment, as HF_TOKEN
 REFUSED = (2, 3, 4, 7)  # also for want of memory: what unpacks to terabytes has to say so
 MORE_MEMORY = 1 << 30  # bytes that a command may take beside what the warm process has
-TIMES_TIMED = 5
+TIMES_TIMED = 3
 LONGEST_S, HUNG_S = 1.0, 60.0  # of computing; of waiting, on a machine that does other things as well
 _RUNS = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.Popen", "pty.spawn", "os.fork"}
 _TALKS = {"socket.bind", "socket.connect", "socket.getaddrinfo", "urllib.Request"}
@@ -75,8 +75,7 @@ def cases_of(attacks: Sequence[Attack]) -> Callable[[int], Iterator[str | None]]
     def cases(count: int) -> Iterator[str | None]:
         warm_up()
         for attack in spread(attacks, count):
-            for wait_s in range(TIMES_TIMED):  # other processes make this one slow as well
-                time.sleep(wait_s)
+            for _ in range(TIMES_TIMED):  # other processes make this one slow as well
                 with tempfile.TemporaryDirectory() as place:
                     broken = outcome(attack, Path(place).resolve())
                 if broken is None or "s of computing" not in broken:
